@@ -1,0 +1,1 @@
+//! Packet I/O for Homa: UDP driver, message store, drive loop.

@@ -1,0 +1,1 @@
+//! The Homa transport protocol as a state machine without I/O.

@@ -1,0 +1,1 @@
+//! Test harness for the Homa crates: endpoints joined by a simulated network.
