@@ -1,0 +1,133 @@
+//! Addresses of peers and of this host, as the protocol keys its tables by them.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+/// The address of a peer: all that belongs to one peer shares cutoffs, acks and liveness.
+///
+/// Over UDP a peer is an IP address and a UDP port; over raw IP the port is 0. IPv4 addresses are
+/// held in their IPv6-mapped form, so both families share one key (WIRE section 3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerAddr {
+    ip: Ipv6Addr,
+    scope_id: u32,
+    port: u16,
+}
+
+impl PeerAddr {
+    /// A peer known by its IP address alone (raw IP).
+    #[must_use]
+    pub fn from_ip(ip: IpAddr) -> Self {
+        Self { ip: mapped(ip), scope_id: 0, port: 0 }
+    }
+
+    /// The IP address, in its own family.
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        self.ip.to_canonical()
+    }
+
+    /// The UDP port, or 0 over raw IP.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether packets to this peer go over IPv6 (mapped IPv4 addresses do not).
+    #[must_use]
+    pub fn is_ipv6(&self) -> bool {
+        self.ip.to_ipv4_mapped().is_none()
+    }
+
+    /// The address in the form that sockets take.
+    #[must_use]
+    pub fn socket_addr(&self) -> SocketAddr {
+        match self.ip.to_ipv4_mapped() {
+            Some(ip) => SocketAddr::from((ip, self.port)),
+            None => SocketAddr::V6(SocketAddrV6::new(self.ip, self.port, 0, self.scope_id)),
+        }
+    }
+}
+
+impl From<SocketAddr> for PeerAddr {
+    fn from(addr: SocketAddr) -> Self {
+        let scope_id = match addr {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(v6) => v6.scope_id(),
+        };
+        Self { ip: mapped(addr.ip()), scope_id, port: addr.port() }
+    }
+}
+
+impl fmt::Debug for PeerAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for PeerAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.port == 0 { self.ip().fmt(f) } else { self.socket_addr().fmt(f) }
+    }
+}
+
+/// The address of this host that a packet reached, or from which one is to leave.
+///
+/// Replies leave from the address that the request reached, so that hosts with several addresses
+/// work; [`LocalAddr::ANY`] leaves the choice to the operating system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LocalAddr(Ipv6Addr);
+
+impl LocalAddr {
+    /// No particular address: the operating system chooses.
+    pub const ANY: Self = Self(Ipv6Addr::UNSPECIFIED);
+
+    /// The address, in its own family, or `None` for [`LocalAddr::ANY`].
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        if *self == Self::ANY { None } else { Some(self.0.to_canonical()) }
+    }
+}
+
+impl From<IpAddr> for LocalAddr {
+    /// The unspecified address of either family becomes [`LocalAddr::ANY`].
+    fn from(ip: IpAddr) -> Self {
+        if ip.is_unspecified() { Self::ANY } else { Self(mapped(ip)) }
+    }
+}
+
+fn mapped(ip: IpAddr) -> Ipv6Addr {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+
+    #[test]
+    fn peer_addr__mapped_and_plain_ipv4_are_one_peer() {
+        let plain: SocketAddr = "10.0.0.1:4000".parse().unwrap();
+        let mapped: SocketAddr = "[::ffff:10.0.0.1]:4000".parse().unwrap();
+        assert_eq!(PeerAddr::from(plain), PeerAddr::from(mapped));
+        assert_eq!(PeerAddr::from(mapped).socket_addr(), plain);
+        assert!(!PeerAddr::from(plain).is_ipv6());
+    }
+
+    #[test]
+    fn peer_addr__keeps_the_scope_of_link_local_addresses() {
+        let addr = SocketAddr::V6(SocketAddrV6::new("fe80::1".parse().unwrap(), 1, 0, 7));
+        assert_eq!(PeerAddr::from(addr).socket_addr(), addr);
+    }
+
+    #[test]
+    fn local_addr__unspecified_is_any() {
+        assert_eq!(LocalAddr::from(IpAddr::from([0, 0, 0, 0])), LocalAddr::ANY);
+        assert_eq!(LocalAddr::ANY.ip(), None);
+        let ip = IpAddr::from([10, 0, 0, 9]);
+        assert_eq!(LocalAddr::from(ip).ip(), Some(ip));
+    }
+}

@@ -1,0 +1,263 @@
+//! Parameters of an endpoint: plain values with defaults, checked once.
+//!
+//! Every field names its unit, its default, and HomaModule's name for it where there is one
+//! (PARAMETERS section 1).
+
+use crate::error::ConfigError;
+use crate::grant::GrantConfig;
+use crate::pacer::PacerConfig;
+use crate::time::Duration;
+use crate::traffic::CutoffConfig;
+use homa_wire::Version;
+
+/// All parameters of an [`crate::Endpoint`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Seed of every random choice: first ids, first client port, first cutoff version, hash keys,
+    /// jitter. Take it from the operating system in production, fix it to reproduce a run. Default 0.
+    pub seed: u64,
+    /// The packet layout spoken. Default [`Version::V1`].
+    pub wire_version: Version,
+    /// Longest message sent or accepted, in bytes, 1 to 67,108,864. Default 1,000,000, all that
+    /// the kernel implementation accepts.
+    pub message_length_max: u32,
+    /// Bytes of a message sent without waiting for grants. Default 40,000 (`unsched_bytes`).
+    /// At 0 a message is announced by an empty DATA packet (HOMA-DATA-14).
+    pub unscheduled_bytes: u32,
+    /// Lowers a peer's unscheduled bytes to what its link carries in a measured minimum round
+    /// trip, at `pacer.link_mbps`; a local decision (KNOWN_ISSUES 3.2). Default off.
+    pub unscheduled_by_round_trip: bool,
+    /// The receiver's scheduling of incoming messages.
+    pub grants: GrantConfig,
+    /// The computation of this host's unscheduled priority cutoffs.
+    pub cutoffs: CutoffConfig,
+    /// Pacing of outgoing packets.
+    pub pacer: PacerConfig,
+    /// Retransmission, acknowledgement, and when to give up.
+    pub timing: Timing,
+    /// What may accumulate.
+    pub limits: Limits,
+    /// Whether to send REFUSE where the wire of the kernel implementation has no answer. Kernel
+    /// peers drop it silently. Default on.
+    pub refuse: bool,
+    /// Whether FREEZE packets are reported to the observer; otherwise they are dropped and
+    /// counted. Default off.
+    pub accept_freeze: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            wire_version: Version::V1,
+            message_length_max: homa_wire::MESSAGE_LENGTH_MAX,
+            unscheduled_bytes: 40_000,
+            unscheduled_by_round_trip: false,
+            grants: GrantConfig::default(),
+            cutoffs: CutoffConfig::default(),
+            pacer: PacerConfig::default(),
+            timing: Timing::default(),
+            limits: Limits::default(),
+            refuse: true,
+            accept_freeze: false,
+        }
+    }
+}
+
+/// Times of loss recovery and of giving up. The mapping from HomaModule's ticks is in ADR 0004.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Timing {
+    /// Silence of an expected packet before it is asked for, while a peer's delay is unknown, and
+    /// the shortest such wait when nothing arrived at all. Default 5 ms (`resend_ticks`,
+    /// `resend_interval`).
+    pub resend_interval: Duration,
+    /// Longest wait between two RESENDs of an RPC, whatever delay was measured or however often
+    /// the peer said BUSY. Default 40 ms.
+    pub resend_interval_max: Duration,
+    /// Least age of a gap between received bytes before it is asked for; the measured reordering
+    /// raises it. Default 1 ms.
+    pub gap_patience_min: Duration,
+    /// Silence, with RESENDs unanswered, after which a peer or an RPC has timed out. Default 100 ms
+    /// (`timeout_ticks`).
+    pub timeout: Duration,
+    /// RESENDs that must have gone unanswered before a timeout is declared. Default 5
+    /// (HOMA-TIMEOUT-2).
+    pub timeout_resends: u32,
+    /// Least spacing of RESENDs to one peer. Default 10 us.
+    pub resend_spacing: Duration,
+    /// Time from the end of the response's transmission to the first NEED_ACK. Default 2 ms
+    /// (`request_ack_ticks`); doubles with each further one.
+    pub need_ack_delay: Duration,
+    /// Longest wait between two NEED_ACKs of an RPC. Default 100 ms.
+    pub need_ack_delay_max: Duration,
+    /// Silence of a client after which a server forgets its RPCs; exceeds what a live client
+    /// would bear (HOMA-NEEDACK-5). Default 10 s.
+    pub client_silence_max: Duration,
+    /// A server RPC about which a live client said nothing for so long is forgotten. Default 60 s.
+    pub rpc_silence_max: Duration,
+    /// How long a call may take in all, unless its sender says otherwise. Default 10 s.
+    pub call_deadline: Duration,
+    /// How long a server remembers finished RPC ids, and refusals, at the least. Default 2 s.
+    pub finished_memory: Duration,
+    /// Least spacing of CUTOFFS to one peer. Default 1 ms.
+    pub cutoffs_spacing: Duration,
+    /// Granularity of deadlines. Default 64 us, rounded to a power of two of nanoseconds.
+    pub granularity: Duration,
+    /// Idle time before a peer may be evicted to make room. Default 10 s (`peer_idle_secs_min`).
+    pub peer_idle_min: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            resend_interval: Duration::from_millis(5),
+            resend_interval_max: Duration::from_millis(40),
+            gap_patience_min: Duration::from_millis(1),
+            timeout: Duration::from_millis(100),
+            timeout_resends: 5,
+            resend_spacing: Duration::from_micros(10),
+            need_ack_delay: Duration::from_millis(2),
+            need_ack_delay_max: Duration::from_millis(100),
+            client_silence_max: Duration::from_secs(10),
+            rpc_silence_max: Duration::from_secs(60),
+            call_deadline: Duration::from_secs(10),
+            finished_memory: Duration::from_secs(2),
+            cutoffs_spacing: Duration::from_millis(1),
+            granularity: Duration::from_micros(64),
+            peer_idle_min: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What may accumulate. Reaching a limit is an ordinary outcome: a typed error to the caller, or
+/// a refusal or a counted drop towards the network.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Open client RPCs, held by callers from `send_request` to `finish`. Default 262,144.
+    pub client_rpcs_max: u32,
+    /// Open server RPCs, held from a request's first packet to its acknowledgement; a request
+    /// beyond is refused as overloaded. Default 262,144.
+    pub server_rpcs_max: u32,
+    /// Peers known, each held while it has open RPCs and for `peer_idle_min` after. Default 65,536.
+    pub peers_max: u32,
+    /// Bytes of incoming messages, held from arrival until the application takes the message.
+    /// No grants are given and no new bytes accepted beyond it. Default 256 MiB.
+    pub incoming_bytes_max: u64,
+    /// Bytes of outgoing messages, held from the send call until `Event::Release`. Default
+    /// 100,000,000 (`wmem_max`).
+    pub outgoing_bytes_max: u64,
+    /// Holes in one incoming message; a packet that would make one more is dropped. Default 4,096.
+    pub gaps_max: usize,
+    /// Finished RPC ids remembered per client, in groups of 64 neighbours. Default 65,536 groups.
+    pub finished_ids_max: usize,
+    /// Control packets waiting for the driver; more are dropped and counted. Held for one drain.
+    /// Default 65,536.
+    pub control_packets_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            client_rpcs_max: 262_144,
+            server_rpcs_max: 262_144,
+            peers_max: 65_536,
+            incoming_bytes_max: 256 << 20,
+            outgoing_bytes_max: 100_000_000,
+            gaps_max: 4_096,
+            finished_ids_max: 65_536,
+            control_packets_max: 65_536,
+        }
+    }
+}
+
+/// Longest message that can be configured: 64 MiB.
+pub const MESSAGE_LENGTH_LIMIT: u32 = 64 << 20;
+
+impl Config {
+    /// Checks every rule that the fields' documentation states.
+    ///
+    /// # Errors
+    ///
+    /// The first field found to break its rule.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let rule = |ok: bool, field: &'static str, rule: &'static str| {
+            if ok { Ok(()) } else { Err(ConfigError { field, rule }) }
+        };
+        let length_ok = (1..=MESSAGE_LENGTH_LIMIT).contains(&self.message_length_max);
+        rule(length_ok, "message_length_max", "1 to 67,108,864 bytes")?;
+        let levels = self.cutoffs.priority_levels;
+        rule((1..=8).contains(&levels), "cutoffs.priority_levels", "1 to 8")?;
+        rule(self.grants.priority_levels == levels, "grants.priority_levels", "the same as cutoffs.priority_levels")?;
+        rule(self.grants.overcommit_max >= 1, "grants.overcommit_max", "at least 1")?;
+        rule(self.grants.incoming_bytes_max >= 1, "grants.incoming_bytes_max", "at least 1 byte")?;
+        rule(self.grants.fifo_share_permille <= 500, "grants.fifo_share_permille", "at most 500")?;
+        rule(self.pacer.fifo_share_permille <= 500, "pacer.fifo_share_permille", "at most 500")?;
+        rule((50..=1000).contains(&self.pacer.usage_permille), "pacer.usage_permille", "50 to 1000")?;
+        self.timing.validate()?;
+        rule(self.limits.client_rpcs_max >= 1, "limits.client_rpcs_max", "at least 1")?;
+        rule(self.limits.peers_max >= 1, "limits.peers_max", "at least 1")?;
+        rule(self.limits.gaps_max >= 1, "limits.gaps_max", "at least 1")?;
+        rule(self.limits.control_packets_max >= 16, "limits.control_packets_max", "at least 16")?;
+        let in_ok = self.limits.incoming_bytes_max >= u64::from(self.message_length_max);
+        rule(in_ok, "limits.incoming_bytes_max", "at least message_length_max")?;
+        let out_ok = self.limits.outgoing_bytes_max >= u64::from(self.message_length_max);
+        rule(out_ok, "limits.outgoing_bytes_max", "at least message_length_max")
+    }
+}
+
+impl Timing {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let positive = |d: Duration, field| {
+            if d > Duration::ZERO { Ok(()) } else { Err(ConfigError { field, rule: "longer than 0" }) }
+        };
+        positive(self.resend_interval, "timing.resend_interval")?;
+        positive(self.timeout, "timing.timeout")?;
+        positive(self.need_ack_delay, "timing.need_ack_delay")?;
+        positive(self.client_silence_max, "timing.client_silence_max")?;
+        positive(self.rpc_silence_max, "timing.rpc_silence_max")?;
+        positive(self.call_deadline, "timing.call_deadline")?;
+        positive(self.granularity, "timing.granularity")?;
+        if self.resend_interval_max < self.resend_interval {
+            return Err(ConfigError {
+                field: "timing.resend_interval_max",
+                rule: "at least timing.resend_interval",
+            });
+        }
+        if self.client_silence_max <= self.timeout {
+            return Err(ConfigError {
+                field: "timing.client_silence_max",
+                rule: "longer than timing.timeout (HOMA-NEEDACK-5)",
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+
+    #[test]
+    fn validate__accepts_the_defaults() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn validate__names_the_field_at_fault() {
+        let mut config = Config::default();
+        config.message_length_max = MESSAGE_LENGTH_LIMIT + 1;
+        assert_eq!(config.validate().unwrap_err().field, "message_length_max");
+
+        let mut config = Config::default();
+        config.timing.client_silence_max = config.timing.timeout;
+        assert_eq!(config.validate().unwrap_err().field, "timing.client_silence_max");
+
+        let mut config = Config::default();
+        config.limits.incoming_bytes_max = 999_999;
+        assert_eq!(config.validate().unwrap_err().field, "limits.incoming_bytes_max");
+    }
+}

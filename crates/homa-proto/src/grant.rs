@@ -1,0 +1,460 @@
+//! The receiver's scheduling: which incoming messages may send how much more, at which priority
+//! (PROTOCOL sections 8 and 9).
+//!
+//! Shortest remaining first, over several messages at a time so that a slow sender does not idle
+//! the link (HOMA-GRANT-9, HOMA-GRANT-10), within a limit on what is on its way to this host
+//! (HOMA-BUFFER-5), and now and then something for the oldest message, which shortest-first
+//! alone could starve (HOMA-GRANT-13).
+//!
+//! [`GrantScheduler`] knows messages by slot number and is told what changes; it decides only
+//! when [polled](GrantScheduler::poll). A call costs the logarithm of the number of waiting
+//! messages plus the number of active ones.
+
+mod config;
+mod places;
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+
+use homa_wire::Priority;
+
+pub use self::config::GrantConfig;
+use self::places::{Order, Places};
+use crate::error::NoMemory;
+use crate::heap::IndexedHeap;
+use crate::time::{Duration, Instant};
+
+/// An incoming message, as the scheduler is told of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IncomingMessage {
+    /// The caller's number for the message, not in use for another one; tables grow up to it.
+    pub(crate) slot: u32,
+    /// The caller's number for the sender; tables grow up to it.
+    pub(crate) peer: u32,
+    /// Bytes of the message.
+    pub(crate) length: u32,
+    /// Bytes that come without grants; more than `length` counts as `length`.
+    pub(crate) unscheduled: u32,
+    /// Bytes that have arrived, in any order.
+    pub(crate) received: u32,
+    /// Payload bytes of the sender's full segments, or 0 if not known.
+    pub(crate) segment_bytes: u32,
+    /// Creation sequence number, unique: older messages have smaller ones.
+    pub(crate) birth: u64,
+}
+
+/// A GRANT to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GrantDecision {
+    /// The message.
+    pub(crate) slot: u32,
+    /// The sender may send everything before this offset; higher than in any GRANT before.
+    pub(crate) offset: u32,
+    /// The priority for its scheduled packets.
+    pub(crate) priority: Priority,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    peer: u32,
+    length: u32,
+    /// Offset up to which the sender may send.
+    granted: u32,
+    received: u32,
+    segment_bytes: u32,
+    birth: u64,
+    /// Whether it is longer than its unscheduled part.
+    scheduled: bool,
+}
+
+impl Message {
+    /// Bytes that may be on their way.
+    fn incoming(&self) -> u32 {
+        self.granted.saturating_sub(self.received)
+    }
+
+    fn ungranted(&self) -> u32 {
+        self.length - self.granted
+    }
+
+    fn order(&self) -> Order {
+        Order { remaining: self.length - self.received, birth: self.birth }
+    }
+}
+
+/// What the scheduler may do for the next message in line.
+enum Want {
+    /// Nothing now: its window is full, or it is fully granted.
+    Nothing,
+    /// It should be granted so many bytes, but there is no room yet.
+    Room,
+    /// It is granted so many bytes.
+    Bytes(u32),
+}
+
+/// Decides which incoming messages may send how much.
+#[derive(Debug)]
+pub(crate) struct GrantScheduler {
+    config: GrantConfig,
+    scheduled_priority_max: u8,
+    /// By slot.
+    messages: Vec<Option<Message>>,
+    places: Places,
+    /// Sum of [`Message::incoming`].
+    incoming_bytes: u64,
+    /// Number of messages with a scheduled part.
+    grantable: usize,
+    /// Time between grants to the oldest message, `None` for never.
+    fifo_interval: Option<Duration>,
+    fifo_due: Instant,
+    /// Messages that are not fully granted, by birth, without those that did not answer such
+    /// grants.
+    oldest: IndexedHeap<u64>,
+    /// The message of the last such grant, while it deserves more.
+    fifo_message: Option<u32>,
+}
+
+impl GrantScheduler {
+    /// A scheduler without messages. Scheduled data uses level 0 until
+    /// [`set_scheduled_priority_max`](Self::set_scheduled_priority_max) says more.
+    pub(crate) fn new(config: GrantConfig) -> Self {
+        Self {
+            fifo_interval: fifo_interval(&config),
+            places: Places::new(config.overcommit_max, config.messages_per_peer_max),
+            config,
+            scheduled_priority_max: 0,
+            messages: Vec::new(),
+            incoming_bytes: 0,
+            grantable: 0,
+            fifo_due: Instant::ZERO,
+            oldest: IndexedHeap::new(),
+            fifo_message: None,
+        }
+    }
+
+    /// Sets the highest level for scheduled data. It follows from the unscheduled cutoffs, which
+    /// change as traffic does.
+    pub(crate) fn set_scheduled_priority_max(&mut self, level: u8) {
+        self.scheduled_priority_max = level;
+    }
+
+    /// Sets the speed of the link (KNOWN_ISSUES 3.6: the interval of grants to the oldest message
+    /// follows).
+    pub(crate) fn set_link(&mut self, link_mbps: u32) {
+        self.config.link_mbps = link_mbps;
+        self.fifo_interval = fifo_interval(&self.config);
+    }
+
+    /// Takes in a message. All belong here, also those entirely unscheduled, since what is on its
+    /// way is counted over all messages (HOMA-BUFFER-4, HOMA-GRANT-7); one that is complete
+    /// already is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`NoMemory`] if a table cannot grow; the message is not known then.
+    pub(crate) fn insert(&mut self, now: Instant, new: IncomingMessage) -> Result<(), NoMemory> {
+        if new.received >= new.length {
+            return Ok(());
+        }
+        let granted = new.unscheduled.min(new.length);
+        let message = Message {
+            peer: new.peer,
+            length: new.length,
+            granted,
+            received: new.received,
+            segment_bytes: new.segment_bytes,
+            birth: new.birth,
+            scheduled: granted < new.length,
+        };
+        self.reserve(new.slot, &message)?;
+        let known = self.messages[new.slot as usize].replace(message);
+        debug_assert!(known.is_none(), "the slot is in use");
+        self.incoming_bytes += u64::from(message.incoming());
+        if message.scheduled {
+            self.grantable += 1;
+            self.places.join(new.slot, new.peer, message.order());
+            self.watch_oldest(now, new.slot, message.birth);
+        }
+        Ok(())
+    }
+
+    /// Notes how many bytes of a message have arrived in all, in any order. When all have, the
+    /// message is forgotten. Unknown slots are ignored.
+    pub(crate) fn progress(&mut self, slot: u32, received: u32) {
+        let Some(message) = self.message_mut(slot) else { return };
+        if received >= message.length {
+            self.remove(slot);
+            return;
+        }
+        if received <= message.received {
+            return;
+        }
+        let before = message.incoming();
+        message.received = received;
+        let message = *message;
+        self.incoming_bytes -= u64::from(before - message.incoming());
+        if message.scheduled {
+            self.places.advance(slot, message.peer, message.order());
+            self.watch_responding(slot, &message);
+        }
+    }
+
+    /// Forgets a message. Unknown slots are ignored.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        let Some(message) = self.messages.get_mut(slot as usize).and_then(Option::take) else {
+            return;
+        };
+        self.incoming_bytes -= u64::from(message.incoming());
+        if message.scheduled {
+            self.grantable -= 1;
+            self.forget_oldest(slot);
+            self.places.leave(slot, message.peer);
+        }
+    }
+
+    /// The next GRANT to send, if there is one; call again until there is none, after every other
+    /// call and at [`next_time`](Self::next_time).
+    ///
+    /// `memory_room_bytes` says how much more may be promised for the sake of this host's memory;
+    /// no grant exceeds it.
+    pub(crate) fn poll(&mut self, now: Instant, memory_room_bytes: u64) -> Option<GrantDecision> {
+        if let Some(decision) = self.poll_oldest(now, memory_room_bytes) {
+            return Some(decision);
+        }
+        for rank in 0..self.places.active().len() {
+            let slot = self.places.active()[rank].slot;
+            match self.want(slot, memory_room_bytes) {
+                Want::Nothing => {}
+                // Those behind do not take the room that this one waits for.
+                Want::Room => return None,
+                Want::Bytes(bytes) => {
+                    let priority = self.scheduled_priority(rank);
+                    return Some(self.grant(slot, bytes, priority));
+                }
+            }
+        }
+        None
+    }
+
+    /// When the next grant to the oldest message falls due, which no other input announces. `None`
+    /// if there is no message for it.
+    pub(crate) fn next_time(&self) -> Option<Instant> {
+        (self.fifo_interval.is_some() && !self.oldest.is_empty()).then_some(self.fifo_due)
+    }
+
+    /// The offset up to which a message's sender may send, or `None` for an unknown slot.
+    pub(crate) fn granted(&self, slot: u32) -> Option<u32> {
+        Some(self.message(slot)?.granted)
+    }
+
+    /// Bytes that may be on their way to this host: granted or unscheduled, and not received.
+    pub(crate) fn incoming_bytes(&self) -> u64 {
+        self.incoming_bytes
+    }
+
+    /// Number of incomplete messages that are longer than their unscheduled part.
+    pub(crate) fn grantable(&self) -> usize {
+        self.grantable
+    }
+
+    /// Checks sums, orders and the choice of active messages against their definitions; slow.
+    ///
+    /// # Panics
+    ///
+    /// If something is wrong.
+    pub(crate) fn check_invariants(&self) {
+        self.places.check_invariants();
+        let (mut incoming, mut grantable, mut watched) = (0, 0, 0);
+        for (slot, message) in (0u32..).zip(&self.messages) {
+            let Some(message) = message else {
+                assert!(self.oldest.key(slot).is_none() && !self.places.is_active(slot));
+                continue;
+            };
+            assert!(message.granted <= message.length && message.received < message.length);
+            incoming += u64::from(message.incoming());
+            grantable += usize::from(message.scheduled);
+            let known = self.places.order(slot, message.peer);
+            assert!(known.is_none_or(|order| order == message.order()), "stale precedence");
+            assert_eq!(known.is_none(), message.ungranted() == 0 && !self.places.is_active(slot));
+            if let Some(birth) = self.oldest.key(slot) {
+                assert!(message.ungranted() > 0 && birth == message.birth);
+                watched += 1;
+            }
+        }
+        assert_eq!(self.incoming_bytes, incoming);
+        assert_eq!(self.grantable, grantable);
+        assert_eq!(self.oldest.len(), watched);
+        assert!(self.fifo_message.is_none_or(|slot| self.oldest.key(slot).is_some()));
+    }
+
+    fn reserve(&mut self, slot: u32, message: &Message) -> Result<(), NoMemory> {
+        let slots = slot as usize + 1;
+        if slots > self.messages.len() {
+            self.messages.try_reserve(slots - self.messages.len()).map_err(|_| NoMemory)?;
+            self.messages.resize(slots, None);
+        }
+        if message.scheduled {
+            self.places.reserve(slot, message.peer)?;
+            self.oldest.reserve_slot(slot)?;
+        }
+        Ok(())
+    }
+
+    fn message(&self, slot: u32) -> Option<&Message> {
+        self.messages.get(slot as usize)?.as_ref()
+    }
+
+    fn message_mut(&mut self, slot: u32) -> Option<&mut Message> {
+        self.messages.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// What an active message should be granted now.
+    fn want(&self, slot: u32, memory_room: u64) -> Want {
+        let Some(message) = self.message(slot) else { return Want::Nothing };
+        let window = self.window(message);
+        let target = message.received.saturating_add(window).min(message.length);
+        let want = target.saturating_sub(message.granted);
+        let step = self.step(message, window);
+        if want == 0 || (want < step && target < message.length) {
+            return Want::Nothing;
+        }
+        let needed = want.min(step);
+        let room = self.config.incoming_bytes_max.saturating_sub(self.incoming_bytes);
+        let bytes = u64::from(want).min(room).min(memory_room);
+        if bytes >= u64::from(needed) {
+            return Want::Bytes(bytes as u32);
+        }
+        // With nothing on its way, nothing will make room: go on, however little there is.
+        let bytes = u64::from(needed).min(memory_room);
+        if self.incoming_bytes == 0 && bytes > 0 {
+            return Want::Bytes(bytes as u32);
+        }
+        Want::Room
+    }
+
+    /// Bytes of a message that may be on their way.
+    fn window(&self, message: &Message) -> u32 {
+        // Less than two segments would have the sender wait for each.
+        let segments = 2 * u64::from(message.segment_bytes);
+        let limit = self.config.incoming_bytes_max.max(segments);
+        let window = match self.config.window_bytes {
+            0 => {
+                let share = limit / (self.places.active().len() as u64 + 1);
+                share.max(2 * u64::from(self.config.grant_increment_bytes))
+            }
+            fixed => u64::from(fixed),
+        };
+        u32::try_from(window.max(segments).min(limit)).unwrap_or(u32::MAX)
+    }
+
+    /// The smallest grant that does not complete the message. At most half the window, so that
+    /// one half arrives while the grant for the other travels.
+    fn step(&self, message: &Message, window: u32) -> u32 {
+        let worthwhile =
+            message.segment_bytes.saturating_mul(2).max(self.config.grant_increment_bytes);
+        worthwhile.min((window / 2).max(message.segment_bytes)).max(1)
+    }
+
+    /// The level for the active message of this rank: as many of the lowest levels as there are
+    /// active messages, shortest highest, the longest sharing level 0 (HOMA-PRIO-6, HOMA-PRIO-8,
+    /// HOMA-PRIO-9). What is left above is for shorter messages to come.
+    fn scheduled_priority(&self, rank: usize) -> Priority {
+        let highest = self.level_max().min(self.scheduled_priority_max);
+        let levels_used = self.places.active().len().min(usize::from(highest) + 1);
+        let level = levels_used.saturating_sub(rank + 1);
+        Priority::clamped(u8::try_from(level).unwrap_or(highest))
+    }
+
+    fn level_max(&self) -> u8 {
+        self.config.priority_levels.saturating_sub(1)
+    }
+
+    fn grant(&mut self, slot: u32, bytes: u32, priority: Priority) -> GrantDecision {
+        let Some(message) = self.message_mut(slot) else {
+            unreachable!("only known messages are granted to");
+        };
+        let before = message.incoming();
+        message.granted += bytes;
+        let message = *message;
+        self.incoming_bytes += u64::from(message.incoming() - before);
+        if message.ungranted() == 0 {
+            self.forget_oldest(slot);
+            self.places.satisfy(slot, message.peer);
+        }
+        GrantDecision { slot, offset: message.granted, priority }
+    }
+}
+
+/// Grants to the oldest message.
+impl GrantScheduler {
+    fn poll_oldest(&mut self, now: Instant, memory_room: u64) -> Option<GrantDecision> {
+        let interval = self.fifo_interval?;
+        if now < self.fifo_due {
+            return None;
+        }
+        let slot = self.choose_oldest()?;
+        self.fifo_due = now + interval;
+        let wanted = self.message(slot)?.ungranted().min(self.config.fifo_increment_bytes);
+        let bytes = u64::from(wanted).min(memory_room) as u32;
+        let priority = Priority::clamped(self.config.priority_levels.saturating_sub(2));
+        (bytes > 0).then(|| self.grant(slot, bytes, priority))
+    }
+
+    /// The message of the last such grant, or else the oldest, passing over those that do not
+    /// respond. Those wait outside the heap for their next data, so none is looked at twice.
+    fn choose_oldest(&mut self) -> Option<u32> {
+        loop {
+            let slot = self.fifo_message.or_else(|| self.oldest.peek().map(|(slot, _)| slot))?;
+            if self.message(slot).is_some_and(|message| self.responds(message)) {
+                self.fifo_message = Some(slot);
+                return Some(slot);
+            }
+            self.forget_oldest(slot);
+        }
+    }
+
+    /// Whether a message's data follow its grants.
+    fn responds(&self, message: &Message) -> bool {
+        let unanswered = 2 * u64::from(self.config.fifo_increment_bytes);
+        u64::from(message.incoming()) < u64::from(self.window(message)) + unanswered
+    }
+
+    /// Lets a new message compete for such grants. The first one has to wait for an interval like
+    /// any other.
+    fn watch_oldest(&mut self, now: Instant, slot: u32, birth: u64) {
+        if self.oldest.is_empty()
+            && let Some(interval) = self.fifo_interval
+        {
+            self.fifo_due = self.fifo_due.max(now + interval);
+        }
+        self.watch(slot, birth);
+    }
+
+    /// Lets a message that was passed over compete again if its data came.
+    fn watch_responding(&mut self, slot: u32, message: &Message) {
+        let watched = message.ungranted() == 0 || self.oldest.key(slot).is_some();
+        if !watched && self.responds(message) {
+            self.watch(slot, message.birth);
+        }
+    }
+
+    fn watch(&mut self, slot: u32, birth: u64) {
+        let reserved = self.oldest.set(slot, birth);
+        debug_assert_eq!(reserved, Ok(()), "slot not reserved");
+    }
+
+    fn forget_oldest(&mut self, slot: u32) {
+        self.oldest.remove(slot);
+        self.fifo_message = self.fifo_message.filter(|&message| message != slot);
+    }
+}
+
+/// Time in which the link carries as much as makes one grant to the oldest message its share.
+fn fifo_interval(config: &GrantConfig) -> Option<Duration> {
+    let share_mbps_1000 = u64::from(config.link_mbps) * u64::from(config.fifo_share_permille);
+    let bits = 8 * u64::from(config.fifo_increment_bytes);
+    // One Mb/s carries a bit in 1000 ns, and the share is in thousandths.
+    (share_mbps_1000 > 0 && bits > 0)
+        .then(|| Duration::from_nanos((bits * 1_000_000).div_ceil(share_mbps_1000)))
+}

@@ -1,0 +1,52 @@
+//! Parameters of the receiver's scheduling.
+
+/// Parameters of granting (PROTOCOL section 8, PARAMETERS section 1).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GrantConfig {
+    /// Bytes that may be on their way to this host, counted over all messages, unscheduled bytes
+    /// included (HOMA-BUFFER-4); above it nothing is granted (HOMA-BUFFER-5). At least 1, default
+    /// 400,000 (`max_incoming`, which counts only messages that need grants).
+    pub incoming_bytes_max: u64,
+    /// Bytes of one message that may be on their way, or 0 for `incoming_bytes_max` divided by
+    /// one more than the number of active messages, so that a newcomer finds as much room as
+    /// each of those has. Raised to two segments of the peer where it is less. Default 0
+    /// (`window`).
+    pub window_bytes: u32,
+    /// Messages that may receive grants at the same time, 1 to 64 (values outside are moved to
+    /// the nearest; each grant looks at all of them). Default 8 (`max_overcommit`).
+    pub overcommit_max: usize,
+    /// Messages of one peer that may receive grants at the same time while no other peer waits
+    /// (HOMA-GRANT-11, HOMA-GRANT-12). At least 1, default 8.
+    pub messages_per_peer_max: usize,
+    /// A grant raises a message by at least so many bytes, if it does not complete the message:
+    /// the price of a GRANT packet is shared by several segments. Raised to two segments of the
+    /// peer and lowered to half the window. Default 10,000.
+    pub grant_increment_bytes: u32,
+    /// Share of the link, in thousandths, granted to the oldest message regardless of its length
+    /// (HOMA-GRANT-13); 0 = off. Default 50 (`grant_fifo_fraction`).
+    pub fifo_share_permille: u32,
+    /// Bytes of one such grant; 0 = off. Default 50,000 (`fifo_grant_increment`).
+    pub fifo_increment_bytes: u32,
+    /// Speed of the link in Mb/s, from which the interval between grants to the oldest message
+    /// follows; 0 = no such grants. Default 25,000 (`link_mbps`).
+    pub link_mbps: u32,
+    /// Priority levels in use, 1 to 8. Default 8 (`num_priorities`).
+    pub priority_levels: u8,
+}
+
+impl Default for GrantConfig {
+    fn default() -> Self {
+        Self {
+            incoming_bytes_max: 400_000,
+            window_bytes: 0,
+            overcommit_max: 8,
+            messages_per_peer_max: 8,
+            grant_increment_bytes: 10_000,
+            fifo_share_permille: 50,
+            fifo_increment_bytes: 50_000,
+            link_mbps: 25_000,
+            priority_levels: 8,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What is known of one peer: soft state, shared by all RPCs with it (PROTOCOL section 11).
+
+use crate::addr::PeerAddr;
+use crate::delay::DelayEstimate;
+use crate::finished::FinishedIds;
+use crate::slab::RpcKey;
+use crate::time::{Duration, Instant};
+use crate::traffic;
+use alloc::vec::Vec;
+use homa_wire::{ACKS_MAX, Ack, AckList, PRIORITY_LEVELS, RpcId};
+
+/// Soft state about one peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) addr: PeerAddr,
+    /// Largest IP packet that reaches it.
+    pub(crate) mtu: u32,
+    /// Open RPCs with it.
+    pub(crate) open_rpcs: u32,
+    /// Its unscheduled priority cutoffs, as told by CUTOFFS.
+    pub(crate) cutoffs: [u32; PRIORITY_LEVELS],
+    /// Version of these cutoffs, echoed in DATA; 0 before the first CUTOFFS.
+    pub(crate) cutoff_version: u16,
+    /// When CUTOFFS were last sent to it.
+    pub(crate) cutoffs_sent: Option<Instant>,
+    /// Finished RPCs of which it, as server, need not keep anything.
+    pub(crate) acks: PendingAcks,
+    /// Finished RPCs of which it was the client.
+    pub(crate) finished: FinishedIds,
+    pub(crate) delay: DelayEstimate,
+    pub(crate) liveness: Liveness,
+}
+
+impl Peer {
+    pub(crate) fn new(addr: PeerAddr, now: Instant, mtu: u32, levels: u8, hash_seed: u64) -> Self {
+        Self {
+            addr,
+            mtu,
+            open_rpcs: 0,
+            cutoffs: traffic::cutoffs_of_unknown_peer(levels),
+            cutoff_version: 0,
+            cutoffs_sent: None,
+            acks: PendingAcks::default(),
+            finished: FinishedIds::new(hash_seed),
+            delay: DelayEstimate::default(),
+            liveness: Liveness::new(now),
+        }
+    }
+
+    /// Whether CUTOFFS may go out again: at most one per `spacing`.
+    pub(crate) fn may_send_cutoffs(&mut self, now: Instant, spacing: Duration) -> bool {
+        let due = self.cutoffs_sent.is_none_or(|sent| now.saturating_since(sent) >= spacing);
+        if due {
+            self.cutoffs_sent = Some(now);
+        }
+        due
+    }
+}
+
+/// When a peer was last heard, and who asks whether it is still there: a silent peer is probed by
+/// one RPC at a time (KNOWN_ISSUES 2.2).
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    /// When any valid packet last came from it, or when it became known.
+    pub(crate) heard: Instant,
+    /// The RPC that probes it while it is silent.
+    pub(crate) prober: Option<RpcKey>,
+    /// Probes since it was last heard.
+    unanswered: u32,
+    /// When the first of them went out.
+    first_unanswered: Instant,
+    /// RPCs that wait for the outcome.
+    parked: Vec<RpcKey>,
+    /// Earliest time for a further probe of any RPC.
+    next_probe: Instant,
+}
+
+impl Liveness {
+    fn new(now: Instant) -> Self {
+        Self {
+            heard: now,
+            prober: None,
+            unanswered: 0,
+            first_unanswered: now,
+            parked: Vec::new(),
+            next_probe: now,
+        }
+    }
+
+    /// A valid packet came from the peer. Returns the RPCs that waited for that.
+    pub(crate) fn hear(&mut self, now: Instant) -> Option<Vec<RpcKey>> {
+        self.heard = now;
+        self.unanswered = 0;
+        self.prober = None;
+        (!self.parked.is_empty()).then(|| core::mem::take(&mut self.parked))
+    }
+
+    /// Whether nothing came for `patience`.
+    pub(crate) fn is_silent(&self, now: Instant, patience: Duration) -> bool {
+        now.saturating_since(self.heard) >= patience
+    }
+
+    /// A probe of `key` goes out.
+    pub(crate) fn probed(&mut self, now: Instant) {
+        if self.unanswered == 0 {
+            self.first_unanswered = now;
+        }
+        self.unanswered = self.unanswered.saturating_add(1);
+    }
+
+    /// Whether at least `probes` probes, sent over at least `limit`, went unanswered
+    /// (HOMA-TIMEOUT-1, HOMA-TIMEOUT-2).
+    pub(crate) fn is_dead(&self, now: Instant, limit: Duration, probes: u32) -> bool {
+        self.unanswered >= probes && now.saturating_since(self.first_unanswered) >= limit
+    }
+
+    /// Takes a place in the queue of probes, which are at least `spacing` apart; returns its time.
+    pub(crate) fn reserve_probe(&mut self, now: Instant, spacing: Duration) -> Instant {
+        let at = self.next_probe.max(now);
+        self.next_probe = at + spacing;
+        at
+    }
+
+    /// Lets `key` wait until the peer is heard or the prober ends. False if memory is short.
+    pub(crate) fn park(&mut self, key: RpcKey) -> bool {
+        let room = self.parked.try_reserve(1).is_ok();
+        if room {
+            self.parked.push(key);
+        }
+        room
+    }
+
+    /// The RPC `key` has ended: another may probe in its place.
+    pub(crate) fn leave(&mut self, key: RpcKey) -> Option<Vec<RpcKey>> {
+        if self.prober != Some(key) {
+            return None;
+        }
+        self.prober = None;
+        (!self.parked.is_empty()).then(|| core::mem::take(&mut self.parked))
+    }
+}
+
+/// Acknowledgements waiting for a packet to take them along; the latest leaves first
+/// (PROTOCOL section 6).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PendingAcks {
+    acks: [Ack; ACKS_MAX],
+    len: usize,
+}
+
+impl Default for PendingAcks {
+    fn default() -> Self {
+        Self { acks: [Ack { client_id: RpcId(0), server_port: 0 }; ACKS_MAX], len: 0 }
+    }
+}
+
+impl PendingAcks {
+    /// Adds an ack, or says that five are waiting already.
+    pub(crate) fn push(&mut self, ack: Ack) -> bool {
+        let Some(place) = self.acks.get_mut(self.len) else { return false };
+        *place = ack;
+        self.len += 1;
+        true
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Ack> {
+        self.len = self.len.checked_sub(1)?;
+        self.acks.get(self.len).copied()
+    }
+
+    /// Takes all of them.
+    pub(crate) fn drain(&mut self) -> AckList {
+        let mut list = AckList::new();
+        while let Some(ack) = self.pop() {
+            list.push(ack);
+        }
+        list
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(millis)
+    }
+
+    fn ack(id: u64) -> Ack {
+        Ack { client_id: RpcId(id), server_port: 7 }
+    }
+
+    #[test]
+    fn pending_acks__hold_five_and_leave_latest_first() {
+        let mut acks = PendingAcks::default();
+        for id in [2, 4, 6, 8, 10] {
+            assert!(acks.push(ack(id)));
+        }
+        assert!(!acks.push(ack(12)));
+        assert_eq!(acks.pop(), Some(ack(10)));
+        assert_eq!(acks.drain().iter().map(|a| a.client_id.0).collect::<Vec<_>>(), [8, 6, 4, 2]);
+        assert_eq!(acks.pop(), None);
+    }
+
+    /// HOMA-TIMEOUT-2.
+    #[test]
+    fn is_dead__needs_both_probes_and_time() {
+        let mut liveness = Liveness::new(at(0));
+        let limit = Duration::from_millis(100);
+        for ms in [5, 10, 15, 20] {
+            liveness.probed(at(ms));
+        }
+        assert!(!liveness.is_dead(at(500), limit, 5));
+        liveness.probed(at(25));
+        assert!(!liveness.is_dead(at(104), limit, 5));
+        assert!(liveness.is_dead(at(105), limit, 5));
+        liveness.hear(at(106));
+        assert!(!liveness.is_dead(at(300), limit, 5));
+    }
+
+    #[test]
+    fn reserve_probe__spaces_probes() {
+        let mut liveness = Liveness::new(at(0));
+        let spacing = Duration::from_millis(1);
+        assert_eq!(liveness.reserve_probe(at(5), spacing), at(5));
+        assert_eq!(liveness.reserve_probe(at(5), spacing), at(6));
+        assert_eq!(liveness.reserve_probe(at(20), spacing), at(20));
+    }
+}

@@ -1,0 +1,139 @@
+//! The peers known, found by address; idle ones make room for new ones (PROTOCOL section 11).
+
+use crate::addr::PeerAddr;
+use crate::error::NoMemory;
+use crate::index_table::IndexTable;
+use crate::peer::Peer;
+use crate::slab::{Slab, SlabError};
+use crate::time::{Duration, Instant};
+use core::hash::BuildHasher;
+use foldhash::fast::FixedState;
+
+/// Peers examined for eviction when the table is full: bounds the work of one insertion.
+const EVICTION_SCAN: u32 = 16;
+
+/// Why a peer could not be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerError {
+    /// The table is full of peers in use.
+    Full,
+    NoMemory,
+}
+
+/// Peers by address. Slots are stable while a peer has open RPCs.
+#[derive(Debug)]
+pub(crate) struct PeerTable {
+    slab: Slab<Peer>,
+    index: IndexTable,
+    hasher: FixedState,
+    /// Where the search for a peer to evict goes on.
+    hand: u32,
+}
+
+impl PeerTable {
+    pub(crate) fn new(peers_max: u32, hash_seed: u64) -> Self {
+        Self {
+            slab: Slab::new(peers_max),
+            index: IndexTable::new(),
+            hasher: FixedState::with_seed(hash_seed),
+            hand: 0,
+        }
+    }
+
+    pub(crate) fn find(&self, addr: &PeerAddr) -> Option<u32> {
+        self.index.find(self.hasher.hash_one(addr), |slot| {
+            self.slab.at(slot).is_some_and(|peer| peer.addr == *addr)
+        })
+    }
+
+    /// Adds a peer that is not in the table, evicting one that was idle for `idle_min` if need be.
+    /// Returns its slot.
+    pub(crate) fn insert(
+        &mut self,
+        now: Instant,
+        peer: Peer,
+        idle_min: Duration,
+    ) -> Result<u32, PeerError> {
+        let hash = self.hasher.hash_one(peer.addr);
+        if self.slab.is_full() && !self.evict(now, idle_min) {
+            return Err(PeerError::Full);
+        }
+        let key = self.slab.insert(peer).map_err(|e| match e {
+            SlabError::Full => PeerError::Full,
+            SlabError::NoMemory => PeerError::NoMemory,
+        })?;
+        if let Err(NoMemory) = self.index.insert(hash, key.slot()).map_err(|_| NoMemory) {
+            self.slab.remove(key);
+            return Err(PeerError::NoMemory);
+        }
+        Ok(key.slot())
+    }
+
+    pub(crate) fn get(&self, slot: u32) -> Option<&Peer> {
+        self.slab.at(slot)
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Peer> {
+        self.slab.at_mut(slot)
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.slab.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Peer)> {
+        self.slab.iter().map(|(key, peer)| (key.slot(), peer))
+    }
+
+    /// Evicts one idle peer among the next few. Its acks are lost (the server will ask by
+    /// NEED_ACK), and its cutoffs return with the next mismatch.
+    fn evict(&mut self, now: Instant, idle_min: Duration) -> bool {
+        for _ in 0..EVICTION_SCAN {
+            self.hand = (self.hand + 1) % self.slab.slots().max(1);
+            let Some((key, peer)) = self.slab.key_at(self.hand).zip(self.slab.at(self.hand)) else {
+                continue;
+            };
+            if peer.open_rpcs == 0 && peer.liveness.is_silent(now, idle_min) {
+                self.index.remove(self.hasher.hash_one(peer.addr), key.slot());
+                self.slab.remove(key);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+    use core::net::SocketAddr;
+
+    const IDLE: Duration = Duration::from_secs(10);
+
+    fn at(secs: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(secs)
+    }
+
+    fn addr(host: u8) -> PeerAddr {
+        PeerAddr::from(SocketAddr::from(([10, 0, 0, host], 4000)))
+    }
+
+    fn peer(host: u8, now: Instant) -> Peer {
+        Peer::new(addr(host), now, 1500, 8, 1)
+    }
+
+    #[test]
+    fn insert__evicts_only_idle_peers_without_rpcs() {
+        let mut table = PeerTable::new(2, 1);
+        let busy = table.insert(at(0), peer(1, at(0)), IDLE).unwrap();
+        table.get_mut(busy).unwrap().open_rpcs = 1;
+        table.insert(at(0), peer(2, at(0)), IDLE).unwrap();
+        assert_eq!(table.insert(at(9), peer(3, at(9)), IDLE), Err(PeerError::Full));
+        table.insert(at(10), peer(3, at(10)), IDLE).unwrap();
+        assert_eq!(table.find(&addr(1)), Some(busy));
+        assert_eq!(table.find(&addr(2)), None);
+        assert!(table.find(&addr(3)).is_some());
+        assert_eq!(table.len(), 2);
+    }
+}

@@ -1,0 +1,162 @@
+//! One RPC, as client or as server (PROTOCOL sections 1 and 2).
+
+use crate::addr::LocalAddr;
+use crate::incoming::Incoming;
+use crate::outgoing::Outgoing;
+use crate::sockets::SocketId;
+use crate::time::Instant;
+use homa_wire::{Header, RefuseReason, RpcId, Body};
+
+/// Where an RPC stands. HomaModule's names in brackets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Client: no byte of the response has arrived (OUTGOING).
+    Requesting,
+    /// Client: the response is arriving (INCOMING).
+    Receiving,
+    /// Client: the response is there, the application has not taken it yet.
+    Complete {
+        /// NEED_ACK was answered already; no further ack is due.
+        acked: bool,
+    },
+    /// Server: the request is arriving (INCOMING).
+    Collecting,
+    /// Server: the request is there, the application has not taken it yet.
+    Ready,
+    /// Server: the application works on the request (IN_SERVICE).
+    InService,
+    /// Server: the response is being sent, or awaits its acknowledgement (OUTGOING).
+    Replying,
+    /// Server: refused; kept for a while to answer the client again.
+    Refused { reason: RefuseReason, detail: u32, until: Instant },
+}
+
+/// Why an RPC has a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Something expected did not come: ask for it.
+    Resend,
+    /// The response was sent, the ack did not come: ask for it.
+    NeedAck,
+    /// The call's own deadline.
+    CallDeadline,
+    /// The other side has said nothing for long.
+    GiveUp,
+    /// A refusal need not be remembered any longer.
+    ForgetRefusal,
+}
+
+/// How long an RPC has waited, and what it did about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// When this RPC last made progress or heard of it: DATA, GRANT or BUSY came in, or its last
+    /// permitted packet went out (DRAFT section 3 "sign of life").
+    pub(crate) since: Instant,
+    /// When the other side last sent anything about this RPC.
+    pub(crate) heard: Instant,
+    /// RESENDs or NEED_ACKs that went unanswered.
+    pub(crate) unanswered: u32,
+    /// When the first of them went out.
+    pub(crate) first_unanswered: Instant,
+    /// When the last probe went out.
+    pub(crate) last_probe: Instant,
+    /// BUSY answers in a row: the wait doubles with each.
+    pub(crate) busy_streak: u32,
+    /// A place in the peer's queue of probes was assigned for this time.
+    pub(crate) reserved: Option<Instant>,
+    /// Another RPC probes the silent peer; this one waits for its outcome.
+    pub(crate) parked: bool,
+    /// When the request was last sent again because of RPC_UNKNOWN, or on a kernel's wish by GRANT.
+    pub(crate) last_restart: Option<Instant>,
+}
+
+impl Patience {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            heard: now,
+            unanswered: 0,
+            first_unanswered: now,
+            last_probe: now,
+            busy_streak: 0,
+            reserved: None,
+            parked: false,
+            last_restart: None,
+        }
+    }
+
+    /// DATA, GRANT or BUSY arrived: only these renew an RPC, so that endless RESENDs end
+    /// (DRAFT section 3 "sign of life").
+    pub(crate) fn renew(&mut self, now: Instant) {
+        self.since = now;
+        self.heard = now;
+        self.unanswered = 0;
+        self.reserved = None;
+    }
+
+    /// A probe goes out.
+    pub(crate) fn probed(&mut self, now: Instant) {
+        if self.unanswered == 0 {
+            self.first_unanswered = now;
+        }
+        self.unanswered = self.unanswered.saturating_add(1);
+        self.last_probe = now;
+        self.reserved = None;
+    }
+}
+
+/// All that is known of one RPC.
+#[derive(Debug)]
+pub(crate) struct Rpc {
+    /// As numbered on this side.
+    pub(crate) id: RpcId,
+    pub(crate) state: State,
+    pub(crate) socket: SocketId,
+    pub(crate) port: u16,
+    /// Slot in the peer table.
+    pub(crate) peer: u32,
+    pub(crate) peer_port: u16,
+    /// The address of this host that the peer uses.
+    pub(crate) local: LocalAddr,
+    /// Order of creation on this host: ties between equally long messages go to the older.
+    pub(crate) birth: u64,
+    pub(crate) outgoing: Option<Outgoing>,
+    pub(crate) incoming: Option<Incoming>,
+    pub(crate) patience: Patience,
+    /// Client: when the call as a whole ends.
+    pub(crate) call_deadline: Instant,
+    /// The request's packets are waiting in the retransmission queue.
+    pub(crate) in_resend_queue: bool,
+}
+
+impl Rpc {
+    pub(crate) fn is_client(&self) -> bool {
+        self.id.is_client()
+    }
+
+    /// A packet of this RPC towards its peer.
+    pub(crate) fn header(&self, body: Body) -> Header {
+        Header::new(self.port, self.peer_port, self.id, body)
+    }
+
+    /// Whether a packet for this RPC came from its peer's port (KNOWN_ISSUES 1.5).
+    pub(crate) fn is_from_peer_port(&self, header: &Header) -> bool {
+        header.source_port == self.peer_port
+    }
+
+    /// Whether the peer owes something that a RESEND would ask for.
+    pub(crate) fn is_owed_data(&self) -> bool {
+        match (self.state, &self.incoming, &self.outgoing) {
+            // The response, once all permitted bytes of the request went out (HOMA-RESEND-12).
+            (State::Requesting, _, Some(out)) => !out.is_sendable() && out.resend.is_empty(),
+            (State::Receiving | State::Collecting, Some(incoming), _) => incoming.is_owed(),
+            _ => false,
+        }
+    }
+
+    /// Whether the response was sent in full and awaits its acknowledgement (HOMA-NEEDACK-1).
+    pub(crate) fn is_owed_ack(&self) -> bool {
+        self.state == State::Replying
+            && self.outgoing.as_ref().is_some_and(|out| out.is_sent() && out.resend.is_empty())
+    }
+}

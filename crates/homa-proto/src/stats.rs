@@ -1,0 +1,215 @@
+//! Free-running counters: HomaModule's where they have a meaning here, under its names
+//! (PARAMETERS section 2), and those of our own limits.
+
+use homa_wire::{PRIORITY_LEVELS, PacketType};
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// Counters since the endpoint was made. They only grow, and wrap after 2^64.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+            /// Packets sent, by [`PacketType::index`].
+            pub packets_sent: [u64; PacketType::COUNT],
+            /// Packets received, by [`PacketType::index`].
+            pub packets_rcvd: [u64; PacketType::COUNT],
+            /// Bytes sent at each priority level, headers included.
+            pub priority_bytes: [u64; PRIORITY_LEVELS],
+            /// Packets sent at each priority level.
+            pub priority_packets: [u64; PRIORITY_LEVELS],
+        }
+
+        const PLAIN: &[(&str, &str, fn(&Stats) -> u64)] = &[
+            $((stringify!($name), concat!($($doc),+), |stats| stats.$name),)+
+        ];
+    };
+}
+
+counters! {
+    /// Client RPCs started by the application.
+    client_requests_started,
+    /// Bytes of these requests.
+    client_request_bytes_started,
+    /// Requests sent in full.
+    client_requests_done,
+    /// Responses of which the first byte arrived.
+    client_responses_started,
+    /// Responses received in full.
+    client_responses_done,
+    /// Bytes of these responses.
+    client_response_bytes_done,
+    /// Client RPCs that failed.
+    client_rpcs_failed,
+    /// Client RPCs that the application aborted.
+    client_rpcs_aborted,
+    /// Server RPCs created by a request's first packet.
+    server_requests_started,
+    /// Requests received in full.
+    server_requests_done,
+    /// Bytes of these requests.
+    server_request_bytes_done,
+    /// Replies that the application started.
+    server_responses_started,
+    /// Bytes of these replies.
+    server_response_bytes_started,
+    /// Responses sent in full.
+    server_responses_done,
+    /// Server RPCs ended by their acknowledgement.
+    server_rpcs_acked,
+    /// Server RPCs ended because the client did not know them (RPC_UNKNOWN).
+    server_rpcs_unknown,
+    /// Server RPCs ended because their client fell silent or could not be reached.
+    server_rpc_discards,
+    /// Requests refused, by whatever reason.
+    server_requests_refused,
+    /// DATA dropped because no server RPC could be created and no refusal was due.
+    server_cant_create_rpcs,
+    /// DATA of RPCs that finished before: dropped, not executed again.
+    finished_rpc_packets,
+    /// Finished ids forgotten before their time for want of room.
+    finished_ids_forgotten,
+    /// DATA sent again because of RESEND or RPC_UNKNOWN.
+    resent_packets,
+    /// Retransmitted DATA received that brought something new.
+    resent_packets_used,
+    /// Retransmitted DATA received that brought nothing new.
+    resent_discards,
+    /// Other DATA received that brought nothing new.
+    packet_discards,
+    /// DATA dropped because its message length contradicts earlier packets.
+    length_mismatches,
+    /// DATA dropped because its bytes lie outside the message.
+    range_errors,
+    /// DATA dropped because its message has too many gaps.
+    gap_overflows,
+    /// Bytes of DATA dropped because incoming messages hold all their memory.
+    dropped_data_no_bufs,
+    /// Packets dropped because their source port is not their RPC's.
+    wrong_port_packets,
+    /// Packets shorter than their header.
+    short_packets,
+    /// Packets of unknown type, or with an unknown extension.
+    unknown_packet_types,
+    /// FREEZE packets dropped.
+    freezes_ignored,
+    /// Packets for unknown RPCs, but for GRANTs overtaken by an ack.
+    unknown_rpcs,
+    /// Packets for ports that no socket holds.
+    unknown_ports,
+    /// Packets that make no sense in their RPC's state or role.
+    misplaced_packets,
+    /// RPCs ended by silence.
+    rpc_timeouts,
+    /// Peers declared dead.
+    peer_timeouts,
+    /// Calls ended by their own deadline.
+    call_deadlines,
+    /// RESENDs held back because another RPC probes the silent peer.
+    parked_probes,
+    /// Explicit ACKs because five acks were waiting.
+    ack_overflows,
+    /// NEED_ACKs answered by RESEND, or not at all, since the response is incomplete.
+    ignored_need_acks,
+    /// CUTOFFS not sent because one went to the peer just before.
+    cutoffs_suppressed,
+    /// Bytes granted beyond SRPT to the oldest message.
+    fifo_grant_bytes,
+    /// Grants sent.
+    grants_sent,
+    /// Own cutoffs changed by observed traffic.
+    cutoff_changes,
+    /// Control packets dropped because the driver did not drain them.
+    control_overflows,
+    /// Packets that the operating system would not send.
+    data_xmit_errors,
+    /// Unreachability reports that matched no RPC.
+    unreachables_ignored,
+    /// Peers made.
+    peer_allocs,
+    /// Peers that could not be made for want of room.
+    peer_failures,
+    /// Times that sending paused for the pacer.
+    pacer_pauses,
+    /// Paced bytes sent for the oldest message instead of the shortest.
+    pacer_fifo_bytes,
+}
+
+impl Stats {
+    /// Every counter: name, value, meaning.
+    pub fn iter(&self) -> impl Iterator<Item = (CounterName, u64, &'static str)> + '_ {
+        let plain = PLAIN
+            .iter()
+            .map(|&(name, doc, read)| (CounterName { prefix: name, suffix: "", level: None }, read(self), doc.trim()));
+        let sent = by_type("packets_sent_", &self.packets_sent, "packets sent of this type");
+        let rcvd = by_type("packets_rcvd_", &self.packets_rcvd, "packets received of this type");
+        let bytes = by_level("_bytes", &self.priority_bytes, "bytes sent at this priority level");
+        let packets =
+            by_level("_packets", &self.priority_packets, "packets sent at this priority level");
+        plain.chain(sent).chain(rcvd).chain(bytes).chain(packets)
+    }
+}
+
+fn by_type<'a>(
+    prefix: &'static str,
+    values: &'a [u64; PacketType::COUNT],
+    doc: &'static str,
+) -> impl Iterator<Item = (CounterName, u64, &'static str)> + 'a {
+    PacketType::ALL.iter().map(move |packet_type| {
+        let name = CounterName { prefix, suffix: packet_type.name(), level: None };
+        (name, values[packet_type.index()], doc)
+    })
+}
+
+fn by_level<'a>(
+    suffix: &'static str,
+    values: &'a [u64; PRIORITY_LEVELS],
+    doc: &'static str,
+) -> impl Iterator<Item = (CounterName, u64, &'static str)> + 'a {
+    values.iter().zip(0u8..).map(move |(&value, level)| {
+        (CounterName { prefix: "priority", suffix, level: Some(level) }, value, doc)
+    })
+}
+
+/// A counter's name, made of parts so that it needs no memory; print it with `Display`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterName {
+    prefix: &'static str,
+    suffix: &'static str,
+    level: Option<u8>,
+}
+
+impl core::fmt::Display for CounterName {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.prefix)?;
+        if let Some(level) = self.level {
+            write!(f, "{level}")?;
+        }
+        f.write_str(self.suffix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::string::ToString;
+
+    #[test]
+    fn iter__names_every_counter_once() {
+        let mut stats = Stats::default();
+        stats.packets_sent[PacketType::NeedAck.index()] = 3;
+        stats.priority_bytes[7] = 9;
+        stats.rpc_timeouts = 1;
+        let names: BTreeSet<_> = stats.iter().map(|(name, ..)| name.to_string()).collect();
+        assert_eq!(names.len(), stats.iter().count());
+        let value = |wanted: &str| {
+            stats.iter().find(|(name, ..)| name.to_string() == wanted).map(|(_, value, _)| value)
+        };
+        assert_eq!(value("packets_sent_NEED_ACK"), Some(3));
+        assert_eq!(value("priority7_bytes"), Some(9));
+        assert_eq!(value("rpc_timeouts"), Some(1));
+        assert!(stats.iter().all(|(_, _, doc)| !doc.is_empty()));
+    }
+}
