@@ -75,7 +75,7 @@ impl AckList {
     }
 
     /// The entries, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Ack> {
+    pub fn iter(&self) -> impl Iterator<Item = Ack> + use<> {
         iter::zip(self.client_ids, self.server_ports)
             .map(|(client_id, server_port)| Ack { client_id, server_port })
             .take(self.len())
@@ -146,5 +146,119 @@ impl<'a> AckView<'a> {
             let _ = list.push(ack);
         }
         list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use std::vec::Vec;
+
+    use super::{Ack, AckList};
+    use crate::testing::{assert_shortest, body, packet};
+    use crate::{ACKS_MAX, Body, BodyView, PacketView, RpcId, Version};
+
+    fn ack(number: u16) -> Ack {
+        Ack { client_id: RpcId(1000 + 2 * u64::from(number)), server_port: 4000 + number }
+    }
+
+    fn list(len: u16) -> AckList {
+        let mut list = AckList::new();
+        for number in 0..len {
+            assert!(list.push(ack(number)));
+        }
+        list
+    }
+
+    fn parse(packet: &[u8]) -> AckList {
+        match body(packet) {
+            Ok(Body::Ack(list)) => list,
+            other => panic!("no ACK packet: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn push__five_entries_and_no_more() {
+        let mut acks = AckList::new();
+        assert!(acks.is_empty());
+        for number in 0..5 {
+            assert!(!acks.is_full());
+            assert!(acks.push(ack(number)));
+            assert_eq!(acks.len(), usize::from(number) + 1);
+        }
+        assert!(acks.is_full());
+        assert!(!acks.push(ack(5)));
+        assert_eq!(acks, list(5));
+        assert!(acks.iter().eq((0..5).map(ack)));
+    }
+
+    /// HOMA-ACK-3: the count, and as many entries; always 80 bytes, because kernel peers drop
+    /// shorter packets, with unused slots zero.
+    #[test]
+    fn emit__80_bytes() {
+        for len in 0..=5 {
+            let packet = packet(Body::Ack(list(len)), &[]);
+            assert_eq!(packet.len(), 80);
+            assert_eq!(packet[28..30], len.to_be_bytes());
+            let mut entries = Vec::new();
+            for number in 0..len {
+                entries.extend(ack(number).client_id.0.to_be_bytes());
+                entries.extend(ack(number).server_port.to_be_bytes());
+            }
+            entries.resize(50, 0);
+            assert_eq!(packet[30..], entries);
+        }
+    }
+
+    /// HOMA-ACK-3, where the draft's packets end with their last entry.
+    #[test]
+    fn parse__30_bytes_and_10_per_entry() {
+        for len in 0..=5 {
+            let packet = packet(Body::Ack(list(len)), &[]);
+            assert_eq!(parse(&packet[..30 + 10 * usize::from(len)]), list(len));
+        }
+    }
+
+    #[test]
+    fn parse__no_more_entries_than_there_are() {
+        let packet = packet(Body::Ack(list(5)), &[]);
+        for len in 30..=80 {
+            let whole = u16::try_from((len - 30) / 10).expect("small");
+            assert_eq!(parse(&packet[..len]), list(whole), "{len} bytes");
+        }
+    }
+
+    /// WIRE section 5: a larger count is treated as 5.
+    #[test]
+    fn parse__no_more_than_five_entries() {
+        let mut packet = packet(Body::Ack(list(5)), &[0xEE; 100]);
+        for count in [5, 6, 255, 256, u16::MAX] {
+            packet[28..30].copy_from_slice(&count.to_be_bytes());
+            assert_eq!(parse(&packet), list(5));
+        }
+    }
+
+    /// WIRE section 10: unused slots may hold anything.
+    #[test]
+    fn parse__unused_slots_are_ignored() {
+        let mut packet = packet(Body::Ack(list(5)), &[]);
+        packet[28..30].copy_from_slice(&[0, 2]);
+        assert_eq!(parse(&packet), list(2));
+    }
+
+    #[test]
+    fn parse__shortest() {
+        assert_shortest(Body::Ack(list(5)), 30);
+    }
+
+    #[test]
+    fn view__same_entries_as_the_value() {
+        let packet = packet(Body::Ack(list(3)), &[]);
+        let view = PacketView::new(&packet, Version::V1).expect("legal");
+        let BodyView::Ack(acks) = view.body() else { panic!("ACK") };
+        assert_eq!(acks.len(), 3);
+        assert!(!acks.is_empty() && acks.len() <= ACKS_MAX);
+        assert!(acks.iter().eq((0..3).map(ack)));
     }
 }

@@ -148,3 +148,128 @@ impl Sum {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::{Addresses, FIELD, compute, pseudo_header, verify};
+    use crate::testing::packet;
+    use crate::{AckList, Body};
+
+    fn v4() -> Addresses {
+        Addresses::V4 { source: [10, 0, 0, 2].into(), dest: [10, 0, 0, 1].into() }
+    }
+
+    fn v6() -> Addresses {
+        let source = "fd00::2".parse().expect("an address");
+        Addresses::V6 { source, dest: "fd00::1".parse().expect("an address") }
+    }
+
+    /// The packet `need_ack` of WIRE section 11.
+    fn need_ack() -> Vec<u8> {
+        let mut packet = packet(Body::NeedAck, &[]);
+        packet[..4].copy_from_slice(&[0x0F, 0xA0, 0x80, 0x00]);
+        packet[27] ^= 1;
+        packet
+    }
+
+    #[test]
+    fn compute__worked_examples() {
+        assert_eq!(compute(v4(), &[&need_ack()]), 0x4EB6);
+        assert_eq!(compute(v6(), &[&need_ack()]), 0x68B4);
+    }
+
+    #[test]
+    fn compute__the_field_itself_does_not_count() {
+        let mut packet = need_ack();
+        for value in [0_u16, 1, 0x4EB6, 0xFFFF] {
+            packet[FIELD].copy_from_slice(&value.to_be_bytes());
+            assert_eq!(compute(v4(), &[&packet]), 0x4EB6);
+        }
+    }
+
+    #[test]
+    fn compute__any_division_into_parts() {
+        let packet = packet(Body::Ack(AckList::new()), b"odd");
+        let whole = compute(v4(), &[&packet]);
+        for first in 0..=packet.len() {
+            for second in first..=packet.len() {
+                let parts = [&packet[..first], &packet[first..second], &packet[second..]];
+                assert_eq!(compute(v4(), &parts), whole);
+            }
+        }
+    }
+
+    /// A result of 0 is sent as 0xFFFF, because 0 means that none was computed.
+    #[test]
+    fn compute__never_0() {
+        let mut packet = need_ack();
+        // Two bytes that count once, set to what makes the sum all ones.
+        packet[14..16].copy_from_slice(&0x4EB6_u16.to_be_bytes());
+        assert_eq!(compute(v4(), &[&packet]), 0xFFFF);
+        packet[FIELD].fill(0xFF);
+        assert!(verify(v4(), &[&packet]));
+        packet[FIELD].fill(0);
+        assert!(!verify(v4(), &[&packet]));
+    }
+
+    #[test]
+    fn verify__every_single_bit_counts() {
+        let mut packet = need_ack();
+        packet.extend_from_slice(b"odd");
+        let checksum = compute(v4(), &[&packet]);
+        packet[FIELD].copy_from_slice(&checksum.to_be_bytes());
+        assert!(verify(v4(), &[&packet]));
+        assert!(verify(v4(), &[&packet[..7], &packet[7..]]));
+        for bit in 0..8 * packet.len() {
+            packet[bit / 8] ^= 1 << (bit % 8);
+            assert!(!verify(v4(), &[&packet]), "bit {bit}");
+            packet[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn verify__packet_without_the_field() {
+        assert!(!verify(v4(), &[]));
+        assert!(!verify(v4(), &[&[0; 17]]));
+    }
+
+    #[test]
+    fn compute__carries_of_a_large_packet() {
+        let packet = vec![0xFF; 65_535];
+        // All ones is zero in one's complement, so the last byte, a high one, is all that counts
+        // besides the pseudo header; the field itself, which does not count, was zero too.
+        let sum = u32::from(pseudo_header(v4(), packet.len())) + 0xFF00;
+        assert_eq!(compute(v4(), &[&packet]), !fold(sum));
+    }
+
+    /// Protocol 6, the length, and the addresses.
+    #[test]
+    fn pseudo_header__sum_of_its_fields() {
+        assert_eq!(pseudo_header(v4(), 28), 6 + 28 + 0x0A00 + 2 + 0x0A00 + 1);
+        assert_eq!(pseudo_header(v6(), 28), fold(6 + 28 + 0xFD00 + 2 + 0xFD00 + 1));
+    }
+
+    fn fold(sum: u32) -> u16 {
+        u16::try_from((sum & 0xFFFF) + (sum >> 16)).expect("one carry")
+    }
+
+    #[test]
+    fn addresses__family_decides() {
+        let v4 = |last| core::net::IpAddr::from([10, 0, 0, last]);
+        let mapped: core::net::IpAddr = "::ffff:10.0.0.2".parse().expect("an address");
+        let v6: core::net::IpAddr = "fd00::2".parse().expect("an address");
+        assert_eq!(Addresses::new(v4(2), v4(1)), Some(self::v4()));
+        assert_eq!(Addresses::new(mapped, v4(1)), Some(self::v4()));
+        assert_eq!(Addresses::new(v6, v6), Some(Addresses::V6 { source: addr(), dest: addr() }));
+        assert_eq!(Addresses::new(v4(2), v6), None);
+    }
+
+    fn addr() -> core::net::Ipv6Addr {
+        "fd00::2".parse().expect("an address")
+    }
+}

@@ -62,3 +62,46 @@ impl<'a> CutoffsView<'a> {
         Cutoffs { cutoffs: self.cutoffs(), version: self.version() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use super::Cutoffs;
+    use crate::Body;
+    use crate::testing::{assert_shortest, body, packet};
+
+    const CUTOFFS: Cutoffs = Cutoffs {
+        cutoffs: [u32::MAX >> 1, 1_000_000, 1_000_000, 1_000_000, 1_000_000, 15_000, 2_800, 200],
+        version: 0x0102,
+    };
+
+    /// HOMA-CUTOFFS-1: eight values of 32 bits, the lowest level first.
+    #[test]
+    fn emit__fields_where_wire_section_5_has_them() {
+        let packet = packet(Body::Cutoffs(CUTOFFS), &[]);
+        assert_eq!(packet.len(), 62);
+        for (level, cutoff) in CUTOFFS.cutoffs.iter().enumerate() {
+            assert_eq!(packet[28 + 4 * level..][..4], cutoff.to_be_bytes());
+        }
+        assert_eq!(packet[60..], [1, 2]);
+    }
+
+    /// What HomaModule sends is not in order; the protocol makes sense of it.
+    #[test]
+    fn parse__any_values() {
+        let cutoffs =
+            Cutoffs { cutoffs: [0, u32::MAX, 0, 5, 1_000_000, 15_000, 2_800, 200], version: 0 };
+        assert_eq!(body(&packet(Body::Cutoffs(cutoffs), &[])), Ok(Body::Cutoffs(cutoffs)));
+    }
+
+    #[test]
+    fn parse__shortest() {
+        assert_shortest(Body::Cutoffs(CUTOFFS), 62);
+    }
+
+    #[test]
+    fn parse__trailing_bytes_are_ignored() {
+        assert_eq!(body(&packet(Body::Cutoffs(CUTOFFS), &[0xFF; 9])), Ok(Body::Cutoffs(CUTOFFS)));
+    }
+}

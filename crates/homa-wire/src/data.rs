@@ -220,3 +220,190 @@ impl<'a> DataView<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use std::vec::Vec;
+
+    use super::{Data, DataLayout};
+    use crate::testing::{assert_shortest, body, packet};
+    use crate::{Ack, Body, EmitError, Header, PacketView, RpcId, Version};
+
+    fn data() -> Data {
+        Data {
+            message_length: 5000,
+            incoming: 3000,
+            ack: None,
+            cutoff_version: 7,
+            retransmit: false,
+            offset: 1424,
+            layout: DataLayout::default(),
+        }
+    }
+
+    fn parse(packet: &[u8]) -> Data {
+        match body(packet) {
+            Ok(Body::Data(data)) => data,
+            other => panic!("no DATA packet: {other:?}"),
+        }
+    }
+
+    fn emit(data: Data) -> Vec<u8> {
+        packet(Body::Data(data), &[])
+    }
+
+    /// HOMA-DATA-1, HOMA-DATA-3, HOMA-DATA-4, HOMA-DATA-9: each field at its place.
+    #[test]
+    fn emit__fields_where_wire_section_4_has_them() {
+        let packet = emit(data());
+        assert_eq!(packet.len(), 56);
+        assert_eq!(packet[11], 0x10);
+        assert_eq!(packet[28..32], 5000_u32.to_be_bytes());
+        assert_eq!(packet[32..36], 3000_u32.to_be_bytes());
+        assert_eq!(packet[46..48], [0, 7]);
+        assert_eq!(packet[48..52], [0; 4]);
+    }
+
+    /// HOMA-DATA-11, HOMA-HDR-7: what we send has the true offset in both places, and is whole.
+    #[test]
+    fn emit__default_layout_has_the_offset_twice() {
+        let packet = emit(data());
+        assert_eq!(packet[4..8], 1424_u32.to_be_bytes());
+        assert_eq!(packet[52..56], 1424_u32.to_be_bytes());
+        assert_eq!(packet[12], 0xE0);
+    }
+
+    #[test]
+    fn emit__all_ones_is_no_offset() {
+        let reserved = Data { offset: u32::MAX, ..data() };
+        let header = Header::new(1, 2, RpcId(4), Body::Data(reserved));
+        let mut out = [0xEE; 56];
+        assert_eq!(header.emit(Version::V1, &mut out), Err(EmitError::OffsetReserved));
+        assert_eq!(out, [0xEE; 56], "nothing is written");
+    }
+
+    /// HOMA-DATA-11: the form that HomaModule sends, WIRE section 4.
+    #[test]
+    fn offset__all_ones_means_sequence() {
+        let mut packet = emit(data());
+        packet[52..56].fill(0xFF);
+        let data = parse(&packet);
+        assert_eq!(data.offset, 1424);
+        assert_eq!(data.layout, DataLayout::sequence_only());
+        assert!(data.layout.is_sequence_only());
+        assert_eq!(emit(data), packet);
+    }
+
+    /// HOMA-DATA-11: WIRE section 4, native GSO; `sequence` is not to be believed.
+    #[test]
+    fn offset__native_gso_segment_has_it_before_the_payload() {
+        let mut packet = emit(data());
+        packet[12] = 0xD0;
+        packet[4..8].copy_from_slice(&77_u32.to_be_bytes());
+        let data = parse(&packet);
+        assert_eq!(data.offset, 1424);
+        assert_eq!(data.layout, DataLayout::native_gso(1424, 77));
+        assert_eq!(data.layout.doff(), 13);
+        assert_eq!(emit(data), packet);
+    }
+
+    /// The first segment of a native GSO packet has its offset in both places, like our packets.
+    #[test]
+    fn layout__first_native_gso_segment() {
+        let mut packet = emit(data());
+        packet[12] = 0xD0;
+        let data = parse(&packet);
+        assert_eq!(data.layout, DataLayout::native_gso(1424, 1424));
+        assert_ne!(data.layout, DataLayout::default());
+        assert_eq!(emit(data), packet);
+    }
+
+    /// HOMA-HDR-8: the data offset plays no part in reading a packet.
+    #[test]
+    fn parse__doff_is_not_used() {
+        let mut packet = packet(Body::Data(data()), b"payload");
+        for doff in 0..=15 {
+            packet[12] = doff << 4;
+            let (header, payload) = Header::parse(&packet, Version::V1).expect("legal");
+            let Body::Data(parsed) = header.body else { panic!("DATA") };
+            assert_eq!(parsed, Data { layout: parsed.layout, ..data() });
+            assert_eq!(parsed.layout.doff(), doff);
+            assert_eq!(payload, b"payload");
+        }
+    }
+
+    /// HOMA-DATA-5, HOMA-DATA-8.
+    #[test]
+    fn ack__id_and_server_port() {
+        let ack = Some(Ack { client_id: RpcId(998), server_port: 4001 });
+        let packet = emit(Data { ack, ..data() });
+        assert_eq!(packet[36..44], 998_u64.to_be_bytes());
+        assert_eq!(packet[44..46], 4001_u16.to_be_bytes());
+        assert_eq!(parse(&packet).ack, ack);
+    }
+
+    /// HOMA-DATA-6, whatever the port.
+    #[test]
+    fn ack__id_0_acknowledges_nothing() {
+        let mut packet = emit(data());
+        assert_eq!(parse(&packet).ack, None);
+        packet[44..46].fill(0x11);
+        assert_eq!(parse(&packet).ack, None);
+    }
+
+    /// HOMA-DATA-10.
+    #[test]
+    fn retransmit__anything_but_0() {
+        let mut packet = emit(data());
+        for value in 0..=u8::MAX {
+            packet[48] = value;
+            assert_eq!(parse(&packet).retransmit, value != 0);
+        }
+        assert_eq!(emit(Data { retransmit: true, ..data() })[48], 1);
+    }
+
+    /// HOMA-DATA-12, HOMA-DATA-13.
+    #[test]
+    fn payload__what_follows_the_header() {
+        let packet = packet(Body::Data(data()), b"payload");
+        for len in 0..=7 {
+            let (_, payload) = Header::parse(&packet[..56 + len], Version::V1).expect("legal");
+            assert_eq!(payload, &b"payload"[..len]);
+        }
+    }
+
+    /// HOMA-DATA-2: the side is in the sender's id.
+    #[test]
+    fn sender_id__says_request_or_response() {
+        for (id, is_request) in [(1000, true), (1001, false)] {
+            let header = Header::new(1, 2, RpcId(id), Body::Data(data()));
+            let mut out = [0; 56];
+            header.emit(Version::V1, &mut out).expect("room");
+            let view = PacketView::new(&out, Version::V1).expect("legal");
+            assert_eq!(view.sender_id().is_client(), is_request);
+        }
+    }
+
+    #[test]
+    fn parse__message_length_is_for_the_protocol_to_judge() {
+        for message_length in [0, 1_000_000, 1_000_001, u32::MAX] {
+            let data = Data { message_length, ..data() };
+            assert_eq!(parse(&emit(data)), data);
+        }
+    }
+
+    /// WIRE section 10: unused fields may hold anything.
+    #[test]
+    fn parse__pad_is_ignored() {
+        let mut packet = emit(data());
+        packet[49..52].fill(0xFF);
+        assert_eq!(parse(&packet), data());
+    }
+
+    #[test]
+    fn parse__shortest() {
+        assert_shortest(Body::Data(data()), 56);
+    }
+}

@@ -83,3 +83,63 @@ impl<'a> GrantView<'a> {
         Grant { offset: self.offset(), priority: self.priority(), resend_all: self.resend_all() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use super::Grant;
+    use crate::testing::{assert_shortest, body, packet};
+    use crate::{Body, Priority};
+
+    /// HOMA-GRANT-3: the longer form, of which the last byte says "no". Without that byte
+    /// `linux_6.10.6` would drop the packet (WIRE section 10).
+    #[test]
+    fn emit__34_bytes() {
+        let packet = packet(Body::Grant(Grant::new(80_000, Priority::clamped(3))), &[]);
+        assert_eq!(packet.len(), 34);
+        assert_eq!(packet[28..], [0x00, 0x01, 0x38, 0x80, 3, 0]);
+    }
+
+    /// The form that HomaModule sends.
+    #[test]
+    fn parse__33_bytes() {
+        let full = Grant::new(80_000, Priority::clamped(3));
+        let short = Grant { resend_all: None, ..full };
+        let full_packet = packet(Body::Grant(full), &[]);
+        assert_eq!(body(&full_packet[..33]), Ok(Body::Grant(short)));
+        assert_eq!(packet(Body::Grant(short), &[]), full_packet[..33]);
+        assert!(!short.wants_resend_all());
+    }
+
+    /// HOMA-GRANT-4.
+    #[test]
+    fn resend_all__anything_but_0() {
+        let mut packet = packet(Body::Grant(Grant::new(80_000, Priority::LOWEST)), &[]);
+        for value in 0..=u8::MAX {
+            packet[33] = value;
+            let Ok(Body::Grant(grant)) = body(&packet) else { panic!("GRANT") };
+            assert_eq!(grant.resend_all, Some(value != 0));
+            assert_eq!(grant.wants_resend_all(), value != 0);
+        }
+    }
+
+    /// HOMA-PRIO-2: WIRE section 5 wants levels that do not exist clamped.
+    #[test]
+    fn priority__clamped() {
+        let mut packet = packet(Body::Grant(Grant::new(1, Priority::LOWEST)), &[]);
+        packet[32] = 200;
+        assert_eq!(body(&packet), Ok(Body::Grant(Grant::new(1, Priority::HIGHEST))));
+    }
+
+    #[test]
+    fn parse__shortest() {
+        assert_shortest(Body::Grant(Grant::new(1, Priority::LOWEST)), 33);
+    }
+
+    #[test]
+    fn parse__trailing_bytes_are_ignored() {
+        let grant = Grant::new(1, Priority::LOWEST);
+        assert_eq!(body(&packet(Body::Grant(grant), &[0xFF; 9])), Ok(Body::Grant(grant)));
+    }
+}

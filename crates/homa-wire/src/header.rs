@@ -189,3 +189,119 @@ impl Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use super::{Body, Header};
+    use crate::{
+        AckList, Cutoffs, Data, DataLayout, EmitError, Grant, HEADER_LEN_MAX, PRIORITY_LEVELS,
+        PacketType, Priority, Refuse, RefuseReason, Resend, RpcId, Version,
+    };
+
+    const DATA: Data = Data {
+        message_length: 1,
+        incoming: 1,
+        ack: None,
+        cutoff_version: 0,
+        retransmit: false,
+        offset: 0,
+        layout: DataLayout::sequence_only(),
+    };
+
+    /// One body of each type and form.
+    const BODIES: [Body; 12] = [
+        Body::Data(DATA),
+        Body::Grant(Grant::new(1, Priority::LOWEST)),
+        Body::Grant(Grant { offset: 1, priority: Priority::LOWEST, resend_all: None }),
+        Body::Resend(Resend::all(Priority::HIGHEST)),
+        Body::Resend(Resend { offset: 0, length: 1, priority: None }),
+        Body::RpcUnknown,
+        Body::Busy,
+        Body::Cutoffs(Cutoffs { cutoffs: [1; PRIORITY_LEVELS], version: 1 }),
+        Body::Freeze,
+        Body::NeedAck,
+        Body::Ack(AckList::new()),
+        Body::Refuse(Refuse { reason: RefuseReason::NoPort, detail: 0 }),
+    ];
+
+    fn header(body: Body) -> Header {
+        Header::new(32768, 4000, RpcId(0x0102_0304_0506_0708), body)
+    }
+
+    /// HOMA-HDR-3, HOMA-HDR-6, HOMA-HDR-7, HOMA-HDR-10: the common header of every type is that of
+    /// WIRE section 2.
+    #[test]
+    fn emit__common_header() {
+        for body in BODIES {
+            let header = Header { checksum: 0x1122, ..header(body) };
+            let mut out = [0xEE; HEADER_LEN_MAX];
+            header.emit(Version::V1, &mut out).expect("room");
+            let code = body.packet_type().code();
+            let doff = if body.packet_type() == PacketType::Data { 0xE0 } else { 0x50 };
+            let expected = [
+                [0x80, 0x00, 0x0F, 0xA0],
+                [0; 4],
+                [0, 0, 0, code],
+                [doff, 0x06, 0, 0],
+                [0x11, 0x22, 0xB9, 0x7D],
+                [1, 2, 3, 4],
+                [5, 6, 7, 8],
+            ];
+            assert_eq!(out[..28], *expected.as_flattened(), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn emit__writes_the_header_and_nothing_else() {
+        for body in BODIES {
+            let mut out = [0xEE; HEADER_LEN_MAX + 1];
+            let len = header(body).emit(Version::V1, &mut out).expect("room");
+            assert_eq!(len, header(body).emitted_len(Version::V1));
+            assert!(out[len..].iter().all(|byte| *byte == 0xEE), "{body:?}");
+            assert_eq!(Header::parse(&out[..len], Version::V1), Ok((header(body), &[][..])));
+        }
+    }
+
+    #[test]
+    fn emit__buffer_too_short() {
+        for body in BODIES {
+            let needed = header(body).emitted_len(Version::V1);
+            for actual in 0..needed {
+                let mut out = [0xEE; HEADER_LEN_MAX];
+                let result = header(body).emit(Version::V1, &mut out[..actual]);
+                assert_eq!(result, Err(EmitError::BufferTooShort { needed, actual }));
+                assert_eq!(out, [0xEE; HEADER_LEN_MAX], "nothing is written");
+            }
+        }
+    }
+
+    /// WIRE section 1, with GRANT and RESEND also in their other forms.
+    #[test]
+    fn emitted_len__by_type() {
+        let lengths = BODIES.map(|body| header(body).emitted_len(Version::V1));
+        assert_eq!(lengths, [56, 34, 33, 37, 36, 28, 28, 62, 28, 28, 80, 36]);
+        assert_eq!(lengths.iter().max(), Some(&HEADER_LEN_MAX));
+    }
+
+    /// HOMA-HDR-9: whatever is in the field is carried, and makes no difference.
+    #[test]
+    fn parse__checksum_is_carried_not_verified() {
+        for body in BODIES {
+            let header = Header { checksum: 0xDEAD, ..header(body) };
+            let mut out = [0; HEADER_LEN_MAX];
+            let len = header.emit(Version::V1, &mut out).expect("room");
+            assert_eq!(Header::parse(&out[..len], Version::V1), Ok((header, &[][..])));
+        }
+    }
+
+    /// WIRE section 5: how RPC_UNKNOWN is made from a RESEND.
+    #[test]
+    fn reply__ports_swapped_and_id_flipped() {
+        let resend = header(Body::Resend(Resend::all(Priority::HIGHEST)));
+        let id = RpcId(0x0102_0304_0506_0709);
+        let expected = Header::new(4000, 32768, id, Body::RpcUnknown);
+        assert_eq!(Header { checksum: 7, ..resend }.reply(Body::RpcUnknown), expected);
+    }
+}

@@ -27,3 +27,39 @@ pub fn is_hijacked(tcp: &[u8]) -> bool {
         field::FLAGS.value(header) == HIJACK_FLAGS && field::URGENT.value(header) == HIJACK_URGENT
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use super::is_hijacked;
+    use crate::Body;
+    use crate::testing::packet;
+
+    /// HOMA-HDR-10.
+    #[test]
+    fn is_hijacked__everything_that_we_emit() {
+        assert!(is_hijacked(&packet(Body::NeedAck, &[])));
+    }
+
+    /// HOMA-HDR-10: flags that TCP may send, with any urgent pointer, and any other one with Homa's
+    /// flags, are TCP.
+    #[test]
+    fn is_hijacked__flags_and_urgent_pointer_must_both_match() {
+        let homa = packet(Body::NeedAck, &[]);
+        for bit in 0..8 {
+            for place in [13, 18, 19] {
+                let mut tcp = homa.clone();
+                tcp[place] ^= 1 << bit;
+                assert!(!is_hijacked(&tcp), "byte {place} bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn is_hijacked__too_short_for_tcp() {
+        let homa = packet(Body::NeedAck, &[]);
+        assert!(!is_hijacked(&homa[..19]));
+        assert!(!is_hijacked(&[]));
+    }
+}

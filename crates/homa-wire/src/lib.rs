@@ -80,6 +80,8 @@ mod priority;
 mod refuse;
 mod resend;
 mod rpc_id;
+#[cfg(test)]
+mod testing;
 mod version;
 mod view;
 

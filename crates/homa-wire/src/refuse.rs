@@ -132,3 +132,72 @@ impl<'a> RefuseView<'a> {
         Refuse { reason: self.reason(), detail: self.detail() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use std::collections::BTreeSet;
+    use std::string::ToString;
+
+    use super::{Refuse, RefuseReason};
+    use crate::testing::{assert_shortest, body, packet};
+    use crate::{Body, ParseError};
+
+    const REFUSE: Refuse = Refuse { reason: RefuseReason::TooLong, detail: 1_000_000 };
+
+    #[test]
+    fn emit__36_bytes() {
+        let packet = packet(Body::Refuse(REFUSE), &[]);
+        assert_eq!(packet.len(), 36);
+        assert_eq!(packet[11], 0x40);
+        assert_eq!(packet[28..], [1, 6, 0, 0, 0x00, 0x0F, 0x42, 0x40]);
+    }
+
+    #[test]
+    fn parse__every_reason() {
+        for reason in RefuseReason::ALL {
+            let refuse = Refuse { reason, detail: u32::MAX };
+            assert_eq!(body(&packet(Body::Refuse(refuse), &[])), Ok(Body::Refuse(refuse)));
+        }
+    }
+
+    #[test]
+    fn parse__unknown_reason() {
+        let mut packet = packet(Body::Refuse(REFUSE), &[]);
+        let known = RefuseReason::ALL.map(RefuseReason::code);
+        assert_eq!(known, [1, 2, 3, 4, 5, 6]);
+        for code in (0..=u8::MAX).filter(|code| !known.contains(code)) {
+            packet[29] = code;
+            assert_eq!(body(&packet), Err(ParseError::BadRefuseReason(code)));
+        }
+    }
+
+    #[test]
+    fn parse__unknown_version() {
+        let mut packet = packet(Body::Refuse(REFUSE), &[]);
+        for version in (0..=u8::MAX).filter(|version| *version != 1) {
+            packet[28] = version;
+            assert_eq!(body(&packet), Err(ParseError::BadRefuseVersion(version)));
+        }
+    }
+
+    #[test]
+    fn parse__reserved_and_trailing_bytes_are_ignored() {
+        let mut packet = packet(Body::Refuse(REFUSE), &[0xFF; 9]);
+        packet[30..32].fill(0xFF);
+        assert_eq!(body(&packet), Ok(Body::Refuse(REFUSE)));
+    }
+
+    #[test]
+    fn parse__shortest() {
+        assert_shortest(Body::Refuse(REFUSE), 36);
+    }
+
+    #[test]
+    fn display__distinct() {
+        let texts: BTreeSet<_> = RefuseReason::ALL.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), RefuseReason::ALL.len());
+        assert!(texts.contains("shutting down"));
+    }
+}

@@ -91,3 +91,59 @@ impl<'a> ResendView<'a> {
         Resend { offset: self.offset(), length: self.length(), priority: self.priority() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use super::Resend;
+    use crate::testing::{assert_shortest, body, packet};
+    use crate::{Body, Priority};
+
+    /// HOMA-RESEND-2, HOMA-RESEND-3: each field at its place.
+    #[test]
+    fn emit__37_bytes() {
+        let resend = Resend::new(1424, 576, Priority::HIGHEST);
+        let packet = packet(Body::Resend(resend), &[]);
+        assert_eq!(packet.len(), 37);
+        assert_eq!(packet[28..], [0, 0, 0x05, 0x90, 0, 0, 0x02, 0x40, 7]);
+        assert!(!resend.is_all());
+    }
+
+    #[test]
+    fn all__offset_0_and_length_all_ones() {
+        let resend = Resend::all(Priority::HIGHEST);
+        let packet = packet(Body::Resend(resend), &[]);
+        assert_eq!(packet[28..], [0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 7]);
+        assert!(resend.is_all());
+    }
+
+    /// WIRE section 10: upstream Linux proposals have no priority.
+    #[test]
+    fn parse__36_bytes() {
+        let full = Resend::new(1424, 576, Priority::HIGHEST);
+        let short = Resend { priority: None, ..full };
+        let full_packet = packet(Body::Resend(full), &[]);
+        assert_eq!(body(&full_packet[..36]), Ok(Body::Resend(short)));
+        assert_eq!(packet(Body::Resend(short), &[]), full_packet[..36]);
+    }
+
+    /// HOMA-PRIO-2: WIRE section 5 wants levels that do not exist clamped.
+    #[test]
+    fn priority__clamped() {
+        let mut packet = packet(Body::Resend(Resend::all(Priority::LOWEST)), &[]);
+        packet[36] = 8;
+        assert_eq!(body(&packet), Ok(Body::Resend(Resend::all(Priority::HIGHEST))));
+    }
+
+    #[test]
+    fn parse__shortest() {
+        assert_shortest(Body::Resend(Resend::all(Priority::LOWEST)), 36);
+    }
+
+    #[test]
+    fn parse__trailing_bytes_are_ignored() {
+        let resend = Resend::all(Priority::LOWEST);
+        assert_eq!(body(&packet(Body::Resend(resend), &[0xFF; 9])), Ok(Body::Resend(resend)));
+    }
+}

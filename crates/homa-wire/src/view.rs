@@ -140,3 +140,77 @@ impl BodyView<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use super::{BodyView, PacketView};
+    use crate::testing::{assert_shortest, packet};
+    use crate::{Body, PacketType, ParseError, RpcId, Version};
+
+    const BARE: [Body; 4] = [Body::RpcUnknown, Body::Busy, Body::Freeze, Body::NeedAck];
+
+    /// HOMA-HDR-3, HOMA-HDR-5, HOMA-HDR-11.
+    #[test]
+    fn new__common_fields() {
+        let mut bytes = packet(Body::Busy, &[]);
+        bytes[16..18].copy_from_slice(&[0xAB, 0xCD]);
+        let view = PacketView::new(&bytes, Version::V1).expect("legal");
+        assert_eq!(view.source_port(), 32768);
+        assert_eq!(view.dest_port(), 4000);
+        assert_eq!(view.sender_id(), RpcId(1000));
+        assert_eq!(view.checksum(), 0xABCD);
+        assert_eq!(view.packet_type(), PacketType::Busy);
+        assert!(matches!(view.body(), BodyView::Busy));
+    }
+
+    /// HOMA-HDR-12; FREEZE is another such type, of the kernel implementation.
+    #[test]
+    fn new__common_header_alone_is_enough() {
+        for body in BARE {
+            assert_eq!(packet(body, &[]).len(), 28);
+            assert_shortest(body, 28);
+        }
+    }
+
+    /// HOMA-HDR-4.
+    #[test]
+    fn new__unknown_types() {
+        let mut bytes = packet(Body::Busy, &[0; 100]);
+        for code in 0..=u8::MAX {
+            bytes[11] = code;
+            let result = PacketView::new(&bytes, Version::V1);
+            if matches!(code, 0x10..=0x18) {
+                assert_eq!(result.map(|view| view.packet_type().code()).ok(), Some(code));
+            } else if code == 0x40 {
+                assert_eq!(result.err(), Some(ParseError::BadRefuseVersion(0)));
+            } else {
+                assert_eq!(result.err(), Some(ParseError::UnknownType(code)));
+            }
+        }
+    }
+
+    /// HOMA-HDR-6, HOMA-HDR-8, HOMA-HDR-9: sequence, ack, data offset, flags, window, checksum and
+    /// urgent pointer of control packets may hold anything (WIRE section 10).
+    #[test]
+    fn new__unused_fields_are_ignored() {
+        for body in BARE {
+            let mut bytes = packet(body, &[]);
+            bytes[4..11].fill(0xFF);
+            bytes[12..20].fill(0xFF);
+            let view = PacketView::new(&bytes, Version::V1).expect("legal");
+            assert_eq!(view.body().value(), body);
+        }
+    }
+
+    #[test]
+    fn payload__none_in_control_packets() {
+        for body in BARE {
+            let bytes = packet(body, b"trailing bytes");
+            let view = PacketView::new(&bytes, Version::V1).expect("legal");
+            assert_eq!(view.payload(), b"");
+            assert_eq!(view.body().value(), body);
+        }
+    }
+}
