@@ -329,10 +329,27 @@ mod tests {
     #[test]
     fn expire__does_nothing_when_time_runs_backwards() {
         let mut wheel = wheel();
-        wheel.expire(micros(1_000));
-        wheel.arm(1, micros(500), 'p').unwrap();
-        assert_eq!(wheel.expire(micros(100)), None);
-        assert_eq!(wheel.expire(micros(1_000)), Some((1, micros(500), 'p')));
+        wheel.expire(at(100 << 16));
+        wheel.arm(1, at(90 << 16), 'p').unwrap();
+        wheel.arm(2, at(101 << 16), 'f').unwrap();
+        for ticks in [10, 40, 99] {
+            assert_eq!(wheel.expire(at(ticks << 16)), None);
+        }
+        assert_eq!(wheel.expire(at(100 << 16)), Some((1, at(90 << 16), 'p')));
+        assert_eq!(wheel.expire(at(100 << 16)), None);
+        assert_eq!(wheel.expire(at(101 << 16)), Some((2, at(101 << 16), 'f')));
+    }
+
+    /// However late in the life of the wheel, the next ticks are at its lowest level.
+    #[test]
+    fn expire__keeps_near_deadlines_near() {
+        let mut wheel = wheel();
+        wheel.expire(at(0x1234_5678 << 16));
+        for (slot, ticks) in [(0, 1), (1, 1), (2, 2)] {
+            wheel.arm(slot, at((0x1234_5678 + ticks) << 16), 'x').unwrap();
+        }
+        assert_eq!(wheel.levels, 1);
+        assert_eq!(drive(&mut wheel), (1, Some((0, at(0x1234_5679 << 16), 'x'))));
     }
 
     #[test]
