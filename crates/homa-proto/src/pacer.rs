@@ -55,15 +55,6 @@ impl Default for PacerConfig {
     }
 }
 
-/// Whose packet a paced transmission is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// The message with the fewest bytes left to send (HOMA-PACER-1).
-    Shortest,
-    /// The message that has waited longest (HOMA-PACER-8).
-    Oldest,
-}
-
 /// Bytes on the wire of a packet whose IP payload (transport headers and data) is this long.
 pub(crate) fn wire_bytes(ip_payload_bytes: u32, ipv6: bool) -> u32 {
     let header = if ipv6 { IPV6_HEADER_BYTES } else { IPV4_HEADER_BYTES };
@@ -94,13 +85,9 @@ impl Pacer {
         self.remainder = 0;
     }
 
-    /// Counts a packet that was handed to the interface: control packets, short messages and
-    /// retransmissions too, since they occupy the link like any other. `turn` says on whose
-    /// behalf, or `None` for a packet that was not subject to pacing.
-    pub(crate) fn sent(&mut self, now: Instant, wire_bytes: u32, turn: Option<Turn>) {
-        if let Some(turn) = turn {
-            self.charge(wire_bytes, turn);
-        }
+    /// Counts a packet that was handed to the interface, whatever it is: control packets, short
+    /// messages and retransmissions occupy the link like any other.
+    pub(crate) fn sent(&mut self, now: Instant, wire_bytes: u32) {
         let rate = self.rate();
         if rate == 0 {
             return;
@@ -112,6 +99,18 @@ impl Pacer {
         let time = time_times_rate(u64::from(wire_bytes)) + self.remainder;
         self.link_idle += Duration::from_nanos(time / rate);
         self.remainder = time % rate;
+    }
+
+    /// Counts a paced packet towards the shares of the oldest and of the shortest messages.
+    pub(crate) fn count_share(&mut self, oldest_turn: bool, wire_bytes: u32) {
+        let share = self.oldest_share();
+        let debt = if oldest_turn {
+            -(i64::from(wire_bytes) * i64::from(PERMILLE - share))
+        } else {
+            i64::from(wire_bytes) * i64::from(share)
+        };
+        let limit = DEBT_MAX_BYTES * i64::from(PERMILLE);
+        self.oldest_debt = (self.oldest_debt + debt).clamp(-limit, limit);
     }
 
     /// Takes in that the interface still holds so many bytes, which a driver with completion
@@ -127,23 +126,30 @@ impl Pacer {
     ///
     /// When to ask again.
     pub(crate) fn may_send(&self, now: Instant, bytes_left: u32) -> Result<(), Instant> {
-        if bytes_left < self.config.defer_bytes_min || self.rate() == 0 {
+        if self.is_exempt(bytes_left) || !self.is_on() {
             return Ok(());
         }
         let release = self.link_idle - self.config.backlog_max;
         if release <= now { Ok(()) } else { Err(release) }
     }
 
-    /// Whose packet should be next. Follows from the bytes counted by [`sent`](Self::sent): after
-    /// F bytes of the oldest message, F x (1000 - f) / f bytes of the shortest ones follow, where
-    /// f is the share in thousandths. Without an oldest message to send, send the shortest.
-    pub(crate) fn turn(&self) -> Turn {
+    /// Whether packets are paced at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.rate() > 0
+    }
+
+    /// Whether a message with so many bytes left to send is too short to be held back.
+    pub(crate) fn is_exempt(&self, bytes_left: u32) -> bool {
+        bytes_left < self.config.defer_bytes_min
+    }
+
+    /// Whether the next paced packet should be the oldest message's (HOMA-PACER-8) and not the
+    /// shortest one's (HOMA-PACER-1). Follows from the bytes counted by
+    /// [`count_share`](Self::count_share): after F bytes of the oldest message,
+    /// F x (1000 - f) / f bytes of the shortest ones follow, where f is the share in thousandths.
+    pub(crate) fn is_oldest_turn(&self) -> bool {
         let share = self.oldest_share();
-        if share == PERMILLE || (share > 0 && self.oldest_debt > 0) {
-            Turn::Oldest
-        } else {
-            Turn::Shortest
-        }
+        share == PERMILLE || (share > 0 && self.oldest_debt > 0)
     }
 
     /// Time until the interface will have sent everything, as estimated.
@@ -158,16 +164,6 @@ impl Pacer {
             0 => Duration::ZERO,
             rate => Duration::from_nanos(time_times_rate(bytes).div_ceil(rate)),
         }
-    }
-
-    fn charge(&mut self, bytes: u32, turn: Turn) {
-        let share = self.oldest_share();
-        let debt = match turn {
-            Turn::Shortest => i64::from(bytes) * i64::from(share),
-            Turn::Oldest => -(i64::from(bytes) * i64::from(PERMILLE - share)),
-        };
-        let limit = DEBT_MAX_BYTES * i64::from(PERMILLE);
-        self.oldest_debt = (self.oldest_debt + debt).clamp(-limit, limit);
     }
 
     fn oldest_share(&self) -> u32 {
@@ -219,7 +215,7 @@ mod tests {
         let mut pacer = pacer();
         for _ in 0..6 {
             assert_eq!(pacer.may_send(START, 10_000), Ok(()));
-            pacer.sent(START, 1_250, Some(Turn::Shortest));
+            pacer.sent(START, 1_250);
         }
         assert_eq!(pacer.backlog(START), Duration::from_micros(6));
         let release = START + Duration::from_micros(1);
@@ -231,10 +227,10 @@ mod tests {
     #[test]
     fn may_send__lets_short_messages_pass() {
         let mut pacer = pacer();
-        pacer.sent(START, 125_000, None);
+        pacer.sent(START, 125_000);
         assert_eq!(pacer.may_send(START, 999), Ok(()));
         assert!(pacer.may_send(START, 1_000).is_err());
-        pacer.sent(START, 1_250, None);
+        pacer.sent(START, 1_250);
         assert_eq!(pacer.backlog(START), Duration::from_micros(101));
     }
 
@@ -242,7 +238,7 @@ mod tests {
     fn may_send__always_without_pacing() {
         let mut pacer = pacer();
         pacer.set_link(0);
-        pacer.sent(START, u32::MAX, Some(Turn::Shortest));
+        pacer.sent(START, u32::MAX);
         pacer.observed_backlog(START, u64::MAX);
         assert_eq!(pacer.may_send(START, 1_000_000), Ok(()));
         assert_eq!(pacer.backlog(START), Duration::ZERO);
@@ -251,9 +247,9 @@ mod tests {
     #[test]
     fn sent__idle_time_is_not_saved_up() {
         let mut pacer = pacer();
-        pacer.sent(START, 1_250, None);
+        pacer.sent(START, 1_250);
         let later = START + Duration::from_millis(1);
-        pacer.sent(later, 1_250, None);
+        pacer.sent(later, 1_250);
         assert_eq!(pacer.backlog(later), Duration::from_micros(1));
     }
 
@@ -261,7 +257,7 @@ mod tests {
     #[test]
     fn sent__keeps_fractions() {
         let mut pacer = Pacer::new(PacerConfig { link_mbps: 100_000, ..Default::default() });
-        (0..7).for_each(|_| pacer.sent(START, 84, None));
+        (0..7).for_each(|_| pacer.sent(START, 84));
         assert_eq!(pacer.backlog(START), Duration::from_nanos(47));
     }
 
@@ -269,7 +265,7 @@ mod tests {
     #[test]
     fn observed_backlog__only_raises() {
         let mut pacer = pacer();
-        pacer.sent(START, 12_500, None);
+        pacer.sent(START, 12_500);
         pacer.observed_backlog(START, 1_250);
         assert_eq!(pacer.backlog(START), Duration::from_micros(10));
         pacer.observed_backlog(START, 125_000);
@@ -282,7 +278,7 @@ mod tests {
     fn set_link__changes_the_speed() {
         let mut pacer = pacer();
         pacer.set_link(1_000);
-        pacer.sent(START, 1_250, None);
+        pacer.sent(START, 1_250);
         assert_eq!(pacer.backlog(START), Duration::from_micros(10));
     }
 
@@ -291,37 +287,37 @@ mod tests {
             Pacer::new(PacerConfig { fifo_share_permille: share, ..Default::default() });
         let mut oldest = 0;
         for _ in 0..packets {
-            let turn = pacer.turn();
-            oldest += u32::from(turn == Turn::Oldest);
-            pacer.sent(START, 1_500, Some(turn));
+            let turn = pacer.is_oldest_turn();
+            oldest += u32::from(turn);
+            pacer.count_share(turn, 1_500);
         }
         oldest
     }
 
     /// HOMA-PACER-8: the configured share of bytes, deterministically.
     #[test]
-    fn turn__follows_the_share() {
+    fn is_oldest_turn__follows_the_share() {
         assert_eq!(turns(50, 2_000), 100);
         assert_eq!(turns(500, 2_000), 1_000);
         assert_eq!(turns(0, 2_000), 0);
         assert_eq!(turns(1_000, 2_000), 2_000);
     }
 
-    /// Packets that are not paced do not earn turns.
+    /// Link time alone earns no turns: packets that are not held back are not shared out.
     #[test]
-    fn turn__ignores_bypassing_packets() {
+    fn is_oldest_turn__ignores_other_packets() {
         let mut pacer = pacer();
-        pacer.sent(START, 1_000_000, None);
-        assert_eq!(pacer.turn(), Turn::Shortest);
-        pacer.sent(START, 1_500, Some(Turn::Shortest));
-        assert_eq!(pacer.turn(), Turn::Oldest);
+        pacer.sent(START, 1_000_000);
+        assert!(!pacer.is_oldest_turn());
+        pacer.count_share(false, 1_500);
+        assert!(pacer.is_oldest_turn());
     }
 
     proptest! {
         /// Whatever the packet sizes, the oldest message's part of the bytes is the configured
         /// share, to within a packet.
         #[test]
-        fn turn__share_of_bytes(
+        fn count_share__divides_bytes(
             share in 1..1_000u32,
             sizes in prop::collection::vec(64..9_000u32, 1..400),
         ) {
@@ -329,10 +325,10 @@ mod tests {
                 Pacer::new(PacerConfig { fifo_share_permille: share, ..Default::default() });
             let (mut oldest, mut all) = (0u64, 0u64);
             for size in sizes {
-                let turn = pacer.turn();
-                pacer.sent(START, size, Some(turn));
+                let turn = pacer.is_oldest_turn();
+                pacer.count_share(turn, size);
                 all += u64::from(size);
-                oldest += if turn == Turn::Oldest { u64::from(size) } else { 0 };
+                oldest += if turn { u64::from(size) } else { 0 };
                 prop_assert!(oldest.abs_diff(all * u64::from(share) / 1_000) <= 9_000);
             }
         }
@@ -353,7 +349,7 @@ mod tests {
                     now = release;
                     prop_assert_eq!(pacer.may_send(now, 100_000), Ok(()));
                 }
-                pacer.sent(now, size, Some(Turn::Shortest));
+                pacer.sent(now, size);
                 bytes += u64::from(size);
                 let bound = Duration::from_micros(5) + pacer.wire_time(u64::from(size));
                 prop_assert!(pacer.backlog(now) <= bound);

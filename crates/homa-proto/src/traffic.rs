@@ -104,7 +104,7 @@ impl UnscheduledCutoffs {
 
     /// Takes new cutoffs, under a new version if they differ (HOMA-CUTOFFS-9). Returns whether
     /// they do.
-    pub(crate) fn replace(&mut self, config: &CutoffConfig, cutoffs: CutoffTable) -> bool {
+    fn replace(&mut self, config: &CutoffConfig, cutoffs: CutoffTable) -> bool {
         if self.cutoffs == cutoffs {
             return false;
         }
@@ -134,7 +134,7 @@ pub(crate) fn unscheduled_priority(cutoffs: &CutoffTable, levels: u8, length: u3
 /// The cutoffs assumed of a peer that has not told its own: all messages use the level below the
 /// highest, which control packets have to themselves (PROTOCOL section 9; with fewer levels, the
 /// kernel implementation fails where this takes the next level that exists).
-pub(crate) fn unknown_peer_cutoffs(levels: u8) -> CutoffTable {
+pub(crate) fn cutoffs_of_unknown_peer(levels: u8) -> CutoffTable {
     let level = usize::from(levels.saturating_sub(2)).min(PRIORITY_LEVELS - 1);
     let mut table = CutoffTable::default();
     table[..=level].fill(INFINITE);
@@ -166,29 +166,31 @@ impl Bucket {
     }
 }
 
-/// The lengths of incoming messages since the last computation.
+/// The lengths of incoming messages since the last computation, and the cutoffs that follow.
 #[derive(Debug)]
 pub(crate) struct TrafficStats {
     config: CutoffConfig,
+    cutoffs: UnscheduledCutoffs,
     buckets: [Bucket; BUCKETS],
     messages: u64,
     bytes: u64,
     /// Nine message lengths, below each of which a further tenth of the messages lies, as of the
     /// last change of cutoffs.
     deciles: [u32; 9],
-    due: Option<Instant>,
+    due: Instant,
 }
 
 impl TrafficStats {
-    /// Nothing has arrived yet.
-    pub(crate) fn new(config: CutoffConfig) -> Self {
+    /// Nothing has arrived yet; the cutoffs are [`UnscheduledCutoffs::new`] with this version.
+    pub(crate) fn new(config: CutoffConfig, version: u16, now: Instant) -> Self {
         Self {
+            cutoffs: UnscheduledCutoffs::new(&config, version),
+            due: now + config.interval,
             config,
             buckets: [Bucket::default(); BUCKETS],
             messages: 0,
             bytes: 0,
             deciles: [0; 9],
-            due: None,
         }
     }
 
@@ -205,17 +207,13 @@ impl TrafficStats {
     }
 
     /// New cutoffs, if the interval has passed since the last call that looked, enough messages
-    /// have come since the last computation, and their lengths have changed enough since the last
-    /// change. Cheap otherwise: to be called whenever convenient.
-    pub(crate) fn recompute(&mut self, now: Instant) -> Option<CutoffTable> {
-        if !self.config.adaptive {
+    /// have come since the last computation, their lengths have changed enough since the last
+    /// change, and other cutoffs follow. Cheap otherwise: to be called whenever convenient.
+    pub(crate) fn recompute(&mut self, now: Instant) -> Option<UnscheduledCutoffs> {
+        if !self.config.adaptive || now < self.due {
             return None;
         }
-        let due = *self.due.get_or_insert(now + self.config.interval);
-        if now < due {
-            return None;
-        }
-        self.due = Some(now + self.config.interval);
+        self.due = now + self.config.interval;
         if self.messages < self.config.messages_min.max(1) {
             return None;
         }
@@ -223,7 +221,17 @@ impl TrafficStats {
         self.buckets = [Bucket::default(); BUCKETS];
         self.messages = 0;
         self.bytes = 0;
-        table
+        self.cutoffs.replace(&self.config, table?).then_some(self.cutoffs)
+    }
+
+    /// What to tell peers now.
+    pub(crate) fn cutoffs(&self) -> &UnscheduledCutoffs {
+        &self.cutoffs
+    }
+
+    /// The highest level for scheduled bytes now.
+    pub(crate) fn scheduled_priority_max(&self) -> u8 {
+        self.cutoffs.scheduled_max
     }
 
     fn compute(&mut self) -> Option<CutoffTable> {
@@ -341,8 +349,7 @@ mod tests {
     }
 
     fn stats(config: CutoffConfig, messages: impl IntoIterator<Item = (u64, u32)>) -> TrafficStats {
-        let mut stats = TrafficStats::new(config);
-        assert_eq!(stats.recompute(Instant::ZERO), None, "starts the clock");
+        let mut stats = TrafficStats::new(config, 1, Instant::ZERO);
         for (count, length) in messages {
             (0..count).for_each(|_| stats.record(length));
         }
@@ -353,7 +360,15 @@ mod tests {
         config: CutoffConfig,
         messages: impl IntoIterator<Item = (u64, u32)>,
     ) -> CutoffTable {
-        stats(config, messages).recompute(Instant::ZERO + Duration::from_secs(1)).unwrap()
+        let mut stats = stats(config, messages);
+        let before = *stats.cutoffs();
+        let now = Instant::ZERO + Duration::from_secs(1);
+        match stats.recompute(now) {
+            Some(new) => assert_eq!((new, new.version), (*stats.cutoffs(), before.version + 1)),
+            None => assert_eq!(*stats.cutoffs(), before),
+        }
+        assert_eq!(stats.messages, 0, "the messages were used");
+        stats.cutoffs().cutoffs
     }
 
     /// PROTOCOL section 9: 200, 2,800, 15,000, 1,000,000; in the form of DRAFT "CUTOFFS values".
@@ -406,17 +421,17 @@ mod tests {
 
     /// PROTOCOL section 9: everything at level 6 of 8.
     #[test]
-    fn unknown_peer_cutoffs__level_below_control() {
+    fn cutoffs_of_unknown_peer__level_below_control() {
         for (levels, expected) in [(8, 6), (6, 4), (3, 1), (2, 0), (1, 0)] {
             for length in [1, MAX] {
-                assert_eq!(level(&unknown_peer_cutoffs(levels), levels, length), expected);
+                assert_eq!(level(&cutoffs_of_unknown_peer(levels), levels, length), expected);
             }
         }
     }
 
     #[test]
     fn bucket_of__bounds() {
-        let stats = TrafficStats::new(CutoffConfig::default());
+        let stats = TrafficStats::new(CutoffConfig::default(), 1, Instant::ZERO);
         for (length, upper) in [
             (1, 64),
             (64, 64),
@@ -514,6 +529,7 @@ mod tests {
     fn recompute__waits_for_interval_messages_and_drift() {
         let second = Duration::from_secs(1);
         let mut stats = stats(CutoffConfig::default(), [(9_999, 100)]);
+        assert_eq!(stats.recompute(Instant::ZERO), None, "too early");
         let mut now = Instant::ZERO + second;
         assert_eq!(stats.recompute(now), None, "too few messages");
         stats.record(100);
@@ -524,8 +540,10 @@ mod tests {
         now += second;
         assert_eq!(stats.recompute(now), None, "the same lengths");
         (0..10_000).for_each(|_| stats.record(20_000));
+        (0..10_000).for_each(|_| stats.record(30_000));
         now += second;
         assert!(stats.recompute(now).is_some(), "other lengths");
+        assert_eq!((stats.cutoffs().version, stats.scheduled_priority_max()), (3, 5));
     }
 
     #[test]
