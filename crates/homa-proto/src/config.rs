@@ -190,12 +190,20 @@ impl Config {
         rule(length_ok, "message_length_max", "1 to 67,108,864 bytes")?;
         let levels = self.cutoffs.priority_levels;
         rule((1..=8).contains(&levels), "cutoffs.priority_levels", "1 to 8")?;
-        rule(self.grants.priority_levels == levels, "grants.priority_levels", "the same as cutoffs.priority_levels")?;
+        rule(
+            self.grants.priority_levels == levels,
+            "grants.priority_levels",
+            "the same as cutoffs.priority_levels",
+        )?;
         rule(self.grants.overcommit_max >= 1, "grants.overcommit_max", "at least 1")?;
         rule(self.grants.incoming_bytes_max >= 1, "grants.incoming_bytes_max", "at least 1 byte")?;
         rule(self.grants.fifo_share_permille <= 500, "grants.fifo_share_permille", "at most 500")?;
         rule(self.pacer.fifo_share_permille <= 500, "pacer.fifo_share_permille", "at most 500")?;
-        rule((50..=1000).contains(&self.pacer.usage_permille), "pacer.usage_permille", "50 to 1000")?;
+        rule(
+            (50..=1000).contains(&self.pacer.usage_permille),
+            "pacer.usage_permille",
+            "50 to 1000",
+        )?;
         self.timing.validate()?;
         rule(self.limits.client_rpcs_max >= 1, "limits.client_rpcs_max", "at least 1")?;
         rule(self.limits.peers_max >= 1, "limits.peers_max", "at least 1")?;
@@ -211,7 +219,11 @@ impl Config {
 impl Timing {
     fn validate(&self) -> Result<(), ConfigError> {
         let positive = |d: Duration, field| {
-            if d > Duration::ZERO { Ok(()) } else { Err(ConfigError { field, rule: "longer than 0" }) }
+            if d > Duration::ZERO {
+                Ok(())
+            } else {
+                Err(ConfigError { field, rule: "longer than 0" })
+            }
         };
         positive(self.resend_interval, "timing.resend_interval")?;
         positive(self.timeout, "timing.timeout")?;

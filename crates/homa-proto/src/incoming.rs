@@ -7,6 +7,15 @@ use crate::time::{Duration, Instant};
 /// allocate it; short messages count with their length.
 pub(crate) const ACCOUNTING_QUANTUM: u32 = 65_536;
 
+/// What the arrival of a packet shows of the path it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// Time from a GRANT to its first byte.
+    pub(crate) grant_delay: Option<Duration>,
+    /// Time by which the packet came later than packets sent after it.
+    pub(crate) reordering: Option<Duration>,
+}
+
 /// The receiving side of one message.
 #[derive(Debug)]
 pub(crate) struct Incoming {
@@ -42,20 +51,29 @@ impl Incoming {
         }
     }
 
-    /// Notes that bytes up to `end` arrived for the first time; returns the delay between a grant
-    /// and its first byte if these bytes show it.
-    pub(crate) fn arrived(&mut self, now: Instant, end: u32, retransmitted: bool) -> Option<Duration> {
+    /// Notes that bytes `start` to `end`, some of them new, were added; returns what they show of
+    /// the path.
+    pub(crate) fn arrived(
+        &mut self,
+        now: Instant,
+        start: u32,
+        end: u32,
+        retransmitted: bool,
+    ) -> Observed {
+        let mut observed = Observed::default();
+        let filled_gap = end < self.bytes.highest() && start < end;
+        // A retransmitted packet shows neither: it may answer a RESEND (Karn's rule).
+        if !retransmitted && filled_gap {
+            observed.reordering = self.gaps_since.map(|since| now.saturating_since(since));
+        }
         self.gaps_since = match (self.bytes.has_gaps(), self.gaps_since) {
             (false, _) => None,
             (true, since) => since.or(Some(now)),
         };
-        let (first, sent) = self.timed_grant?;
-        if end <= first {
-            return None;
+        if let Some((_, sent)) = self.timed_grant.take_if(|(first, _)| end > *first) {
+            observed.grant_delay = (!retransmitted).then(|| now.saturating_since(sent));
         }
-        self.timed_grant = None;
-        // A retransmitted byte may answer a RESEND instead (Karn's rule).
-        (!retransmitted).then(|| now.saturating_since(sent))
+        observed
     }
 
     /// Whether bytes that the peer may send are still missing.
@@ -83,30 +101,40 @@ mod tests {
         Instant::ZERO + Duration::from_millis(millis)
     }
 
-    #[test]
-    fn arrived__times_the_first_byte_of_a_grant() {
-        let mut incoming = Incoming::new(10_000, 1000, 8);
-        let mut fresh = Vec::new();
-        incoming.raise_granted(at(1), 5000);
-        incoming.raise_granted(at(2), 9000);
-        incoming.bytes.insert(0, 1000, &mut fresh).unwrap();
-        assert_eq!(incoming.arrived(at(3), 1000, false), None);
-        incoming.bytes.insert(1000, 2000, &mut fresh).unwrap();
-        assert_eq!(incoming.arrived(at(4), 2000, false), Some(Duration::from_millis(3)));
-        assert_eq!(incoming.arrived(at(5), 2000, false), None);
+    fn insert(incoming: &mut Incoming, now: Instant, start: u32, end: u32) -> Observed {
+        incoming.bytes.insert(start, end, &mut Vec::new()).unwrap();
+        incoming.arrived(now, start, end, false)
     }
 
     #[test]
-    fn arrived__remembers_since_when_there_are_gaps() {
+    fn arrived__times_the_first_byte_of_a_grant() {
+        let mut incoming = Incoming::new(10_000, 1000, 8);
+        incoming.raise_granted(at(1), 5000);
+        incoming.raise_granted(at(2), 9000);
+        assert_eq!(insert(&mut incoming, at(3), 0, 1000).grant_delay, None);
+        let delay = insert(&mut incoming, at(4), 1000, 2000).grant_delay;
+        assert_eq!(delay, Some(Duration::from_millis(3)));
+        assert_eq!(insert(&mut incoming, at(5), 2000, 3000).grant_delay, None);
+    }
+
+    #[test]
+    fn arrived__learns_nothing_from_retransmissions() {
+        let mut incoming = Incoming::new(10_000, 1000, 8);
+        incoming.raise_granted(at(1), 5000);
+        incoming.bytes.insert(1000, 2000, &mut Vec::new()).unwrap();
+        assert_eq!(incoming.arrived(at(2), 1000, 2000, true), Observed::default());
+        assert_eq!(incoming.timed_grant, None);
+    }
+
+    #[test]
+    fn arrived__remembers_since_when_there_are_gaps_and_how_late_they_were_filled() {
         let mut incoming = Incoming::new(10_000, 10_000, 8);
-        let mut fresh = Vec::new();
-        incoming.bytes.insert(2000, 3000, &mut fresh).unwrap();
-        incoming.arrived(at(1), 3000, false);
-        incoming.bytes.insert(4000, 5000, &mut fresh).unwrap();
-        incoming.arrived(at(2), 5000, false);
+        insert(&mut incoming, at(1), 2000, 3000);
+        insert(&mut incoming, at(2), 4000, 5000);
         assert_eq!(incoming.gaps_since, Some(at(1)));
-        incoming.bytes.insert(0, 4000, &mut fresh).unwrap();
-        incoming.arrived(at(3), 4000, false);
+        let observed = insert(&mut incoming, at(4), 0, 2000);
+        assert_eq!(observed.reordering, Some(Duration::from_millis(3)));
+        insert(&mut incoming, at(5), 3000, 4000);
         assert_eq!(incoming.gaps_since, None);
     }
 

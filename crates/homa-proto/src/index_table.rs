@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use crate::slab::NoMemory;
+use crate::error::NoMemory;
 
 /// Slots by the 64-bit hash of their keys: open addressing with linear probing.
 #[derive(Debug)]

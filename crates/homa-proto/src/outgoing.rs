@@ -119,8 +119,11 @@ impl Outgoing {
     /// The packet that contains byte `offset`: cut at multiples of the segment size from the
     /// message's start, and anew from the end of the unscheduled bytes.
     fn packet_at(&self, offset: u32) -> Payload {
-        let (base, limit) =
-            if offset < self.unscheduled { (0, self.unscheduled) } else { (self.unscheduled, self.length) };
+        let (base, limit) = if offset < self.unscheduled {
+            (0, self.unscheduled)
+        } else {
+            (self.unscheduled, self.length)
+        };
         let cut = |from: u32, size: u32| from + (offset - from) / size * size;
         let segment_start = cut(base, self.segment);
         let segment_end = segment_start.saturating_add(self.segment).min(limit);

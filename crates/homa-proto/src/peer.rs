@@ -172,7 +172,8 @@ impl PendingAcks {
     pub(crate) fn drain(&mut self) -> AckList {
         let mut list = AckList::new();
         while let Some(ack) = self.pop() {
-            list.push(ack);
+            let fits = list.push(ack);
+            debug_assert!(fits, "both hold five");
         }
         list
     }

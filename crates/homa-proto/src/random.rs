@@ -10,7 +10,6 @@ pub(crate) enum Purpose {
     ClientPorts = 2,
     CutoffVersion = 3,
     HashKeys = 4,
-    Jitter = 5,
 }
 
 /// A stream of random numbers for one purpose.
@@ -26,10 +25,5 @@ impl Stream {
 
     pub(crate) fn next_u64(&mut self) -> u64 {
         self.0.next_u64()
-    }
-
-    /// A number below `bound`; 0 if `bound` is 0. Slightly biased, which jitter does not mind.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { self.next_u64() % bound }
     }
 }

@@ -5,7 +5,7 @@ use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
 use crate::sockets::SocketId;
 use crate::time::Instant;
-use homa_wire::{Header, RefuseReason, RpcId, Body};
+use homa_wire::{Body, Header, RefuseReason, RpcId};
 
 /// Where an RPC stands. HomaModule's names in brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -193,7 +193,8 @@ mod tests {
     #[test]
     fn of_peer__lists_exactly_the_peers_rpcs() {
         let mut table = RpcTable::new(100, 1);
-        let keys: Vec<_> = (0..30).map(|i| table.insert(rpc(2 * i, i as u32 % 3)).unwrap()).collect();
+        let keys: Vec<_> =
+            (0..30).map(|i| table.insert(rpc(2 * i, i as u32 % 3)).unwrap()).collect();
         for &i in &[0usize, 15, 27, 3] {
             table.remove(keys[i]);
         }

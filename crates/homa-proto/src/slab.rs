@@ -6,10 +6,6 @@
 
 use alloc::vec::Vec;
 
-/// Memory could not be allocated; nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoMemory;
-
 /// Names one RPC of one endpoint, from its creation until the endpoint forgets it.
 ///
 /// A key is local to the endpoint that made it and never appears in packets. It is the index of a
@@ -159,6 +155,11 @@ impl<T> Slab<T> {
             }
             _ => None,
         }
+    }
+
+    /// Whether no further value can be stored.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.len >= self.capacity_max
     }
 
     /// How many values are stored.

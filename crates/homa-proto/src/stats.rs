@@ -138,9 +138,9 @@ counters! {
 impl Stats {
     /// Every counter: name, value, meaning.
     pub fn iter(&self) -> impl Iterator<Item = (CounterName, u64, &'static str)> + '_ {
-        let plain = PLAIN
-            .iter()
-            .map(|&(name, doc, read)| (CounterName { prefix: name, suffix: "", level: None }, read(self), doc.trim()));
+        let plain = PLAIN.iter().map(|&(name, doc, read)| {
+            (CounterName { prefix: name, suffix: "", level: None }, read(self), doc.trim())
+        });
         let sent = by_type("packets_sent_", &self.packets_sent, "packets sent of this type");
         let rcvd = by_type("packets_rcvd_", &self.packets_rcvd, "packets received of this type");
         let bytes = by_level("_bytes", &self.priority_bytes, "bytes sent at this priority level");

@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use crate::slab::NoMemory;
+use crate::error::NoMemory;
 use crate::time::{Duration, Instant};
 
 const DIGIT_BITS: u32 = 6;
@@ -91,6 +91,14 @@ impl<R: Copy> TimerWheel<R> {
         }
         self.link(slot, bucket);
         Ok(())
+    }
+
+    /// Makes sure that `slot` can be armed without allocating.
+    ///
+    /// # Errors
+    /// [`NoMemory`] if there is no memory for it.
+    pub(crate) fn reserve_slot(&mut self, slot: u32) -> Result<(), NoMemory> {
+        self.make_node(slot)
     }
 
     /// Takes away the deadline of `slot`, if it has one.

@@ -1,0 +1,373 @@
+//! DATA: requests begin, messages grow and complete (PROTOCOL section 4).
+
+use super::Endpoint;
+use super::receive::Packet;
+use crate::error::Failure;
+use crate::event::Event;
+use crate::finished::Recorded;
+use crate::grant::IncomingMessage;
+use crate::incoming::Incoming;
+use crate::observer::{DropReason, Observer, TraceEvent};
+use crate::reassembly::InsertError;
+use crate::rpc::{Patience, Rpc, State};
+use crate::slab::RpcKey;
+use crate::sockets::Socket;
+use crate::time::Instant;
+use homa_wire::{Ack, Body, Cutoffs, Data, Refuse, RefuseReason};
+
+impl<O: Observer> Endpoint<O> {
+    /// DATA of an RPC that exists. Returns the RPC and offset of accepted payload.
+    pub(super) fn on_data(
+        &mut self,
+        packet: &Packet<'_>,
+        key: RpcKey,
+        data: &Data,
+    ) -> Option<(RpcKey, u32)> {
+        let rpc = self.rpcs.get(key)?;
+        let peer = rpc.peer;
+        let accepted = match rpc.state {
+            State::Requesting => self.begin_response(packet, key, data),
+            State::Receiving | State::Collecting => true,
+            State::Refused { reason, detail, .. } => {
+                self.send_control(key, Body::Refuse(Refuse { reason, detail }));
+                false
+            }
+            State::Complete { .. } | State::Ready | State::InService | State::Replying => {
+                self.count_duplicate(packet, data);
+                false
+            }
+        };
+        let delivered = accepted && self.accept_data(packet, key, data);
+        // After the payload, so that a completed request is known before others end.
+        self.take_piggybacked_ack(packet, peer, data);
+        delivered.then_some((key, data.offset))
+    }
+
+    /// The first DATA of a request: creates the RPC, or says why not.
+    pub(super) fn on_first_data(
+        &mut self,
+        packet: &Packet<'_>,
+        socket: &Socket,
+        data: &Data,
+    ) -> Option<(RpcKey, u32)> {
+        let created = self.create_server_rpc(packet, socket, data);
+        let peer = self.peers.find(&packet.meta.peer);
+        let delivered = created.filter(|&key| self.accept_data(packet, key, data));
+        if let Some(peer) = peer {
+            self.take_piggybacked_ack(packet, peer, data);
+        }
+        delivered.map(|key| (key, data.offset))
+    }
+
+    fn create_server_rpc(
+        &mut self,
+        packet: &Packet<'_>,
+        socket: &Socket,
+        data: &Data,
+    ) -> Option<RpcKey> {
+        let now = packet.now;
+        if let Some((reason, detail)) = self.refusal_of_request(packet, socket, data) {
+            self.refuse_packet(packet, reason, detail);
+            self.drop_packet(packet, DropReason::Refused);
+            return None;
+        }
+        if data.message_length == 0 {
+            self.stats.length_mismatches += 1;
+            self.drop_packet(packet, DropReason::BadLength);
+            return None;
+        }
+        let Ok(peer) = self.peer_slot(now, &packet.meta.peer) else {
+            return self.cant_create(packet);
+        };
+        let id = packet.header.sender_id.flipped();
+        let memory = self.config.timing.finished_memory;
+        if self.peers.get_mut(peer).is_some_and(|p| p.finished.contains(now, id.0, memory)) {
+            self.stats.finished_rpc_packets += 1;
+            self.drop_packet(packet, DropReason::Finished);
+            return None;
+        }
+        let rpc = Rpc {
+            id,
+            state: State::Collecting,
+            socket: socket.id,
+            port: socket.port,
+            peer,
+            peer_port: packet.header.source_port,
+            local: packet.meta.local,
+            birth: self.next_birth,
+            outgoing: None,
+            incoming: Some(self.new_incoming(data)),
+            patience: Patience::new(now),
+            call_deadline: Instant::FAR_FUTURE,
+            in_resend_queue: false,
+        };
+        let Ok(key) = self.insert_rpc(rpc) else { return self.cant_create(packet) };
+        self.stats.server_requests_started += 1;
+        let event =
+            TraceEvent::RpcStarted { id, peer: packet.meta.peer, length: data.message_length };
+        self.trace(now, event);
+        Some(key)
+    }
+
+    /// Why a new request is refused, if it is, and the limit in question.
+    fn refusal_of_request(
+        &self,
+        packet: &Packet<'_>,
+        socket: &Socket,
+        data: &Data,
+    ) -> Option<(RefuseReason, u32)> {
+        if let Some(reason) = Self::refusal_of(socket) {
+            return Some((reason, 0));
+        }
+        let length_max = self.config.message_length_max;
+        if data.message_length > length_max {
+            return Some((RefuseReason::TooLong, length_max));
+        }
+        let too_many = self.rpcs.servers() >= self.config.limits.server_rpcs_max;
+        let no_room = u64::from(packet.payload_len) > self.incoming_room();
+        (too_many || no_room).then_some((RefuseReason::Overloaded, 0))
+    }
+
+    fn cant_create(&mut self, packet: &Packet<'_>) -> Option<RpcKey> {
+        self.stats.server_cant_create_rpcs += 1;
+        self.drop_packet(packet, DropReason::Limit);
+        None
+    }
+
+    /// The first DATA of a response. False if its length is not allowed: the call fails
+    /// (KNOWN_ISSUES 1.6).
+    fn begin_response(&mut self, packet: &Packet<'_>, key: RpcKey, data: &Data) -> bool {
+        let allowed = 1..=self.config.message_length_max;
+        if !allowed.contains(&data.message_length) {
+            self.stats.length_mismatches += 1;
+            self.drop_packet(packet, DropReason::BadLength);
+            self.fail(packet.now, key, Failure::BadResponse);
+            return false;
+        }
+        let incoming = self.new_incoming(data);
+        let Some(rpc) = self.rpcs.get_mut(key) else { return false };
+        rpc.state = State::Receiving;
+        rpc.incoming = Some(incoming);
+        self.stats.client_responses_started += 1;
+        // The server executed the request, so nothing of it will ever be needed again.
+        self.release_outgoing(key);
+        true
+    }
+
+    fn new_incoming(&self, data: &Data) -> Incoming {
+        Incoming::new(data.message_length, data.incoming, self.config.limits.gaps_max)
+    }
+
+    /// Adds a packet's bytes to a message. Returns whether any are new (they are in `fresh`).
+    fn accept_data(&mut self, packet: &Packet<'_>, key: RpcKey, data: &Data) -> bool {
+        let now = packet.now;
+        let Some(rpc) = self.rpcs.get_mut(key) else { return false };
+        let Some(incoming) = rpc.incoming.as_mut() else { return false };
+        rpc.patience.renew(now);
+        rpc.patience.busy_streak = 0;
+        if data.message_length != incoming.bytes.length() {
+            self.stats.length_mismatches += 1;
+            self.drop_packet(packet, DropReason::BadLength);
+            return false;
+        }
+        let peer = rpc.peer;
+        self.check_cutoff_version(packet, key, peer, data.cutoff_version);
+        if !self.charge(packet, key, data) {
+            return false;
+        }
+        let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) else {
+            return false;
+        };
+        let is_first = incoming.bytes.received() == 0;
+        let prefix = incoming.bytes.prefix();
+        let end = data.offset.saturating_add(packet.payload_len);
+        let new_bytes = match incoming.bytes.insert(data.offset, end, &mut self.fresh) {
+            Ok(0) if packet.payload_len > 0 => {
+                self.count_duplicate(packet, data);
+                return false;
+            }
+            Ok(new_bytes) => new_bytes,
+            Err(error) => {
+                self.count_insert_error(packet, error);
+                return false;
+            }
+        };
+        self.stats.resent_packets_used += u64::from(data.retransmit);
+        let observed = incoming.arrived(now, data.offset, end, data.retransmit);
+        if let Some(peer) = self.peers.get_mut(peer) {
+            observed.grant_delay.into_iter().for_each(|delay| peer.delay.sample(delay));
+            observed.reordering.into_iter().for_each(|late| peer.delay.reordered_by(late));
+        }
+        self.note_progress(packet, key, is_first, prefix);
+        new_bytes > 0
+    }
+
+    /// What follows from new bytes of a message: it is complete, or the scheduler learns of it.
+    fn note_progress(&mut self, packet: &Packet<'_>, key: RpcKey, is_first: bool, prefix: u32) {
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        let Some(incoming) = rpc.incoming.as_ref() else { return };
+        let (length, received) = (incoming.bytes.length(), incoming.bytes.received());
+        let upto = incoming.bytes.prefix();
+        let (is_client, peer, birth) = (rpc.is_client(), rpc.peer, rpc.birth);
+        let granted = incoming.granted;
+        if is_first {
+            self.traffic.record(length);
+            self.update_cutoffs(packet.now);
+        }
+        if received == length {
+            self.complete(packet, key);
+            return;
+        }
+        let slot = key.slot();
+        if self.grants.granted(slot).is_none() {
+            let segment_bytes = self.packet_payload_max(peer);
+            let unscheduled = granted;
+            let message =
+                IncomingMessage { slot, peer, length, unscheduled, received, segment_bytes, birth };
+            // Without memory the message gets no grants; its sender's RESENDs and the deadline
+            // of the call bound its life.
+            let _ = self.grants.insert(packet.now, message);
+        } else {
+            self.grants.progress(slot, received);
+        }
+        self.grants_due = true;
+        if is_first && !is_client {
+            self.events.push_back(Event::RequestStarted { key });
+        }
+        if upto > prefix {
+            self.events.push_back(Event::Readable { key, upto });
+        }
+        self.rearm(key);
+    }
+
+    /// All bytes of the message are there.
+    fn complete(&mut self, packet: &Packet<'_>, key: RpcKey) {
+        self.grants.remove(key.slot());
+        self.grants_due = true;
+        let Some(rpc) = self.rpcs.get_mut(key) else { return };
+        let length = rpc.incoming.as_ref().map_or(0, |incoming| incoming.bytes.length());
+        let id = rpc.id;
+        let event = if rpc.is_client() {
+            rpc.state = State::Complete { acked: false };
+            self.stats.client_responses_done += 1;
+            self.stats.client_response_bytes_done += u64::from(length);
+            Event::ResponseComplete { key }
+        } else {
+            rpc.state = State::Ready;
+            self.stats.server_requests_done += 1;
+            self.stats.server_request_bytes_done += u64::from(length);
+            Event::RequestComplete { key }
+        };
+        self.trace(packet.now, TraceEvent::MessageComplete { id, length });
+        self.events.push_back(event);
+        self.rearm(key);
+    }
+
+    /// Accounts for the memory that a packet's bytes will need. False if there is none: the packet
+    /// is dropped, and asked for again later (PROTOCOL section 15).
+    fn charge(&mut self, packet: &Packet<'_>, key: RpcKey, data: &Data) -> bool {
+        let room = self.incoming_room();
+        let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) else {
+            return false;
+        };
+        let end = data.offset.saturating_add(packet.payload_len).min(data.message_length);
+        let more = incoming.charge_for(end).saturating_sub(incoming.charged);
+        if u64::from(more) > room {
+            self.stats.dropped_data_no_bufs += u64::from(packet.payload_len);
+            self.drop_packet(packet, DropReason::NoMemory);
+            return false;
+        }
+        incoming.charged += more;
+        self.incoming_bytes += u64::from(more);
+        true
+    }
+
+    /// A sender whose cutoffs are not ours is told them (HOMA-CUTOFFS-10, HOMA-CUTOFFS-11), at most
+    /// once per `cutoffs_spacing`.
+    fn check_cutoff_version(&mut self, packet: &Packet<'_>, key: RpcKey, peer: u32, version: u16) {
+        let ours = self.traffic.cutoffs();
+        if version == ours.version {
+            return;
+        }
+        let spacing = self.config.timing.cutoffs_spacing;
+        let due =
+            self.peers.get_mut(peer).is_some_and(|peer| peer.may_send_cutoffs(packet.now, spacing));
+        if due {
+            let body = Body::Cutoffs(Cutoffs { cutoffs: ours.cutoffs, version: ours.version });
+            self.send_control(key, body);
+        } else {
+            self.stats.cutoffs_suppressed += 1;
+        }
+    }
+
+    /// Lets observed traffic move our own cutoffs (PROTOCOL section 9, homa_prio).
+    fn update_cutoffs(&mut self, now: Instant) {
+        if self.traffic.recompute(now).is_some() {
+            self.stats.cutoff_changes += 1;
+            self.grants.set_scheduled_priority_max(self.traffic.scheduled_priority_max());
+        }
+    }
+
+    fn take_piggybacked_ack(&mut self, packet: &Packet<'_>, peer: u32, data: &Data) {
+        if let Some(ack) = data.ack {
+            self.on_acknowledged(packet.now, peer, ack);
+        }
+    }
+
+    /// The peer, as client, has the response to one of its RPCs (HOMA-DATA-7). Any socket's RPC may
+    /// be named; the port in the ack says whose.
+    pub(super) fn on_acknowledged(&mut self, now: Instant, peer: u32, ack: Ack) {
+        if !ack.client_id.is_client() {
+            self.stats.misplaced_packets += 1;
+            return;
+        }
+        let key = self.rpcs.find(ack.client_id.flipped(), peer);
+        let acked = key.filter(|&key| {
+            self.rpcs.get(key).is_some_and(|rpc| {
+                rpc.port == ack.server_port
+                    && rpc.state == State::Replying
+                    && rpc.outgoing.as_ref().is_some_and(|out| out.is_sent())
+            })
+        });
+        if let Some(key) = acked {
+            self.finish_acked(now, key);
+        }
+    }
+
+    pub(super) fn record_finished(&mut self, now: Instant, peer: u32, id: u64) {
+        let (memory, ids_max) =
+            (self.config.timing.finished_memory, self.config.limits.finished_ids_max);
+        let Some(peer) = self.peers.get_mut(peer) else { return };
+        match peer.finished.record(now, id, memory, ids_max) {
+            Recorded::Ok => {}
+            Recorded::ForgotEarly | Recorded::NoMemory => self.stats.finished_ids_forgotten += 1,
+        }
+    }
+
+    fn count_duplicate(&mut self, packet: &Packet<'_>, data: &Data) {
+        if data.retransmit {
+            self.stats.resent_discards += 1;
+        } else {
+            self.stats.packet_discards += 1;
+        }
+        self.drop_packet(packet, DropReason::Duplicate);
+    }
+
+    fn count_insert_error(&mut self, packet: &Packet<'_>, error: InsertError) {
+        let reason = match error {
+            InsertError::OutOfRange => {
+                self.stats.range_errors += 1;
+                DropReason::BadRange
+            }
+            InsertError::TooManyGaps => {
+                self.stats.gap_overflows += 1;
+                DropReason::TooManyGaps
+            }
+            InsertError::NoMemory => {
+                self.stats.dropped_data_no_bufs += u64::from(packet.payload_len);
+                DropReason::NoMemory
+            }
+        };
+        self.drop_packet(packet, reason);
+    }
+}

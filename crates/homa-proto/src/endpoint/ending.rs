@@ -1,0 +1,101 @@
+//! How RPCs end (PROTOCOL section 17): each exactly once, leaving nothing behind.
+
+use super::Endpoint;
+use crate::error::{Cancelled, Failure};
+use crate::event::Event;
+use crate::observer::{Observer, TraceEvent};
+use crate::rpc::{Rpc, State};
+use crate::slab::RpcKey;
+use crate::time::Instant;
+use homa_wire::Body;
+
+impl<O: Observer> Endpoint<O> {
+    /// A client RPC fails.
+    pub(super) fn fail(&mut self, now: Instant, key: RpcKey, failure: Failure) {
+        let Some(rpc) = self.rpcs.get(key).filter(|rpc| rpc.is_client()) else { return };
+        let id = rpc.id;
+        // A server that is alive need not keep what nobody waits for.
+        if matches!(failure, Failure::Timeout | Failure::DeadlineExceeded | Failure::BadResponse) {
+            self.send_control(key, Body::RpcUnknown);
+        }
+        self.stats.client_rpcs_failed += 1;
+        self.trace(now, TraceEvent::RpcFailed { id, failure });
+        self.remove_rpc(now, key, false);
+        self.events.push_back(Event::Failed { key, failure });
+    }
+
+    /// A server RPC ends before its response was acknowledged.
+    pub(super) fn cancel(&mut self, now: Instant, key: RpcKey, cause: Cancelled) {
+        let Some(rpc) = self.rpcs.get(key).filter(|rpc| !rpc.is_client()) else { return };
+        let (id, was_refused) = (rpc.id, matches!(rpc.state, State::Refused { .. }));
+        // A request that never reached the application may be sent again after a silence; one that
+        // the client gave up must not come back as a late duplicate.
+        let executed = rpc.state != State::Collecting || cause == Cancelled::ByClient;
+        if cause != Cancelled::ByClient {
+            self.stats.server_rpc_discards += 1;
+        }
+        self.trace(now, TraceEvent::RpcCancelled { id, cause });
+        self.remove_rpc(now, key, executed);
+        if !was_refused {
+            self.events.push_back(Event::Cancelled { key, cause });
+        }
+    }
+
+    /// A server RPC's response was acknowledged.
+    pub(super) fn finish_acked(&mut self, now: Instant, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        let id = rpc.id;
+        self.stats.server_rpcs_acked += 1;
+        self.trace(now, TraceEvent::RpcAcked { id });
+        self.remove_rpc(now, key, true);
+        self.events.push_back(Event::Release { key });
+    }
+
+    /// A refusal was remembered for long enough.
+    pub(super) fn forget_refusal(&mut self, now: Instant, key: RpcKey) {
+        self.remove_rpc(now, key, true);
+    }
+
+    /// Takes an RPC out of every table. `remember` keeps its id, so that late packets can't bring
+    /// it back (HOMA-ONCE-3).
+    pub(super) fn remove_rpc(&mut self, now: Instant, key: RpcKey, remember: bool) -> Option<Rpc> {
+        self.release_memory(key);
+        let rpc = self.rpcs.remove(key)?;
+        self.sender.remove(key.slot());
+        self.wheel.disarm(key.slot());
+        if rpc.incoming.is_some() {
+            self.grants.remove(key.slot());
+            self.grants_due = true;
+        }
+        if remember {
+            self.record_finished(now, rpc.peer, rpc.id.0);
+        }
+        let waiting = self.peers.get_mut(rpc.peer).and_then(|peer| {
+            peer.open_rpcs -= 1;
+            peer.liveness.leave(key)
+        });
+        if let Some(waiting) = waiting {
+            self.unpark(now, waiting);
+        }
+        Some(rpc)
+    }
+
+    /// The outgoing message is needed no longer, while the RPC goes on.
+    pub(super) fn release_outgoing(&mut self, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get_mut(key) else { return };
+        if let Some(out) = rpc.outgoing.take() {
+            self.outgoing_bytes -= u64::from(out.length);
+            self.sender.remove(key.slot());
+            self.events.push_back(Event::Release { key });
+        }
+    }
+
+    fn release_memory(&mut self, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        let charged = rpc.incoming.as_ref().map_or(0, |incoming| incoming.charged);
+        self.outgoing_bytes -= rpc.outgoing.as_ref().map_or(0, |out| u64::from(out.length));
+        if charged > 0 {
+            self.uncharge(charged);
+        }
+    }
+}

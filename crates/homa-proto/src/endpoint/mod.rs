@@ -1,0 +1,390 @@
+//! One host's protocol: the public entry points. Each file of this module holds one part of the
+//! work: `verbs` (the application's wishes), `receive` (dispatch of packets), `data` and `control`
+//! (their handlers), `transmit` (what to send next), `timers` (deadlines and probes), `ending`
+//! (how RPCs end), `network` (what the network reports).
+
+mod check;
+mod control;
+mod data;
+mod ending;
+mod network;
+mod receive;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod transmit;
+mod verbs;
+
+use crate::addr::{LocalAddr, PeerAddr};
+use crate::config::Config;
+use crate::error::{BindError, ConfigError, NoMemory};
+use crate::event::{Event, RpcInfo};
+use crate::grant::GrantScheduler;
+use crate::ids::IdSource;
+use crate::observer::{Observer, TraceEvent};
+use crate::outgoing::Outgoing;
+use crate::peer::Peer;
+use crate::peer_table::{PeerError, PeerTable};
+use crate::random::{Purpose, Stream};
+use crate::rpc::{Reason, Rpc};
+use crate::rpc_table::RpcTable;
+use crate::send::SendScheduler;
+use crate::slab::RpcKey;
+use crate::sockets::{Service, SocketId, SocketTable};
+use crate::stats::Stats;
+use crate::time::{Duration, Instant};
+use crate::traffic::TrafficStats;
+use crate::wheel::TimerWheel;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::ops::Range;
+use homa_wire::{Body, DATA_HEADER_LEN, Header, Priority};
+
+pub use network::QuotedPacket;
+pub use verbs::CallOptions;
+
+/// What carries Homa packets: it decides how much payload a packet holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encapsulation {
+    /// The Homa packet is the payload of an IP packet (WIRE section 1).
+    Raw,
+    /// The Homa packet is the payload of a UDP datagram.
+    Udp,
+}
+
+impl Encapsulation {
+    /// Bytes between the IP header and the Homa header.
+    const fn overhead(self) -> u32 {
+        match self {
+            Self::Raw => 0,
+            Self::Udp => 8,
+        }
+    }
+}
+
+/// Smallest IP packet that every path carries (RFC 791: 68 bytes; one full header and some payload
+/// more makes sense here).
+const MTU_MIN: u32 = 256;
+
+/// One host's protocol state machine. See the crate's documentation for how to drive it.
+#[derive(Debug)]
+pub struct Endpoint<O: Observer = ()> {
+    config: Config,
+    observer: O,
+    stats: Stats,
+
+    sockets: SocketTable,
+    peers: PeerTable,
+    rpcs: RpcTable,
+    wheel: TimerWheel<Reason>,
+
+    /// The receiver's side: who may send us more.
+    grants: GrantScheduler,
+    /// Something changed that may let `grants` decide anew.
+    grants_due: bool,
+    traffic: TrafficStats,
+    /// Bytes accounted to incoming messages that the application has not taken.
+    incoming_bytes: u64,
+    /// The new ranges of the packet handled last.
+    fresh: Vec<Range<u32>>,
+
+    /// The sender's side: what leaves next.
+    sender: SendScheduler,
+    resend_queue: VecDeque<RpcKey>,
+    control_queue: VecDeque<ControlPacket>,
+    /// Bytes of outgoing messages that may be sent or sent again.
+    outgoing_bytes: u64,
+    /// Sending pauses until then, by the pacer's word.
+    paused_until: Option<Instant>,
+
+    events: VecDeque<Event>,
+    ids: IdSource,
+    hash_keys: Stream,
+    next_birth: u64,
+    encapsulation: Encapsulation,
+    default_mtu: u32,
+}
+
+/// A control packet waiting for the driver.
+#[derive(Clone, Copy, Debug)]
+struct ControlPacket {
+    peer: PeerAddr,
+    local: LocalAddr,
+    header: Header,
+}
+
+impl Endpoint<()> {
+    /// An endpoint without observer. `now` is the first instant it will ever see.
+    ///
+    /// # Errors
+    ///
+    /// The first rule of [`Config`] that is broken.
+    pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
+        Self::with_observer(config, now, ())
+    }
+}
+
+impl<O: Observer> Endpoint<O> {
+    /// An endpoint that tells `observer` all it does.
+    ///
+    /// # Errors
+    ///
+    /// The first rule of [`Config`] that is broken.
+    pub fn with_observer(config: Config, now: Instant, observer: O) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let seed = config.seed;
+        let mut hash_keys = Stream::new(seed, Purpose::HashKeys);
+        let rpcs_max = config.limits.client_rpcs_max.saturating_add(config.limits.server_rpcs_max);
+        let first_port = Stream::new(seed, Purpose::ClientPorts).next_u64() as u16;
+        let version = Stream::new(seed, Purpose::CutoffVersion).next_u64() as u16;
+        let traffic = TrafficStats::new(config.cutoffs.clone(), version, now);
+        let mut grants = GrantScheduler::new(config.grants.clone());
+        grants.set_scheduled_priority_max(traffic.scheduled_priority_max());
+        Ok(Self {
+            observer,
+            stats: Stats::default(),
+            sockets: SocketTable::new(first_port),
+            peers: PeerTable::new(config.limits.peers_max, hash_keys.next_u64()),
+            rpcs: RpcTable::new(rpcs_max, hash_keys.next_u64()),
+            wheel: TimerWheel::new(config.timing.granularity),
+            grants,
+            grants_due: false,
+            traffic,
+            incoming_bytes: 0,
+            fresh: Vec::new(),
+            sender: SendScheduler::new(config.pacer.clone()),
+            resend_queue: VecDeque::new(),
+            control_queue: VecDeque::new(),
+            outgoing_bytes: 0,
+            paused_until: None,
+            events: VecDeque::new(),
+            ids: IdSource::new(seed),
+            hash_keys,
+            next_birth: 0,
+            encapsulation: Encapsulation::Udp,
+            default_mtu: 1500,
+            config,
+        })
+    }
+
+    /// Says what carries the packets. Before any traffic; default [`Encapsulation::Udp`].
+    pub fn set_encapsulation(&mut self, encapsulation: Encapsulation) {
+        self.encapsulation = encapsulation;
+    }
+
+    /// Largest IP packet in bytes that reaches peers about which nothing better is known.
+    /// Default 1500; values below 256 count as 256.
+    pub fn set_default_mtu(&mut self, mtu: u32) {
+        self.default_mtu = mtu.max(MTU_MIN);
+    }
+
+    /// Opens a server port, 1 to 32767, which takes requests at once.
+    ///
+    /// # Errors
+    ///
+    /// See [`BindError`].
+    pub fn open_server(&mut self, port: u16) -> Result<SocketId, BindError> {
+        self.sockets.open_server(port)
+    }
+
+    /// Opens the next free client port, which takes no requests.
+    ///
+    /// # Errors
+    ///
+    /// See [`BindError`].
+    pub fn open_client(&mut self) -> Result<SocketId, BindError> {
+        self.sockets.open_client()
+    }
+
+    /// Turns taking requests on or off, as `SO_HOMA_SERVER` does. Requests that are not taken are
+    /// refused as "not serving".
+    pub fn set_serving(&mut self, socket: SocketId, serving: bool) {
+        let service = if serving { Service::Serving } else { Service::ClientOnly };
+        self.sockets.set_service(socket, service);
+    }
+
+    /// Refuses new requests as "shutting down"; open ones go on.
+    pub fn set_draining(&mut self, socket: SocketId) {
+        self.sockets.set_service(socket, Service::Draining);
+    }
+
+    /// The next thing that happened, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The Homa port of an open socket.
+    #[must_use]
+    pub fn port(&self, socket: SocketId) -> Option<u16> {
+        self.sockets.by_id(socket).map(|socket| socket.port)
+    }
+
+    /// What is known of an open RPC.
+    #[must_use]
+    pub fn info(&self, key: RpcKey) -> Option<RpcInfo> {
+        let rpc = self.rpcs.get(key)?;
+        Some(RpcInfo {
+            id: rpc.id,
+            socket: rpc.socket,
+            peer: self.peers.get(rpc.peer)?.addr,
+            peer_port: rpc.peer_port,
+            incoming_length: rpc.incoming.as_ref().map(|incoming| incoming.bytes.length()),
+        })
+    }
+
+    /// Whether no RPC is open and nothing waits to be sent.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.rpcs.len() == 0 && self.control_queue.is_empty()
+    }
+
+    /// Number of open client RPCs.
+    #[must_use]
+    pub fn client_rpcs(&self) -> u32 {
+        self.rpcs.clients()
+    }
+
+    /// Number of open server RPCs, refused and unacknowledged ones included.
+    #[must_use]
+    pub fn server_rpcs(&self) -> u32 {
+        self.rpcs.servers()
+    }
+
+    /// Bytes accounted to incoming messages that the application has not taken yet.
+    #[must_use]
+    pub fn incoming_bytes(&self) -> u64 {
+        self.incoming_bytes
+    }
+
+    /// Bytes of outgoing messages not yet released.
+    #[must_use]
+    pub fn outgoing_bytes(&self) -> u64 {
+        self.outgoing_bytes
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The observer.
+    pub fn observer_mut(&mut self) -> &mut O {
+        &mut self.observer
+    }
+
+    fn trace(&mut self, now: Instant, event: TraceEvent) {
+        self.observer.observe(now, event);
+    }
+
+    /// Queues a control packet of an open RPC.
+    fn send_control(&mut self, key: RpcKey, body: Body) {
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        let Some(peer) = self.peers.get(rpc.peer) else { return };
+        let packet = ControlPacket { peer: peer.addr, local: rpc.local, header: rpc.header(body) };
+        self.queue_control(packet);
+    }
+
+    fn queue_control(&mut self, packet: ControlPacket) {
+        let full = self.control_queue.len() >= self.config.limits.control_packets_max;
+        if full || self.control_queue.try_reserve(1).is_err() {
+            self.stats.control_overflows += 1;
+            return;
+        }
+        self.control_queue.push_back(packet);
+    }
+
+    /// The slot of a peer, which is made if it is new.
+    fn peer_slot(&mut self, now: Instant, addr: &PeerAddr) -> Result<u32, PeerError> {
+        if let Some(slot) = self.peers.find(addr) {
+            return Ok(slot);
+        }
+        let levels = self.config.cutoffs.priority_levels;
+        let peer = Peer::new(*addr, now, self.default_mtu, levels, self.hash_keys.next_u64());
+        let inserted = self.peers.insert(now, peer, self.config.timing.peer_idle_min);
+        match inserted {
+            Ok(_) => self.stats.peer_allocs += 1,
+            Err(_) => self.stats.peer_failures += 1,
+        }
+        inserted
+    }
+
+    /// Adds an RPC to all tables, so that nothing later can fail for want of memory.
+    fn insert_rpc(&mut self, rpc: Rpc) -> Result<RpcKey, NoMemory> {
+        let peer = rpc.peer;
+        // Events are drained after each input, which makes only a few per RPC.
+        self.events.try_reserve(4).map_err(|_| NoMemory)?;
+        self.resend_queue.try_reserve(1).map_err(|_| NoMemory)?;
+        let key = self.rpcs.insert(rpc)?;
+        let reserved =
+            self.sender.reserve_slot(key.slot()).and_then(|()| self.wheel.reserve_slot(key.slot()));
+        if let Err(NoMemory) = reserved {
+            self.rpcs.remove(key);
+            return Err(NoMemory);
+        }
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.open_rpcs += 1;
+        }
+        self.next_birth += 1;
+        Ok(key)
+    }
+
+    /// The sending side of a new message to a peer.
+    fn new_outgoing(&self, peer: u32, length: u32) -> Outgoing {
+        let packet_max = self.packet_payload_max(peer);
+        Outgoing::new(length, self.unscheduled_bytes(peer, packet_max), packet_max)
+    }
+
+    /// Payload bytes of a full packet to a peer: MTU - IP header - UDP header - DATA header.
+    fn packet_payload_max(&self, peer: u32) -> u32 {
+        let Some(peer) = self.peers.get(peer) else { return 1 };
+        let ip_header = if peer.addr.is_ipv6() { 40 } else { 20 };
+        let overhead = ip_header + self.encapsulation.overhead() + DATA_HEADER_LEN as u32;
+        // An IP packet's length field ends at 65,535, whatever a loopback interface offers.
+        peer.mtu.min(65_535).saturating_sub(overhead).max(1)
+    }
+
+    /// Bytes of a message to this peer that go without grants.
+    fn unscheduled_bytes(&self, peer: u32, packet_max: u32) -> u32 {
+        let limit = self.config.unscheduled_bytes;
+        if !self.config.unscheduled_by_round_trip {
+            return limit;
+        }
+        let round_trip = self.peers.get(peer).and_then(|peer| peer.delay.minimum());
+        let Some(round_trip) = round_trip else { return limit };
+        let bits = u64::from(self.config.pacer.link_mbps).saturating_mul(round_trip.as_micros());
+        let bytes = u32::try_from(bits / 8).unwrap_or(u32::MAX);
+        limit.min(bytes.max(packet_max))
+    }
+
+    /// Configured priority levels' highest one, for control packets (HOMA-PRIO-10).
+    fn control_priority(&self) -> Priority {
+        Priority::clamped(self.config.cutoffs.priority_levels - 1)
+    }
+
+    /// Clamps a level that a peer chose to the levels in use (KNOWN_ISSUES 1.9).
+    fn clamp_priority(&self, priority: Priority) -> Priority {
+        priority.min(self.control_priority())
+    }
+
+    /// Frees memory of an incoming message that is held no longer.
+    fn uncharge(&mut self, bytes: u32) {
+        self.incoming_bytes -= u64::from(bytes);
+        self.grants_due = true;
+    }
+
+    /// Bytes that may still be accepted, or promised, before incoming memory is used up.
+    fn incoming_room(&self) -> u64 {
+        self.config.limits.incoming_bytes_max.saturating_sub(self.incoming_bytes)
+    }
+
+    fn timeout_after(&self, now: Instant, wanted: Option<Duration>) -> Instant {
+        now + wanted.unwrap_or(self.config.timing.call_deadline)
+    }
+}

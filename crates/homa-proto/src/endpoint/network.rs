@@ -1,0 +1,105 @@
+//! What the network and the operating system report (PROTOCOL section 12).
+
+use super::{Endpoint, MTU_MIN};
+use crate::addr::PeerAddr;
+use crate::error::{Cancelled, Failure, Unreachable};
+use crate::observer::Observer;
+use crate::rpc::State;
+use crate::slab::RpcKey;
+use crate::time::Instant;
+use homa_wire::RpcId;
+
+/// The packet of ours that a report quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotedPacket {
+    /// Our port.
+    pub source_port: u16,
+    /// The peer's port.
+    pub dest_port: u16,
+    /// The RPC, as we number it.
+    pub sender_id: RpcId,
+}
+
+impl<O: Observer> Endpoint<O> {
+    /// The network says that a packet did not reach a peer.
+    ///
+    /// With the quoted packet only the RPC it belongs to ends, and only if ports and id match, since
+    /// reports can be forged; without it all RPCs end that wait for this peer.
+    pub fn handle_unreachable(
+        &mut self,
+        now: Instant,
+        peer: PeerAddr,
+        quoted: Option<QuotedPacket>,
+        kind: Unreachable,
+    ) {
+        let Some(slot) = self.peers.find(&peer) else {
+            self.stats.unreachables_ignored += 1;
+            return;
+        };
+        let keys: alloc::vec::Vec<RpcKey> = match quoted {
+            Some(quoted) => self.quoted_rpc(slot, &quoted).into_iter().collect(),
+            None => self.rpcs.of_peer(slot).collect(),
+        };
+        if keys.is_empty() {
+            self.stats.unreachables_ignored += 1;
+        }
+        for key in keys {
+            match self.rpcs.get(key).map(|rpc| rpc.state) {
+                Some(State::Requesting | State::Receiving) => {
+                    self.fail(now, key, Failure::Unreachable(kind));
+                }
+                Some(State::Collecting | State::Replying) => {
+                    self.cancel(now, key, Cancelled::Unreachable(kind));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn quoted_rpc(&self, peer: u32, quoted: &QuotedPacket) -> Option<RpcKey> {
+        let key = self.rpcs.find(quoted.sender_id, peer)?;
+        let rpc = self.rpcs.get(key)?;
+        let ours = rpc.port == quoted.source_port && rpc.peer_port == quoted.dest_port;
+        ours.then_some(key)
+    }
+
+    /// IP packets to this peer may have `mtu` bytes at most. Messages begun before keep their
+    /// packet boundaries, in smaller pieces if need be (KNOWN_ISSUES 2.7).
+    pub fn handle_path_mtu(&mut self, now: Instant, peer: PeerAddr, mtu: u32) {
+        let Ok(slot) = self.peer_slot(now, &peer) else { return };
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        let shrinks = mtu < peer.mtu;
+        peer.mtu = mtu.max(MTU_MIN);
+        if !shrinks {
+            return;
+        }
+        let packet_max = self.packet_payload_max(slot);
+        let keys: alloc::vec::Vec<RpcKey> = self.rpcs.of_peer(slot).collect();
+        for key in keys {
+            if let Some(out) = self.rpcs.get_mut(key).and_then(|rpc| rpc.outgoing.as_mut()) {
+                out.shrink_packets(packet_max);
+            }
+        }
+    }
+
+    /// Whether a peer is known already, so that the driver need not look up its path again.
+    #[must_use]
+    pub fn knows_peer(&self, peer: &PeerAddr) -> bool {
+        self.peers.find(peer).is_some()
+    }
+
+    /// The operating system refused to send a packet of this RPC.
+    pub fn handle_send_error(&mut self, now: Instant, key: RpcKey) {
+        self.stats.data_xmit_errors += 1;
+        match self.rpcs.get(key).map(|rpc| rpc.is_client()) {
+            Some(true) => self.fail(now, key, Failure::SendFailed),
+            Some(false) => self.cancel(now, key, Cancelled::Unreachable(Unreachable::Host)),
+            None => {}
+        }
+    }
+
+    /// The driver's transmit queue holds `bytes` that have not left: feedback for the pacer.
+    pub fn handle_tx_backlog(&mut self, now: Instant, bytes: u64) {
+        self.sender.observed_backlog(now, bytes);
+    }
+}

@@ -1,0 +1,181 @@
+//! What is done with a received packet, up to its handler (PROTOCOL section 3).
+
+use super::{ControlPacket, Endpoint};
+use crate::event::{Delivery, PacketMeta};
+use crate::observer::{DropReason, Observer, TraceEvent};
+use crate::slab::RpcKey;
+use crate::sockets::{Service, Socket};
+use crate::time::Instant;
+use homa_wire::{AckList, Body, Header, ParseError, Refuse, RefuseReason};
+
+/// A packet being handled.
+#[derive(Clone, Copy)]
+pub(super) struct Packet<'a> {
+    pub(super) now: Instant,
+    pub(super) meta: PacketMeta,
+    pub(super) header: &'a Header,
+    pub(super) payload_len: u32,
+}
+
+impl<O: Observer> Endpoint<O> {
+    /// Takes in a packet. Returns which of its payload bytes are new and must be copied into the
+    /// message store before the next call.
+    ///
+    /// `payload_len` is the number of bytes after the header.
+    pub fn handle_packet(
+        &mut self,
+        now: Instant,
+        meta: PacketMeta,
+        header: &Header,
+        payload_len: usize,
+    ) -> Option<Delivery<'_>> {
+        // No datagram is longer than a u32 can say; a longer one can't match any message.
+        let payload_len = u32::try_from(payload_len).unwrap_or(u32::MAX);
+        let packet = Packet { now, meta, header, payload_len };
+        self.stats.packets_rcvd[header.packet_type().index()] += 1;
+        let event = TraceEvent::PacketReceived { peer: meta.peer, header: *header, payload_len };
+        self.trace(now, event);
+        self.fresh.clear();
+        let (key, offset) = self.dispatch(&packet)?;
+        if self.fresh.is_empty() {
+            return None;
+        }
+        let message_length = match header.body {
+            Body::Data(data) => data.message_length,
+            _ => return None,
+        };
+        Some(Delivery { key, message_length, offset, ranges: &self.fresh })
+    }
+
+    /// Counts a packet that could not be parsed.
+    pub fn count_bad_packet(&mut self, error: &ParseError) {
+        match error {
+            ParseError::TooShort { .. } => self.stats.short_packets += 1,
+            _ => self.stats.unknown_packet_types += 1,
+        }
+    }
+
+    /// Finds socket, peer and RPC, and runs the packet's handler. Returns the RPC and offset of
+    /// payload that was accepted.
+    fn dispatch(&mut self, packet: &Packet<'_>) -> Option<(RpcKey, u32)> {
+        let Packet { now, meta, header, .. } = *packet;
+        if matches!(header.body, Body::Freeze) {
+            self.on_freeze(packet);
+            return None;
+        }
+        let peer = self.peers.find(&meta.peer);
+        if let Some(waiting) =
+            peer.and_then(|slot| self.peers.get_mut(slot)).and_then(|peer| peer.liveness.hear(now))
+        {
+            self.unpark(now, waiting);
+        }
+        let Some(socket) = self.sockets.by_port(header.dest_port).copied() else {
+            self.on_unknown_port(packet);
+            return None;
+        };
+        let id = header.sender_id.flipped();
+        let key = peer.and_then(|peer| self.rpcs.find(id, peer));
+        if let Some(key) = key.filter(|&key| self.is_foreign(key, &socket, header)) {
+            let _ = key;
+            self.stats.wrong_port_packets += 1;
+            self.drop_packet(packet, DropReason::WrongPort);
+            return None;
+        }
+        match (header.body, key) {
+            (Body::Data(data), Some(key)) => self.on_data(packet, key, &data),
+            (Body::Data(data), None) if id.is_server() => {
+                self.on_first_data(packet, &socket, &data)
+            }
+            (Body::Data(_), None) => {
+                self.on_unknown_rpc(packet);
+                None
+            }
+            (_, Some(key)) => {
+                self.on_control(packet, key);
+                None
+            }
+            (_, None) => {
+                self.on_control_without_rpc(packet, &socket, peer);
+                None
+            }
+        }
+    }
+
+    /// Whether a packet that names an RPC by id and peer address does not come from its peer's
+    /// port, or not to its socket (KNOWN_ISSUES 1.5 and 1.10). Acks of other RPCs may arrive
+    /// anywhere, this is about the RPC in the header.
+    fn is_foreign(&self, key: RpcKey, socket: &Socket, header: &Header) -> bool {
+        self.rpcs
+            .get(key)
+            .is_some_and(|rpc| !rpc.is_from_peer_port(header) || rpc.socket != socket.id)
+    }
+
+    fn on_freeze(&mut self, packet: &Packet<'_>) {
+        if self.config.accept_freeze {
+            self.trace(packet.now, TraceEvent::FreezeReceived { peer: packet.meta.peer });
+        } else {
+            self.stats.freezes_ignored += 1;
+            self.drop_packet(packet, DropReason::Freeze);
+        }
+    }
+
+    /// Nobody holds the port. A request is refused; NEED_ACK is answered by ACK, since a closed
+    /// client has certainly no use for its responses (DRAFT section 3 "NEED_ACK to a closed port").
+    fn on_unknown_port(&mut self, packet: &Packet<'_>) {
+        self.stats.unknown_ports += 1;
+        let header = packet.header;
+        match header.body {
+            Body::NeedAck if header.sender_id.is_server() => {
+                self.answer(packet, Body::Ack(AckList::new()));
+            }
+            Body::Data(_) | Body::Resend(_) if header.sender_id.is_client() => {
+                self.refuse_packet(packet, RefuseReason::NoPort, 0);
+            }
+            // A response for a closed client: only its server may stop sending it.
+            Body::Resend(_) => self.answer(packet, Body::RpcUnknown),
+            _ => {}
+        }
+        self.drop_packet(packet, DropReason::UnknownPort);
+    }
+
+    pub(super) fn on_unknown_rpc(&mut self, packet: &Packet<'_>) {
+        self.stats.unknown_rpcs += 1;
+        self.drop_packet(packet, DropReason::UnknownRpc);
+    }
+
+    /// Why a socket takes no requests now, if it doesn't.
+    pub(super) fn refusal_of(socket: &Socket) -> Option<RefuseReason> {
+        match socket.service {
+            Service::Serving => None,
+            Service::ClientOnly => Some(RefuseReason::NotServing),
+            Service::Draining => Some(RefuseReason::ShuttingDown),
+        }
+    }
+
+    /// Tells a client why its request is not taken.
+    pub(super) fn refuse_packet(&mut self, packet: &Packet<'_>, reason: RefuseReason, detail: u32) {
+        self.stats.server_requests_refused += 1;
+        let id = packet.header.sender_id.flipped();
+        self.trace(packet.now, TraceEvent::RequestRefused { id, reason });
+        if self.config.refuse {
+            self.answer(packet, Body::Refuse(Refuse { reason, detail }));
+        }
+    }
+
+    /// Sends a packet back to where this one came from, about the same RPC.
+    pub(super) fn answer(&mut self, packet: &Packet<'_>, body: Body) {
+        let header = packet.header.reply(body);
+        let meta = packet.meta;
+        self.queue_control(ControlPacket { peer: meta.peer, local: meta.local, header });
+    }
+
+    pub(super) fn drop_packet(&mut self, packet: &Packet<'_>, reason: DropReason) {
+        let event = TraceEvent::PacketDropped {
+            peer: packet.meta.peer,
+            packet_type: packet.header.packet_type(),
+            id: packet.header.sender_id.flipped(),
+            reason,
+        };
+        self.trace(packet.now, event);
+    }
+}

@@ -1,0 +1,331 @@
+//! Deadlines: asking for what is missing, and giving up (PROTOCOL sections 6 and 7).
+//!
+//! Each RPC has one deadline in the wheel, the earliest of its reasons. It is brought forward when
+//! a reason becomes earlier; when one becomes later it is left where it is and looked at again when
+//! it fires, so that progress costs nothing.
+
+use super::Endpoint;
+use crate::error::{Cancelled, Failure};
+use crate::observer::{Observer, TraceEvent};
+use crate::peer::Peer;
+use crate::rpc::{Reason, Rpc, State};
+use crate::slab::RpcKey;
+use crate::time::{Duration, Instant};
+use alloc::vec::Vec;
+use homa_wire::{Body, Resend};
+
+/// RESENDs for gaps that one RPC sends at a time; the rest follows when these are filled.
+const RESENDS_PER_PROBE: usize = 32;
+
+/// What an RPC that should ask its peer for something is to do.
+enum Turn {
+    /// Ask now.
+    Now,
+    /// Not now; its deadline was set, or another RPC asks.
+    Later,
+    /// It has ended.
+    Ended,
+}
+
+impl<O: Observer> Endpoint<O> {
+    /// Does what has fallen due. Packets already received must be handed in before, so that a late
+    /// driver does not mistake its own delay for silence.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((slot, _, _)) = self.wheel.expire(now) {
+            let Some(key) = self.rpcs.key_at(slot) else { continue };
+            let Some((at, reason)) = self.deadline(key) else { continue };
+            if at > now {
+                self.arm(key, at, reason);
+                continue;
+            }
+            self.on_deadline(now, key, reason);
+        }
+    }
+
+    /// When `handle_timeout` must be called at the latest, followed by draining the polls; `None`
+    /// if nothing is due ever.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.wheel.next_deadline(), self.paused_until, self.grants.next_time()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Brings the RPC's deadline forward if it should be earlier than it is.
+    pub(super) fn rearm(&mut self, key: RpcKey) {
+        let Some((at, reason)) = self.deadline(key) else {
+            self.wheel.disarm(key.slot());
+            return;
+        };
+        if self.wheel.armed(key.slot()).is_none_or(|(armed, _)| at < armed) {
+            self.arm(key, at, reason);
+        }
+    }
+
+    fn arm(&mut self, key: RpcKey, at: Instant, reason: Reason) {
+        let armed = self.wheel.arm(key.slot(), at, reason);
+        debug_assert!(armed.is_ok(), "slots are reserved");
+    }
+
+    /// The earliest of the RPC's reasons.
+    fn deadline(&self, key: RpcKey) -> Option<(Instant, Reason)> {
+        let rpc = self.rpcs.get(key)?;
+        let peer = self.peers.get(rpc.peer)?;
+        let end = match rpc.state {
+            State::Requesting | State::Receiving => Some((rpc.call_deadline, Reason::CallDeadline)),
+            State::Collecting | State::Replying => {
+                Some((self.give_up_at(rpc, peer), Reason::GiveUp))
+            }
+            State::Refused { until, .. } => Some((until, Reason::ForgetRefusal)),
+            State::Complete { .. } | State::Ready | State::InService => None,
+        };
+        let probe = if rpc.patience.parked {
+            None
+        } else if rpc.is_owed_data() {
+            Some((self.resend_at(rpc, peer), Reason::Resend))
+        } else if rpc.is_owed_ack() {
+            Some((self.need_ack_at(rpc), Reason::NeedAck))
+        } else {
+            None
+        };
+        [end, probe].into_iter().flatten().min_by_key(|&(at, _)| at)
+    }
+
+    /// When missing data is asked for: after the peer's usual delay, or earlier if later bytes
+    /// have overtaken a gap.
+    fn resend_at(&self, rpc: &Rpc, peer: &Peer) -> Instant {
+        if let Some(reserved) = rpc.patience.reserved {
+            return reserved;
+        }
+        let silence = rpc.patience.since.max(rpc.patience.last_probe) + self.interval(rpc, peer);
+        let timing = &self.config.timing;
+        let gaps_since = rpc.incoming.as_ref().and_then(|incoming| incoming.gaps_since);
+        gaps_since.map_or(silence, |since| {
+            let patience = peer.delay.gap_patience(timing.gap_patience_min, timing.resend_interval);
+            silence.min(since + patience)
+        })
+    }
+
+    /// How long an RPC waits for its peer before it asks: the peer's delay, at least
+    /// `resend_interval`, doubled with each BUSY in a row; an unanswered RPC asks at full rate.
+    fn interval(&self, rpc: &Rpc, peer: &Peer) -> Duration {
+        let max = self.config.timing.resend_interval_max;
+        let base = self.peer_interval(peer);
+        if rpc.patience.unanswered > 0 {
+            return base;
+        }
+        base.saturating_mul(1 << rpc.patience.busy_streak.min(10)).min(max)
+    }
+
+    fn peer_interval(&self, peer: &Peer) -> Duration {
+        let timing = &self.config.timing;
+        peer.delay.retransmit_after(timing.resend_interval, timing.resend_interval_max)
+    }
+
+    /// When a server asks for the acknowledgement of its response: twice as late with each time it
+    /// asked in vain.
+    fn need_ack_at(&self, rpc: &Rpc) -> Instant {
+        if let Some(reserved) = rpc.patience.reserved {
+            return reserved;
+        }
+        let timing = &self.config.timing;
+        let factor = 1 << rpc.patience.unanswered.min(16);
+        let wait = timing.need_ack_delay.saturating_mul(factor).min(timing.need_ack_delay_max);
+        rpc.patience.since.max(rpc.patience.last_probe) + wait
+    }
+
+    /// When a server forgets an RPC about which its client says nothing (HOMA-NEEDACK-4): the client
+    /// is silent altogether, or about this RPC.
+    fn give_up_at(&self, rpc: &Rpc, peer: &Peer) -> Instant {
+        let timing = &self.config.timing;
+        let heard = rpc.patience.heard;
+        if rpc.state == State::Collecting {
+            return heard + timing.client_silence_max;
+        }
+        let silent = peer.liveness.heard.max(heard) + timing.client_silence_max;
+        silent.min(heard + timing.rpc_silence_max)
+    }
+
+    fn on_deadline(&mut self, now: Instant, key: RpcKey, reason: Reason) {
+        match reason {
+            Reason::CallDeadline => {
+                self.stats.call_deadlines += 1;
+                self.fail(now, key, Failure::DeadlineExceeded);
+            }
+            Reason::GiveUp => self.cancel(now, key, Cancelled::ClientSilent),
+            Reason::ForgetRefusal => self.forget_refusal(now, key),
+            Reason::Resend => {
+                if let Turn::Now = self.take_turn(now, key, true) {
+                    self.request_retransmission(now, key);
+                }
+            }
+            Reason::NeedAck => {
+                if let Turn::Now = self.take_turn(now, key, false) {
+                    self.probe_sent(now, key);
+                    self.send_control(key, Body::NeedAck);
+                    self.rearm(key);
+                }
+            }
+        }
+    }
+
+    /// Whether an RPC may ask its peer now. A silent peer is asked by one RPC at a time, any peer
+    /// at most once per `resend_spacing`, and a dead one not at all.
+    fn take_turn(&mut self, now: Instant, key: RpcKey, for_data: bool) -> Turn {
+        let timing = &self.config.timing;
+        let (limit, probes, spacing) =
+            (timing.timeout, timing.timeout_resends, timing.resend_spacing);
+        let Some(rpc) = self.rpcs.get(key) else { return Turn::Ended };
+        let Some(peer) = self.peers.get(rpc.peer) else { return Turn::Ended };
+        let patience = &rpc.patience;
+        if for_data
+            && patience.unanswered >= probes
+            && now.saturating_since(patience.first_unanswered) >= limit
+        {
+            self.time_out(now, key);
+            return Turn::Ended;
+        }
+        if peer.liveness.is_dead(now, limit, probes) {
+            self.time_out_peer(now, rpc.peer);
+            if self.rpcs.get(key).is_none() {
+                return Turn::Ended;
+            }
+        }
+        if self.must_park(now, key) {
+            return Turn::Later;
+        }
+        self.reserve_turn(now, key, spacing)
+    }
+
+    /// Parks the RPC if its peer is silent and another RPC probes it.
+    fn must_park(&mut self, now: Instant, key: RpcKey) -> bool {
+        let Some(slot) = self.rpcs.get(key).map(|rpc| rpc.peer) else { return false };
+        let Some(peer) = self.peers.get(slot) else { return false };
+        if !peer.liveness.is_silent(now, self.peer_interval(peer)) {
+            return false;
+        }
+        let Some(peer) = self.peers.get_mut(slot) else { return false };
+        let another_probes = peer.liveness.prober.is_some_and(|prober| prober != key);
+        if !another_probes || !peer.liveness.park(key) {
+            peer.liveness.prober = Some(key);
+            return false;
+        }
+        self.stats.parked_probes += 1;
+        if let Some(rpc) = self.rpcs.get_mut(key) {
+            rpc.patience.parked = true;
+            rpc.patience.reserved = None;
+        }
+        self.rearm(key);
+        true
+    }
+
+    /// Keeps probes of one peer apart.
+    fn reserve_turn(&mut self, now: Instant, key: RpcKey, spacing: Duration) -> Turn {
+        let Some(rpc) = self.rpcs.get_mut(key) else { return Turn::Ended };
+        if rpc.patience.reserved.take().is_some() {
+            return Turn::Now;
+        }
+        let Some(peer) = self.peers.get_mut(rpc.peer) else { return Turn::Ended };
+        let at = peer.liveness.reserve_probe(now, spacing);
+        if at <= now {
+            return Turn::Now;
+        }
+        rpc.patience.reserved = Some(at);
+        self.rearm(key);
+        Turn::Later
+    }
+
+    /// Asks for what is missing (PROTOCOL section 5, "Sending RESENDs"): everything, if nothing
+    /// came; else the gaps, and what was granted beyond them. Not again within a round trip.
+    pub(super) fn request_retransmission(&mut self, now: Instant, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        let Some(peer) = self.peers.get(rpc.peer) else { return };
+        let since_last = now.saturating_since(rpc.patience.last_probe);
+        let asked_already = rpc.patience.unanswered > 0
+            && since_last
+                < peer.delay.retransmit_after(Duration::ZERO, self.config.timing.resend_interval);
+        if asked_already || !rpc.is_owed_data() {
+            self.rearm(key);
+            return;
+        }
+        let priority = self.control_priority();
+        let resends: Vec<Resend> = match &rpc.incoming {
+            None => {
+                // linux_6.10.6 takes "all" for an empty range; it understands this form (WIRE
+                // section 10), and others answer it with the first segment.
+                let old_form = rpc.patience.unanswered % 3 == 2;
+                let all = Resend::all(priority);
+                Vec::from([if old_form { Resend::new(0, 100, priority) } else { all }])
+            }
+            // Dropped anyway while there is no memory for it.
+            Some(_) if self.incoming_room() == 0 => Vec::new(),
+            Some(incoming) => incoming
+                .bytes
+                .missing(incoming.granted)
+                .take(RESENDS_PER_PROBE)
+                .map(|range| Resend::new(range.start, range.end - range.start, priority))
+                .collect(),
+        };
+        for &resend in &resends {
+            self.send_control(key, Body::Resend(resend));
+        }
+        if resends.is_empty() {
+            // Without a probe the RPC does not age.
+            if let Some(rpc) = self.rpcs.get_mut(key) {
+                rpc.patience.since = now;
+            }
+        } else {
+            self.probe_sent(now, key);
+        }
+        if let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) {
+            incoming.gaps_since = incoming.gaps_since.map(|_| now);
+        }
+        self.rearm(key);
+    }
+
+    fn probe_sent(&mut self, now: Instant, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get_mut(key) else { return };
+        rpc.patience.probed(now);
+        if let Some(peer) = self.peers.get_mut(rpc.peer) {
+            peer.liveness.probed(now);
+        }
+    }
+
+    /// Lets RPCs go on that waited for another one's probe.
+    pub(super) fn unpark(&mut self, now: Instant, waiting: Vec<RpcKey>) {
+        for key in waiting {
+            let Some(rpc) = self.rpcs.get_mut(key) else { continue };
+            rpc.patience.parked = false;
+            rpc.patience.since = now;
+            self.rearm(key);
+        }
+    }
+
+    /// The RPC's own RESENDs went unanswered for long, while its peer may be alive.
+    fn time_out(&mut self, now: Instant, key: RpcKey) {
+        self.stats.rpc_timeouts += 1;
+        match self.rpcs.get(key).map(|rpc| rpc.is_client()) {
+            Some(true) => self.fail(now, key, Failure::Timeout),
+            Some(false) => self.cancel(now, key, Cancelled::ClientSilent),
+            None => {}
+        }
+    }
+
+    /// The peer answers nobody: all RPCs that wait for it end (HOMA-TIMEOUT-3), but those whose
+    /// request the application has, which keep until its client would have given up
+    /// (HOMA-NEEDACK-5). What is known of the peer stays (HOMA-TIMEOUT-4).
+    fn time_out_peer(&mut self, now: Instant, peer: u32) {
+        self.stats.peer_timeouts += 1;
+        if let Some(addr) = self.peers.get(peer).map(|peer| peer.addr) {
+            self.trace(now, TraceEvent::PeerTimedOut { peer: addr });
+        }
+        let keys: Vec<_> = self.rpcs.of_peer(peer).collect();
+        for key in keys {
+            let state = self.rpcs.get(key).map(|rpc| rpc.state);
+            if let Some(State::Requesting | State::Receiving | State::Collecting) = state {
+                self.time_out(now, key);
+            }
+        }
+    }
+}

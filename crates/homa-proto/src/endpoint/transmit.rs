@@ -1,0 +1,230 @@
+//! What leaves next: control packets, then retransmissions, then messages in order of their
+//! remaining length (PROTOCOL section 10).
+
+use super::{ControlPacket, Endpoint};
+use crate::event::{Payload, Transmit};
+use crate::grant::GrantDecision;
+use crate::observer::{Observer, TraceEvent};
+use crate::pacer;
+use crate::rpc::Rpc;
+use crate::send::Next;
+use crate::slab::RpcKey;
+use crate::time::Instant;
+use crate::traffic;
+use homa_wire::{Ack, Body, Data, DataLayout, Grant, Header, Priority};
+
+impl<O: Observer> Endpoint<O> {
+    /// The next packet to send, which counts as sent. A driver whose queue is full keeps what it
+    /// has polled and polls no further.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        let transmit = self
+            .next_control()
+            .or_else(|| self.next_grant(now))
+            .or_else(|| self.next_resend(now))
+            .or_else(|| self.next_data(now))?;
+        self.count_transmit(now, &transmit);
+        Some(transmit)
+    }
+
+    fn next_control(&mut self) -> Option<Transmit> {
+        let ControlPacket { peer, local, header } = self.control_queue.pop_front()?;
+        Some(Transmit { peer, local, priority: self.control_priority(), header, payload: None })
+    }
+
+    /// Grants are decided when there is room to send them, after all packets of a batch.
+    fn next_grant(&mut self, now: Instant) -> Option<Transmit> {
+        let fifo_due = self.grants.next_time().is_some_and(|at| at <= now);
+        if !self.grants_due && !fifo_due {
+            return None;
+        }
+        // What is on its way was promised memory already.
+        let room = self.incoming_room().saturating_sub(self.grants.incoming_bytes());
+        let Some(GrantDecision { slot, offset, priority }) = self.grants.poll(now, room) else {
+            self.grants_due = false;
+            return None;
+        };
+        let key = self.rpcs.key_at(slot)?;
+        let rpc = self.rpcs.get_mut(key)?;
+        let incoming = rpc.incoming.as_mut()?;
+        incoming.raise_granted(now, offset);
+        // From now on the peer owes these bytes.
+        rpc.patience.since = now;
+        let transmit = Transmit {
+            peer: self.peers.get(rpc.peer)?.addr,
+            local: rpc.local,
+            priority: self.control_priority(),
+            header: self.rpcs.get(key)?.header(Body::Grant(Grant::new(offset, priority))),
+            payload: None,
+        };
+        self.stats.grants_sent += 1;
+        self.rearm(key);
+        Some(transmit)
+    }
+
+    /// Messages with something to send again take turns, a packet each.
+    fn next_resend(&mut self, now: Instant) -> Option<Transmit> {
+        while let Some(key) = self.resend_queue.pop_front() {
+            let Some(rpc) = self.rpcs.get_mut(key) else { continue };
+            rpc.in_resend_queue = false;
+            let Some(out) = rpc.outgoing.as_mut() else { continue };
+            let Some(payload) = out.pop_resend() else { continue };
+            let priority = out.resend_priority;
+            if out.resend.is_empty() {
+                rpc.patience.since = now;
+                self.rearm(key);
+            } else {
+                self.enqueue_resend(key);
+            }
+            self.stats.resent_packets += 1;
+            return self.data_packet(key, payload, priority, true);
+        }
+        None
+    }
+
+    fn next_data(&mut self, now: Instant) -> Option<Transmit> {
+        self.paused_until = None;
+        loop {
+            let slot = match self.sender.next(now) {
+                Next::Message(slot) => slot,
+                Next::Nothing => return None,
+                Next::PausedUntil(until) => {
+                    self.paused_until = Some(until);
+                    self.stats.pacer_pauses += 1;
+                    self.trace(now, TraceEvent::PacerPaused { until });
+                    return None;
+                }
+            };
+            let key = self.rpcs.key_at(slot)?;
+            let Some((payload, remaining)) = self.pop_packet(now, key) else { continue };
+            let priority = self.data_priority(key, payload);
+            let transmit = self.data_packet(key, payload, priority, false)?;
+            let wire_bytes = self.wire_bytes(&transmit);
+            if self.sender.sent(now, remaining, wire_bytes) {
+                self.stats.pacer_fifo_bytes += u64::from(wire_bytes);
+            }
+            return Some(transmit);
+        }
+    }
+
+    /// Takes the next packet of a message, and the bytes it had left before.
+    fn pop_packet(&mut self, now: Instant, key: RpcKey) -> Option<(Payload, u32)> {
+        let rpc = self.rpcs.get_mut(key)?;
+        let is_client = rpc.is_client();
+        let popped = rpc.outgoing.as_mut().and_then(|out| {
+            let remaining = out.remaining();
+            out.pop_next().map(|payload| (payload, remaining))
+        });
+        let out = rpc.outgoing.as_ref();
+        if let Some(out) = out.filter(|out| out.is_sendable()) {
+            self.sender.set(key.slot(), out.remaining(), rpc.birth);
+            return popped;
+        }
+        self.sender.remove(key.slot());
+        if out.is_some_and(|out| out.is_sent()) {
+            if is_client {
+                self.stats.client_requests_done += 1;
+            } else {
+                self.stats.server_responses_done += 1;
+            }
+        }
+        // It is the other side's turn now.
+        rpc.patience.since = now;
+        self.rearm(key);
+        popped
+    }
+
+    /// The priority of a packet sent for the first time (PROTOCOL section 9).
+    fn data_priority(&self, key: RpcKey, payload: Payload) -> Priority {
+        let out = self.rpcs.get(key).and_then(|rpc| rpc.outgoing.as_ref());
+        match out {
+            Some(out) if payload.start >= out.unscheduled && out.unscheduled > 0 => {
+                self.clamp_priority(out.scheduled_priority)
+            }
+            _ => self.unscheduled_priority(key),
+        }
+    }
+
+    /// The level that the receiver wants for unscheduled bytes of this message (HOMA-CUTOFFS-2).
+    pub(super) fn unscheduled_priority(&self, key: RpcKey) -> Priority {
+        let levels = self.config.cutoffs.priority_levels;
+        let rpc = self.rpcs.get(key);
+        let chosen = rpc.and_then(|rpc| {
+            let out = rpc.outgoing.as_ref()?;
+            let cutoffs = &self.peers.get(rpc.peer)?.cutoffs;
+            let by_length = traffic::unscheduled_priority(cutoffs, levels, out.length);
+            Some(out.unscheduled_priority.unwrap_or(by_length))
+        });
+        chosen.unwrap_or(Priority::LOWEST)
+    }
+
+    /// A DATA packet. First transmissions take an ack along (HOMA-ACK-5).
+    fn data_packet(
+        &mut self,
+        key: RpcKey,
+        payload: Payload,
+        priority: Priority,
+        retransmit: bool,
+    ) -> Option<Transmit> {
+        let rpc = self.rpcs.get(key)?;
+        let peer = self.peers.get_mut(rpc.peer)?;
+        let ack = if retransmit { None } else { peer.acks.pop() };
+        let header = data_header(rpc, payload, ack, peer.cutoff_version, retransmit)?;
+        let payload = (!payload.is_empty()).then_some((key, payload));
+        Some(Transmit { peer: peer.addr, local: rpc.local, priority, header, payload })
+    }
+
+    /// Puts an RPC with something to send again into the queue, once.
+    pub(super) fn enqueue_resend(&mut self, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get_mut(key).filter(|rpc| !rpc.in_resend_queue) else { return };
+        if self.resend_queue.try_reserve(1).is_ok() {
+            rpc.in_resend_queue = true;
+            self.resend_queue.push_back(key);
+        }
+    }
+
+    fn count_transmit(&mut self, now: Instant, transmit: &Transmit) {
+        let wire_bytes = self.wire_bytes(transmit);
+        let is_first_data = match transmit.header.body {
+            Body::Data(data) => !data.retransmit,
+            _ => false,
+        };
+        if !is_first_data {
+            self.sender.sent_unpaced(now, wire_bytes);
+        }
+        let level = transmit.priority.index();
+        let payload_len = transmit.payload.map_or(0, |(_, payload)| payload.len());
+        let header_len = transmit.header.emitted_len(self.config.wire_version) as u64;
+        self.stats.packets_sent[transmit.header.packet_type().index()] += 1;
+        self.stats.priority_packets[level] += 1;
+        self.stats.priority_bytes[level] += header_len + u64::from(payload_len);
+        let Transmit { peer, header, priority, .. } = *transmit;
+        self.trace(now, TraceEvent::PacketSent { peer, header, payload_len, priority });
+    }
+
+    /// Bytes that a packet takes up on an Ethernet link.
+    fn wire_bytes(&self, transmit: &Transmit) -> u32 {
+        let homa = transmit.header.emitted_len(self.config.wire_version) as u32
+            + transmit.payload.map_or(0, |(_, payload)| payload.len());
+        pacer::wire_bytes(homa + self.encapsulation.overhead(), transmit.peer.is_ipv6())
+    }
+}
+
+fn data_header(
+    rpc: &Rpc,
+    payload: Payload,
+    ack: Option<Ack>,
+    cutoff_version: u16,
+    retransmit: bool,
+) -> Option<Header> {
+    let out = rpc.outgoing.as_ref()?;
+    Some(rpc.header(Body::Data(Data {
+        message_length: out.length,
+        // Of a retransmission, the end of the range sent again (WIRE section 4).
+        incoming: if retransmit { payload.end } else { out.unscheduled },
+        ack,
+        cutoff_version,
+        retransmit,
+        offset: payload.start,
+        layout: DataLayout::default(),
+    })))
+}

@@ -1,0 +1,243 @@
+//! What the application asks for.
+
+use super::{ControlPacket, Endpoint};
+use crate::addr::{LocalAddr, PeerAddr};
+use crate::error::{Cancelled, Failure, ReplyError, SendError};
+use crate::observer::{Observer, TraceEvent};
+use crate::peer_table::PeerError;
+use crate::rpc::{Patience, Rpc, State};
+use crate::slab::RpcKey;
+use crate::sockets::SocketId;
+use crate::time::{Duration, Instant};
+use homa_wire::{Ack, Body, Priority, Refuse, RefuseReason};
+
+/// Choices for one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// How long the call may take in all; `None` for `Timing::call_deadline`.
+    pub deadline: Option<Duration>,
+    /// Priority of the request's unscheduled bytes instead of the level that the receiver's
+    /// cutoffs give; clamped to the levels in use.
+    pub priority: Option<Priority>,
+}
+
+impl<O: Observer> Endpoint<O> {
+    /// Starts an RPC: a request of `length` bytes from `socket` to a Homa port of a peer. The
+    /// driver holds the bytes until [`crate::Event::Release`].
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`]; nothing has happened then.
+    pub fn send_request(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        peer: PeerAddr,
+        port: u16,
+        length: u32,
+        options: CallOptions,
+    ) -> Result<RpcKey, SendError> {
+        let local_port = self.sockets.by_id(socket).ok_or(SendError::NoSocket)?.port;
+        if port == 0 {
+            return Err(SendError::BadPort);
+        }
+        match length {
+            0 => return Err(SendError::Empty),
+            _ if length > self.config.message_length_max => {
+                return Err(SendError::TooLong(self.config.message_length_max));
+            }
+            _ => {}
+        }
+        if self.rpcs.clients() >= self.config.limits.client_rpcs_max {
+            return Err(SendError::TooManyRpcs);
+        }
+        if !self.has_outgoing_room(length) {
+            return Err(SendError::OutgoingFull);
+        }
+        let peer_slot = self.peer_slot(now, &peer).map_err(|error| match error {
+            PeerError::Full => SendError::TooManyPeers,
+            PeerError::NoMemory => SendError::NoMemory,
+        })?;
+        let mut outgoing = self.new_outgoing(peer_slot, length);
+        outgoing.unscheduled_priority = options.priority.map(|p| self.clamp_priority(p));
+        let id = self.ids.next();
+        let rpc = Rpc {
+            id,
+            state: State::Requesting,
+            socket,
+            port: local_port,
+            peer: peer_slot,
+            peer_port: port,
+            local: LocalAddr::ANY,
+            birth: self.next_birth,
+            outgoing: Some(outgoing),
+            incoming: None,
+            patience: Patience::new(now),
+            call_deadline: self.timeout_after(now, options.deadline),
+            in_resend_queue: false,
+        };
+        let key = self.insert_rpc(rpc).map_err(|_| SendError::NoMemory)?;
+        self.outgoing_bytes += u64::from(length);
+        self.stats.client_requests_started += 1;
+        self.stats.client_request_bytes_started += u64::from(length);
+        self.trace(now, TraceEvent::RpcStarted { id, peer, length });
+        self.schedule_send(key);
+        self.rearm(key);
+        Ok(key)
+    }
+
+    /// The application has taken the response: the RPC ends, and its acknowledgement is due
+    /// (PROTOCOL section 6). Without effect unless the response is complete.
+    pub fn finish(&mut self, now: Instant, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        let State::Complete { acked } = rpc.state else { return };
+        let id = rpc.id;
+        if !acked {
+            self.acknowledge(key);
+        }
+        self.trace(now, TraceEvent::RpcFinished { id });
+        self.remove_rpc(now, key, false);
+    }
+
+    /// The application has taken a complete request: it is in service, and its bytes are the
+    /// application's. Without effect in other states.
+    pub fn accept(&mut self, _now: Instant, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get_mut(key) else { return };
+        if rpc.state != State::Ready {
+            return;
+        }
+        rpc.state = State::InService;
+        if let Some(incoming) = rpc.incoming.take() {
+            self.uncharge(incoming.charged);
+        }
+    }
+
+    /// Starts the response to a request that was accepted. The driver holds the bytes until
+    /// [`crate::Event::Release`].
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplyError`]; the RPC remains answerable unless it is [`ReplyError::Gone`].
+    pub fn send_reply(&mut self, now: Instant, key: RpcKey, length: u32) -> Result<(), ReplyError> {
+        let rpc = self.rpcs.get(key).ok_or(ReplyError::Gone)?;
+        match rpc.state {
+            State::InService => {}
+            State::Refused { .. } => return Err(ReplyError::Gone),
+            _ => return Err(ReplyError::NotInService),
+        }
+        match length {
+            0 => return Err(ReplyError::Empty),
+            _ if length > self.config.message_length_max => {
+                return Err(ReplyError::TooLong(self.config.message_length_max));
+            }
+            _ => {}
+        }
+        if !self.has_outgoing_room(length) {
+            return Err(ReplyError::OutgoingFull);
+        }
+        let (id, outgoing) = (rpc.id, self.new_outgoing(rpc.peer, length));
+        let rpc = self.rpcs.get_mut(key).ok_or(ReplyError::Gone)?;
+        rpc.outgoing = Some(outgoing);
+        rpc.state = State::Replying;
+        // The client's silence counts from now on.
+        rpc.patience = Patience::new(now);
+        self.outgoing_bytes += u64::from(length);
+        self.stats.server_responses_started += 1;
+        self.stats.server_response_bytes_started += u64::from(length);
+        self.trace(now, TraceEvent::ReplyStarted { id, length });
+        self.schedule_send(key);
+        self.rearm(key);
+        Ok(())
+    }
+
+    /// The application won't answer this request: the client is told why, now and whenever it
+    /// asks within `Timing::finished_memory`. The driver drops all it holds for the RPC; no event
+    /// follows. Without effect on client RPCs and on requests that were answered.
+    pub fn refuse(&mut self, now: Instant, key: RpcKey, reason: RefuseReason) {
+        let Some(rpc) = self.rpcs.get_mut(key) else { return };
+        if !matches!(rpc.state, State::Collecting | State::Ready | State::InService) {
+            return;
+        }
+        let detail = 0;
+        let until = now + self.config.timing.finished_memory;
+        rpc.state = State::Refused { reason, detail, until };
+        let (id, incoming) = (rpc.id, rpc.incoming.take());
+        if let Some(incoming) = incoming {
+            self.uncharge(incoming.charged);
+        }
+        self.grants.remove(key.slot());
+        self.grants_due = true;
+        self.stats.server_requests_refused += 1;
+        self.trace(now, TraceEvent::RequestRefused { id, reason });
+        if self.config.refuse {
+            self.send_control(key, Body::Refuse(Refuse { reason, detail }));
+        }
+        self.rearm(key);
+    }
+
+    /// Ends a client RPC in which the application has lost interest, and tells the server so by
+    /// one RPC_UNKNOWN. The driver drops all it holds for the RPC; no event follows.
+    pub fn abort(&mut self, now: Instant, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        let id = rpc.id;
+        match rpc.state {
+            // The server has done its part; an ack frees it as well.
+            State::Complete { .. } => return self.finish(now, key),
+            State::Requesting | State::Receiving => {}
+            _ => return,
+        }
+        self.send_control(key, Body::RpcUnknown);
+        self.stats.client_rpcs_aborted += 1;
+        self.trace(now, TraceEvent::RpcAborted { id });
+        self.remove_rpc(now, key, false);
+    }
+
+    /// Closes a socket: its client RPCs fail, its server RPCs are cancelled, and later packets for
+    /// its port find nobody. Takes time proportional to the number of open RPCs.
+    pub fn close(&mut self, now: Instant, socket: SocketId) {
+        if self.sockets.close(socket).is_none() {
+            return;
+        }
+        let keys: alloc::vec::Vec<_> = self
+            .rpcs
+            .iter()
+            .filter(|(_, rpc)| rpc.socket == socket)
+            .map(|(key, rpc)| (key, rpc.is_client()))
+            .collect();
+        for (key, is_client) in keys {
+            if is_client {
+                self.fail(now, key, Failure::ShutDown);
+            } else {
+                self.cancel(now, key, Cancelled::ShutDown);
+            }
+        }
+    }
+
+    /// Queues the acknowledgement of a completed client RPC, to leave with the next DATA to its
+    /// server, or at once together with five others.
+    fn acknowledge(&mut self, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        let Some(peer) = self.peers.get_mut(rpc.peer) else { return };
+        let ack = Ack { client_id: rpc.id, server_port: rpc.peer_port };
+        if peer.acks.push(ack) {
+            return;
+        }
+        let header = rpc.header(Body::Ack(peer.acks.drain()));
+        let packet = ControlPacket { peer: peer.addr, local: rpc.local, header };
+        self.stats.ack_overflows += 1;
+        self.queue_control(packet);
+    }
+
+    fn has_outgoing_room(&self, length: u32) -> bool {
+        self.outgoing_bytes + u64::from(length) <= self.config.limits.outgoing_bytes_max
+    }
+
+    /// Puts an RPC's outgoing message into the order of sending, if it may send anything.
+    pub(super) fn schedule_send(&mut self, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        if let Some(out) = rpc.outgoing.as_ref().filter(|out| out.is_sendable()) {
+            self.sender.set(key.slot(), out.remaining(), rpc.birth);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The sender's scheduling: which message's packet leaves next, and when (PROTOCOL section 10).
+
+use crate::error::NoMemory;
+use crate::heap::IndexedHeap;
+use crate::pacer::{Pacer, PacerConfig};
+use crate::time::Instant;
+
+/// What the scheduler says about the next packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// A packet of the message in this slot.
+    Message(u32),
+    /// Nothing before this time: the link is busy.
+    PausedUntil(Instant),
+    /// No message has anything to send.
+    Nothing,
+}
+
+/// Messages with something to send, shortest remaining first (HOMA-PACER-1), behind a pacer.
+///
+/// It knows messages by slot and is told what changes; it never borrows them.
+#[derive(Debug)]
+pub(crate) struct SendScheduler {
+    /// By bytes left to send, then age.
+    shortest: IndexedHeap<(u32, u64)>,
+    /// By age; kept only while pacing, since only then is a share reserved for the oldest.
+    oldest: IndexedHeap<u64>,
+    pacer: Pacer,
+    /// The message chosen last was the oldest one's turn.
+    fifo_turn: bool,
+}
+
+impl SendScheduler {
+    pub(crate) fn new(config: PacerConfig) -> Self {
+        Self {
+            shortest: IndexedHeap::new(),
+            oldest: IndexedHeap::new(),
+            pacer: Pacer::new(config),
+            fifo_turn: false,
+        }
+    }
+
+    /// Makes room for a slot, so that `set` can't fail.
+    pub(crate) fn reserve_slot(&mut self, slot: u32) -> Result<(), NoMemory> {
+        self.shortest.reserve_slot(slot)?;
+        self.oldest.reserve_slot(slot)
+    }
+
+    /// The message in a reserved slot has something to send, or has `remaining` bytes left now.
+    pub(crate) fn set(&mut self, slot: u32, remaining: u32, birth: u64) {
+        let stored = self.shortest.set(slot, (remaining, birth));
+        debug_assert!(stored.is_ok(), "slots are reserved");
+        if self.pacer.is_on() && self.oldest.key(slot).is_none() {
+            let stored = self.oldest.set(slot, birth);
+            debug_assert!(stored.is_ok(), "slots are reserved");
+        }
+    }
+
+    /// The message has nothing more to send for now.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        self.shortest.remove(slot);
+        self.oldest.remove(slot);
+    }
+
+    /// Chooses the next message; the caller sends one packet of it and reports that by `sent`.
+    pub(crate) fn next(&mut self, now: Instant) -> Next {
+        let Some((shortest, (remaining, _))) = self.shortest.peek() else { return Next::Nothing };
+        match self.pacer.may_send(now, remaining) {
+            Err(release) => Next::PausedUntil(release),
+            Ok(()) => {
+                self.fifo_turn = self.pacer.is_on()
+                    && !self.pacer.is_exempt(remaining)
+                    && self.pacer.is_oldest_turn();
+                let oldest = self.oldest.peek().filter(|_| self.fifo_turn);
+                Next::Message(oldest.map_or(shortest, |(slot, _)| slot))
+            }
+        }
+    }
+
+    /// A packet of `wire_bytes` left for the message chosen by `next`, which had `remaining` bytes
+    /// to send. Returns whether it was the oldest message's turn.
+    pub(crate) fn sent(&mut self, now: Instant, remaining: u32, wire_bytes: u32) -> bool {
+        if !self.pacer.is_on() || self.pacer.is_exempt(remaining) {
+            return false;
+        }
+        self.pacer.sent(now, wire_bytes);
+        self.pacer.count_share(self.fifo_turn, wire_bytes);
+        self.fifo_turn
+    }
+
+    /// A packet left that is not held back but fills the link all the same.
+    pub(crate) fn sent_unpaced(&mut self, now: Instant, wire_bytes: u32) {
+        if self.pacer.is_on() {
+            self.pacer.sent(now, wire_bytes);
+        }
+    }
+
+    /// The driver knows that `bytes` wait in its queue.
+    pub(crate) fn observed_backlog(&mut self, now: Instant, bytes: u64) {
+        self.pacer.observed_backlog(now, bytes);
+    }
+
+    pub(crate) fn key(&self, slot: u32) -> Option<(u32, u64)> {
+        self.shortest.key(slot)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shortest.len()
+    }
+}
