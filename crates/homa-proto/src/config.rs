@@ -25,9 +25,16 @@ pub struct Config {
     /// Bytes of a message sent without waiting for grants. Default 40,000 (`unsched_bytes`).
     /// At 0 a message is announced by an empty DATA packet (HOMA-DATA-14).
     pub unscheduled_bytes: u32,
-    /// Lowers a peer's unscheduled bytes to what its link carries in a measured minimum round
-    /// trip, at `pacer.link_mbps`; a local decision (KNOWN_ISSUES 3.2). Default off.
+    /// Lowers a peer's unscheduled bytes to what the link carries in a measured minimum round
+    /// trip, at `link_mbps`; a local decision (KNOWN_ISSUES 3.2). Default off.
     pub unscheduled_by_round_trip: bool,
+    /// Priority levels in use, 1 to 8. Default 8 (`num_priorities`).
+    pub priority_levels: u8,
+    /// Speed of this host's link in Mb/s. Default 25,000 (`link_mbps`).
+    pub link_mbps: u32,
+    /// Whether outgoing packets are paced to `link_mbps`. Drivers turn it off on loopback, where
+    /// there is no link to keep free. Default on.
+    pub pacing: bool,
     /// The receiver's scheduling of incoming messages.
     pub grants: GrantConfig,
     /// The computation of this host's unscheduled priority cutoffs.
@@ -54,6 +61,9 @@ impl Default for Config {
             message_length_max: homa_wire::MESSAGE_LENGTH_MAX,
             unscheduled_bytes: 40_000,
             unscheduled_by_round_trip: false,
+            priority_levels: 8,
+            link_mbps: 25_000,
+            pacing: true,
             grants: GrantConfig::default(),
             cutoffs: CutoffConfig::default(),
             pacer: PacerConfig::default(),
@@ -188,14 +198,10 @@ impl Config {
         };
         let length_ok = (1..=MESSAGE_LENGTH_LIMIT).contains(&self.message_length_max);
         rule(length_ok, "message_length_max", "1 to 67,108,864 bytes")?;
-        let levels = self.cutoffs.priority_levels;
-        rule((1..=8).contains(&levels), "cutoffs.priority_levels", "1 to 8")?;
-        rule(
-            self.grants.priority_levels == levels,
-            "grants.priority_levels",
-            "the same as cutoffs.priority_levels",
-        )?;
-        rule(self.grants.overcommit_max >= 1, "grants.overcommit_max", "at least 1")?;
+        rule((1..=8).contains(&self.priority_levels), "priority_levels", "1 to 8")?;
+        rule(self.link_mbps >= 1, "link_mbps", "at least 1")?;
+        let overcommit_ok = (1..=64).contains(&self.grants.overcommit_max);
+        rule(overcommit_ok, "grants.overcommit_max", "1 to 64")?;
         rule(self.grants.incoming_bytes_max >= 1, "grants.incoming_bytes_max", "at least 1 byte")?;
         rule(self.grants.fifo_share_permille <= 500, "grants.fifo_share_permille", "at most 500")?;
         rule(self.pacer.fifo_share_permille <= 500, "pacer.fifo_share_permille", "at most 500")?;
@@ -213,6 +219,28 @@ impl Config {
         rule(in_ok, "limits.incoming_bytes_max", "at least message_length_max")?;
         let out_ok = self.limits.outgoing_bytes_max >= u64::from(self.message_length_max);
         rule(out_ok, "limits.outgoing_bytes_max", "at least message_length_max")
+    }
+}
+
+impl Config {
+    /// Parameters that several parts need, handed on to each.
+    pub(crate) fn grant_config(&self) -> GrantConfig {
+        let (link_mbps, priority_levels) = (self.link_mbps, self.priority_levels);
+        GrantConfig { link_mbps, priority_levels, ..self.grants.clone() }
+    }
+
+    pub(crate) fn cutoff_config(&self) -> CutoffConfig {
+        CutoffConfig {
+            priority_levels: self.priority_levels,
+            unscheduled_bytes: self.unscheduled_bytes,
+            message_length_max: self.message_length_max,
+            ..self.cutoffs.clone()
+        }
+    }
+
+    pub(crate) fn pacer_config(&self) -> PacerConfig {
+        let link_mbps = if self.pacing { self.link_mbps } else { 0 };
+        PacerConfig { link_mbps, ..self.pacer.clone() }
     }
 }
 
@@ -260,8 +288,7 @@ mod tests {
 
     #[test]
     fn validate__names_the_field_at_fault() {
-        let mut config = Config::default();
-        config.message_length_max = MESSAGE_LENGTH_LIMIT + 1;
+        let config = Config { message_length_max: MESSAGE_LENGTH_LIMIT + 1, ..Config::default() };
         assert_eq!(config.validate().unwrap_err().field, "message_length_max");
 
         let mut config = Config::default();

@@ -52,11 +52,13 @@ impl DelayEstimate {
     }
 
     /// Smoothed round trip, `None` before the first sample.
+    #[cfg(test)]
     pub(crate) fn smoothed(&self) -> Option<Duration> {
         self.measured().then(|| Duration::from_nanos(self.smoothed_8 / 8))
     }
 
     /// Smoothed deviation from the smoothed round trip, `None` before the first sample.
+    #[cfg(test)]
     pub(crate) fn variation(&self) -> Option<Duration> {
         self.measured().then(|| Duration::from_nanos(self.variation_4 / 4))
     }

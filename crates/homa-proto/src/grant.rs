@@ -256,6 +256,7 @@ impl GrantScheduler {
     }
 
     /// Number of incomplete messages that are longer than their unscheduled part.
+    #[cfg(test)]
     pub(crate) fn grantable(&self) -> usize {
         self.grantable
     }

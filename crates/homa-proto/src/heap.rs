@@ -222,6 +222,7 @@ impl<K: Ord + Copy> IndexedHeap<K> {
     }
 
     /// Takes out the slot with the smallest key.
+    #[cfg(test)]
     pub(crate) fn pop(&mut self) -> Option<(u32, K)> {
         let (slot, key) = self.heap.peek()?;
         self.remove(slot);

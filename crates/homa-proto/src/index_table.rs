@@ -73,6 +73,7 @@ impl IndexTable {
     }
 
     /// How many slots are in the table.
+    #[cfg(test)]
     pub(crate) const fn len(&self) -> u32 {
         self.len
     }

@@ -27,8 +27,9 @@ const DEBT_MAX_BYTES: i64 = 1 << 20;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PacerConfig {
-    /// Speed of the link in Mb/s; 0 = no pacing. Default 25,000 (`link_mbps`).
-    pub link_mbps: u32,
+    /// Speed of the link in Mb/s; 0 = no pacing. Taken from `Config::link_mbps` and
+    /// `Config::pacing`.
+    pub(crate) link_mbps: u32,
     /// Share of that speed to use, in thousandths, 50 to 1,000 (values outside are moved to the
     /// nearest): interfaces do not reach line rate. Default 990 (`max_link_usage`, in percent).
     pub usage_permille: u32,
@@ -153,6 +154,7 @@ impl Pacer {
     }
 
     /// Time until the interface will have sent everything, as estimated.
+    #[cfg(test)]
     pub(crate) fn backlog(&self, now: Instant) -> Duration {
         self.link_idle.saturating_since(now)
     }

@@ -177,11 +177,6 @@ impl PendingAcks {
         }
         list
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
 }
 
 #[cfg(test)]

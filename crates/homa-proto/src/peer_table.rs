@@ -77,6 +77,7 @@ impl PeerTable {
         self.slab.at_mut(slot)
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> u32 {
         self.slab.len()
     }

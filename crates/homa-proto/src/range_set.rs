@@ -53,6 +53,7 @@ impl RangeSet {
     }
 
     /// Drops everything. Keeps the memory.
+    #[cfg(test)]
     pub(crate) fn clear(&mut self) {
         self.ranges.clear();
     }
@@ -68,6 +69,7 @@ impl RangeSet {
     }
 
     /// How many offsets are in the set.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u32 {
         self.ranges.iter().map(|range| range.end - range.start).sum()
     }

@@ -87,6 +87,7 @@ impl Reassembly {
     }
 
     /// How many bytes are missing.
+    #[cfg(test)]
     pub(crate) const fn remaining(&self) -> u32 {
         self.length - self.received
     }
@@ -102,6 +103,7 @@ impl Reassembly {
     }
 
     /// Whether every byte is there.
+    #[cfg(test)]
     pub(crate) const fn is_complete(&self) -> bool {
         self.received == self.length
     }
@@ -112,6 +114,7 @@ impl Reassembly {
     }
 
     /// What is missing below [`highest`](Self::highest), in order.
+    #[cfg(test)]
     pub(crate) fn gaps(&self) -> &[Range<u32>] {
         &self.gaps
     }

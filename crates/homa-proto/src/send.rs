@@ -80,10 +80,10 @@ impl SendScheduler {
     /// A packet of `wire_bytes` left for the message chosen by `next`, which had `remaining` bytes
     /// to send. Returns whether it was the oldest message's turn.
     pub(crate) fn sent(&mut self, now: Instant, remaining: u32, wire_bytes: u32) -> bool {
+        self.sent_unpaced(now, wire_bytes);
         if !self.pacer.is_on() || self.pacer.is_exempt(remaining) {
             return false;
         }
-        self.pacer.sent(now, wire_bytes);
         self.pacer.count_share(self.fifo_turn, wire_bytes);
         self.fifo_turn
     }
@@ -93,6 +93,11 @@ impl SendScheduler {
         if self.pacer.is_on() {
             self.pacer.sent(now, wire_bytes);
         }
+    }
+
+    /// The link's speed is `link_mbps`; 0 for no pacing.
+    pub(crate) fn set_link(&mut self, link_mbps: u32) {
+        self.pacer.set_link(link_mbps);
     }
 
     /// The driver knows that `bytes` wait in its queue.

@@ -168,6 +168,7 @@ impl<T> Slab<T> {
     }
 
     /// Whether nothing is stored.
+    #[cfg(test)]
     pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }

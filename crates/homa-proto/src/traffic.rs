@@ -22,14 +22,13 @@ const INFINITE: u32 = i32::MAX as u32;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CutoffConfig {
-    /// Priority levels in use, 1 to 8 (outside values are moved to the nearest). Default 8
-    /// (`num_priorities`).
-    pub priority_levels: u8,
-    /// Bytes of a message that peers are assumed to send without grants. Default 40,000
-    /// (`unsched_bytes`).
-    pub unscheduled_bytes: u32,
-    /// Longest message in bytes, at least 1. Default 1,000,000.
-    pub message_length_max: u32,
+    /// Priority levels in use, 1 to 8. Taken from `Config::priority_levels`.
+    pub(crate) priority_levels: u8,
+    /// Bytes of a message that peers are assumed to send without grants. Taken from
+    /// `Config::unscheduled_bytes`.
+    pub(crate) unscheduled_bytes: u32,
+    /// Longest message in bytes, at least 1. Taken from `Config::message_length_max`.
+    pub(crate) message_length_max: u32,
     /// Messages that must have arrived before the cutoffs are computed anew. Default 10,000
     /// (homa_prio's `--min-messages`).
     pub messages_min: u64,

@@ -157,6 +157,7 @@ impl<R: Copy> TimerWheel<R> {
     }
 
     /// How many slots have a deadline.
+    #[cfg(test)]
     pub(crate) const fn len(&self) -> u32 {
         self.len
     }

@@ -1,1 +1,18 @@
-//! Test harness for the Homa crates: endpoints joined by a simulated network.
+//! Test harness for the Homa crates: hosts running the real protocol core, joined by a simulated
+//! network with virtual time, and checks of what must hold in every run.
+//!
+//! * [`Network`] owns hosts, links and the clock. It delivers packets with the faults of a
+//!   [`FaultPlan`], runs timers, and lets a small application answer requests.
+//! * Every delivered byte range is noted: a byte that arrives twice, or a message that completes
+//!   without all its bytes, panics.
+//! * Everything follows from seeds: the same seed gives the same [`Network::fingerprint`].
+
+mod content;
+mod faults;
+mod host;
+mod network;
+
+pub use content::Ledger;
+pub use faults::FaultPlan;
+pub use host::{Application, Host, HostId, Outcome};
+pub use network::Network;

@@ -137,8 +137,8 @@ impl<O: Observer> Endpoint<O> {
         let rpcs_max = config.limits.client_rpcs_max.saturating_add(config.limits.server_rpcs_max);
         let first_port = Stream::new(seed, Purpose::ClientPorts).next_u64() as u16;
         let version = Stream::new(seed, Purpose::CutoffVersion).next_u64() as u16;
-        let traffic = TrafficStats::new(config.cutoffs.clone(), version, now);
-        let mut grants = GrantScheduler::new(config.grants.clone());
+        let traffic = TrafficStats::new(config.cutoff_config(), version, now);
+        let mut grants = GrantScheduler::new(config.grant_config());
         grants.set_scheduled_priority_max(traffic.scheduled_priority_max());
         Ok(Self {
             observer,
@@ -152,7 +152,7 @@ impl<O: Observer> Endpoint<O> {
             traffic,
             incoming_bytes: 0,
             fresh: Vec::new(),
-            sender: SendScheduler::new(config.pacer.clone()),
+            sender: SendScheduler::new(config.pacer_config()),
             resend_queue: VecDeque::new(),
             control_queue: VecDeque::new(),
             outgoing_bytes: 0,
@@ -305,7 +305,7 @@ impl<O: Observer> Endpoint<O> {
         if let Some(slot) = self.peers.find(addr) {
             return Ok(slot);
         }
-        let levels = self.config.cutoffs.priority_levels;
+        let levels = self.config.priority_levels;
         let peer = Peer::new(*addr, now, self.default_mtu, levels, self.hash_keys.next_u64());
         let inserted = self.peers.insert(now, peer, self.config.timing.peer_idle_min);
         match inserted {
@@ -358,14 +358,14 @@ impl<O: Observer> Endpoint<O> {
         }
         let round_trip = self.peers.get(peer).and_then(|peer| peer.delay.minimum());
         let Some(round_trip) = round_trip else { return limit };
-        let bits = u64::from(self.config.pacer.link_mbps).saturating_mul(round_trip.as_micros());
+        let bits = u64::from(self.config.link_mbps).saturating_mul(round_trip.as_micros());
         let bytes = u32::try_from(bits / 8).unwrap_or(u32::MAX);
         limit.min(bytes.max(packet_max))
     }
 
     /// Configured priority levels' highest one, for control packets (HOMA-PRIO-10).
     fn control_priority(&self) -> Priority {
-        Priority::clamped(self.config.cutoffs.priority_levels - 1)
+        Priority::clamped(self.config.priority_levels - 1)
     }
 
     /// Clamps a level that a peer chose to the levels in use (KNOWN_ISSUES 1.9).

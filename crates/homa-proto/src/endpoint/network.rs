@@ -82,6 +82,14 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
+    /// The driver learned the speed of this host's link, in Mb/s, at least 1: it moves the grants to
+    /// the oldest message (KNOWN_ISSUES 3.6) and the pacer.
+    pub fn set_link_mbps(&mut self, link_mbps: u32) {
+        self.config.link_mbps = link_mbps.max(1);
+        self.grants.set_link(self.config.link_mbps);
+        self.sender.set_link(self.config.pacer_config().link_mbps);
+    }
+
     /// Whether a peer is known already, so that the driver need not look up its path again.
     #[must_use]
     pub fn knows_peer(&self, peer: &PeerAddr) -> bool {

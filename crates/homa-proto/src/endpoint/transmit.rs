@@ -146,7 +146,7 @@ impl<O: Observer> Endpoint<O> {
 
     /// The level that the receiver wants for unscheduled bytes of this message (HOMA-CUTOFFS-2).
     pub(super) fn unscheduled_priority(&self, key: RpcKey) -> Priority {
-        let levels = self.config.cutoffs.priority_levels;
+        let levels = self.config.priority_levels;
         let rpc = self.rpcs.get(key);
         let chosen = rpc.and_then(|rpc| {
             let out = rpc.outgoing.as_ref()?;

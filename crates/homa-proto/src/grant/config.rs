@@ -29,10 +29,10 @@ pub struct GrantConfig {
     /// Bytes of one such grant; 0 = off. Default 50,000 (`fifo_grant_increment`).
     pub fifo_increment_bytes: u32,
     /// Speed of the link in Mb/s, from which the interval between grants to the oldest message
-    /// follows; 0 = no such grants. Default 25,000 (`link_mbps`).
-    pub link_mbps: u32,
-    /// Priority levels in use, 1 to 8. Default 8 (`num_priorities`).
-    pub priority_levels: u8,
+    /// follows; 0 = no such grants. Taken from `Config::link_mbps`.
+    pub(crate) link_mbps: u32,
+    /// Priority levels in use, 1 to 8. Taken from `Config::priority_levels`.
+    pub(crate) priority_levels: u8,
 }
 
 impl Default for GrantConfig {
