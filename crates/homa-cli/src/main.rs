@@ -1,2 +1,52 @@
-//! The homa command: server, load generator, benchmarks and packet decoder for the Homa transport.
-fn main() {}
+//! The `homa` command: echo server, load generator, benchmarks and packet decoder for the Homa
+//! transport.
+//!
+//! Arguments are described in [`args`]; each command is a module of its own. Standard output has
+//! results only; whatever tells how things go is on standard error.
+
+mod address;
+mod args;
+mod bench;
+mod client;
+mod decode;
+mod exit;
+mod fail_if;
+mod interrupt;
+mod interval;
+mod load;
+mod message;
+mod random;
+mod report;
+mod server;
+mod stats;
+mod transport;
+mod units;
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Cli, Command};
+use self::exit::Stop;
+use self::interrupt::Interrupt;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => {
+            eprintln!("{stop}");
+            stop.code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Stop> {
+    match command {
+        Command::Server(args) => server::run(&args, &Interrupt::install()?),
+        Command::Client(args) => client::run(&args, &Interrupt::install()?),
+        Command::Bench(args) => bench::run(&args, &Interrupt::install()?),
+        Command::Decode(args) => decode::run(&args),
+        Command::BenchServer(args) => server::run_for_bench(&args),
+    }
+}

@@ -78,7 +78,7 @@
 //! assert_eq!(client.poll_event(), Some(Event::Release { key: call }));
 //! assert_eq!(client.poll_event(), Some(Event::ResponseComplete { key: call }));
 //! client.finish(now, call);
-//! assert!(client.is_idle());
+//! assert_eq!(client.client_rpcs(), 0);
 //! # Ok(())
 //! # }
 //! ```
