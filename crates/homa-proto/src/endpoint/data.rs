@@ -172,7 +172,12 @@ impl<O: Observer> Endpoint<O> {
         }
         let peer = rpc.peer;
         self.check_cutoff_version(packet, key, peer, data.cutoff_version);
-        if !self.charge(packet, key, data) {
+        let end = data.offset.saturating_add(packet.payload_len);
+        if end > data.message_length {
+            self.count_insert_error(packet, InsertError::OutOfRange);
+            return false;
+        }
+        if !self.charge(packet, key, end) {
             return false;
         }
         let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) else {
@@ -180,7 +185,6 @@ impl<O: Observer> Endpoint<O> {
         };
         let is_first = incoming.bytes.received() == 0;
         let prefix = incoming.bytes.prefix();
-        let end = data.offset.saturating_add(packet.payload_len);
         let new_bytes = match incoming.bytes.insert(data.offset, end, &mut self.fresh) {
             Ok(0) if packet.payload_len > 0 => {
                 self.count_duplicate(packet, data);
@@ -265,12 +269,11 @@ impl<O: Observer> Endpoint<O> {
 
     /// Accounts for the memory that a packet's bytes will need. False if there is none: the packet
     /// is dropped, and asked for again later (PROTOCOL section 15).
-    fn charge(&mut self, packet: &Packet<'_>, key: RpcKey, data: &Data) -> bool {
+    fn charge(&mut self, packet: &Packet<'_>, key: RpcKey, end: u32) -> bool {
         let room = self.incoming_room();
         let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) else {
             return false;
         };
-        let end = data.offset.saturating_add(packet.payload_len).min(data.message_length);
         let more = incoming.charge_for(end).saturating_sub(incoming.charged);
         if u64::from(more) > room {
             self.stats.dropped_data_no_bufs += u64::from(packet.payload_len);
