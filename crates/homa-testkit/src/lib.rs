@@ -5,14 +5,17 @@
 //!   [`FaultPlan`], runs timers, and lets a small application answer requests.
 //! * Every delivered byte range is noted: a byte that arrives twice, or a message that completes
 //!   without all its bytes, panics.
+//! * [`Probe`] is one endpoint alone, fed with packets made by hand.
 //! * Everything follows from seeds: the same seed gives the same [`Network::fingerprint`].
 
 mod content;
 mod faults;
 mod host;
 mod network;
+mod probe;
 
 pub use content::Ledger;
 pub use faults::FaultPlan;
 pub use host::{Application, Host, HostId, Outcome};
 pub use network::Network;
+pub use probe::{Probe, Remote, data};

@@ -76,6 +76,10 @@ impl<O: Observer> Endpoint<O> {
             self.drop_packet(packet, DropReason::BadLength);
             return None;
         }
+        if data.offset.saturating_add(packet.payload_len) > data.message_length {
+            self.count_insert_error(packet, InsertError::OutOfRange);
+            return None;
+        }
         let Ok(peer) = self.peer_slot(now, &packet.meta.peer) else {
             return self.cant_create(packet);
         };
@@ -106,6 +110,8 @@ impl<O: Observer> Endpoint<O> {
         let event =
             TraceEvent::RpcStarted { id, peer: packet.meta.peer, length: data.message_length };
         self.trace(now, event);
+        // Even if nothing of this packet can be taken.
+        self.rearm(key);
         Some(key)
     }
 
