@@ -1,0 +1,273 @@
+//! Packets on their way out: headers by value, payload by reference.
+
+use bytes::Bytes;
+use homa_proto::{LocalAddr, PeerAddr};
+use homa_wire::{HEADER_LEN_MAX, Priority};
+
+/// Packets to send, in order.
+///
+/// Headers are copied in; payload is held as slices of reference-counted messages, so that a
+/// message can be released while its last packets still wait here. Once it has been filled for the
+/// first time, a batch allocates nothing.
+///
+/// Segmentation offload will take consecutive packets with one [`Destination`] as one: that is why
+/// whoever fills a batch keeps packets of one destination together, and why the order in which they
+/// were pushed is kept.
+#[derive(Debug)]
+pub struct SendBatch {
+    entries: Vec<Entry>,
+    slices: Vec<Bytes>,
+}
+
+/// Where a packet goes, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The receiver.
+    pub peer: PeerAddr,
+    /// The address of this host from which the packet leaves.
+    pub local: LocalAddr,
+    /// The level to map into the IP header (WIRE section 8).
+    pub priority: Priority,
+}
+
+#[derive(Debug)]
+struct Entry {
+    destination: Destination,
+    header: [u8; HEADER_LEN_MAX],
+    header_len: u8,
+    slice_count: u8,
+    first_slice: u32,
+    payload_len: u32,
+}
+
+/// One packet of a [`SendBatch`].
+#[derive(Clone, Copy, Debug)]
+pub struct OutgoingPacket<'a> {
+    /// Where it goes.
+    pub destination: Destination,
+    /// The emitted header.
+    pub header: &'a [u8],
+    /// The payload, in this order.
+    pub payload: &'a [Bytes],
+    /// Length of header and payload in bytes.
+    pub len: usize,
+}
+
+impl SendBatch {
+    /// Packets that a batch holds at most.
+    ///
+    /// A quarter of what fits a usual socket buffer, and enough to spread a system call thin; with
+    /// more, the receiving core would sit idle while the sending one fills its batch.
+    pub const CAPACITY: usize = 64;
+
+    /// Slices of payload that a packet has at most; what is more scattered has to be copied
+    /// together first (as [`MessageStore::gather`](crate::MessageStore::gather) does).
+    pub const SLICES_PER_PACKET_MAX: usize = 16;
+
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        let entries = Vec::with_capacity(Self::CAPACITY);
+        Self { entries, slices: Vec::with_capacity(Self::CAPACITY) }
+    }
+
+    /// Adds a packet with an emitted header (or without one: what is sent is the payload then).
+    /// Its payload is given by [`append_payload`](Self::append_payload).
+    ///
+    /// # Panics
+    ///
+    /// If the batch is full, or the header longer than [`HEADER_LEN_MAX`] bytes.
+    pub fn push(&mut self, destination: Destination, header: &[u8]) {
+        assert!(!self.is_full(), "a batch holds {} packets", Self::CAPACITY);
+        let mut entry = Entry {
+            destination,
+            header: [0; HEADER_LEN_MAX],
+            header_len: header.len() as u8,
+            slice_count: 0,
+            first_slice: self.slices.len() as u32,
+            payload_len: 0,
+        };
+        entry.header[..header.len()].copy_from_slice(header);
+        self.entries.push(entry);
+    }
+
+    /// Appends payload to the packet pushed last.
+    ///
+    /// # Panics
+    ///
+    /// If the batch is empty, or the packet has
+    /// [`SLICES_PER_PACKET_MAX`](Self::SLICES_PER_PACKET_MAX) slices already.
+    pub fn append_payload(&mut self, slice: Bytes) {
+        let entry = self.entries.last_mut().expect("payload belongs to a packet");
+        assert!(usize::from(entry.slice_count) < Self::SLICES_PER_PACKET_MAX, "too many slices");
+        entry.slice_count += 1;
+        entry.payload_len += slice.len() as u32;
+        self.slices.push(slice);
+    }
+
+    /// Takes the packet pushed last back.
+    pub fn pop(&mut self) {
+        if let Some(entry) = self.entries.pop() {
+            self.slices.truncate(entry.first_slice as usize);
+        }
+    }
+
+    /// Removes the first `count` packets, or all if there are fewer.
+    pub fn remove_front(&mut self, count: usize) {
+        if count >= self.entries.len() {
+            self.clear();
+            return;
+        }
+        self.entries.drain(..count);
+        let slices_gone = self.entries[0].first_slice;
+        self.slices.drain(..slices_gone as usize);
+        for entry in &mut self.entries {
+            entry.first_slice -= slices_gone;
+        }
+    }
+
+    /// Removes all packets.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.slices.clear();
+    }
+
+    /// Number of packets.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no packet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether it must be sent before another packet is pushed.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= Self::CAPACITY
+    }
+
+    /// The packets, first to last.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = OutgoingPacket<'_>> {
+        self.entries.iter().map(|entry| self.view(entry))
+    }
+
+    /// The packet to be sent first.
+    #[must_use]
+    pub fn front(&self) -> Option<OutgoingPacket<'_>> {
+        self.entries.first().map(|entry| self.view(entry))
+    }
+
+    fn view<'a>(&'a self, entry: &'a Entry) -> OutgoingPacket<'a> {
+        let first = entry.first_slice as usize;
+        OutgoingPacket {
+            destination: entry.destination,
+            header: &entry.header[..usize::from(entry.header_len)],
+            payload: &self.slices[first..first + usize::from(entry.slice_count)],
+            len: usize::from(entry.header_len) + entry.payload_len as usize,
+        }
+    }
+}
+
+impl Default for SendBatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OutgoingPacket<'_> {
+    /// The packet's bytes, header and payload, one part after the other.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.header).chain(self.payload.iter().map(|slice| &slice[..]))
+    }
+
+    /// The packet's bytes in one piece: a copy.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.len);
+        self.parts().for_each(|part| bytes.extend_from_slice(part));
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+    use std::net::SocketAddr;
+
+    fn destination() -> Destination {
+        let peer = SocketAddr::from(([10, 0, 0, 1], 4000)).into();
+        Destination { peer, local: LocalAddr::ANY, priority: Priority::HIGHEST }
+    }
+
+    fn batch(packets: &[&[&'static str]]) -> SendBatch {
+        let mut batch = SendBatch::new();
+        for slices in packets {
+            batch.push(destination(), b"h:");
+            slices.iter().for_each(|slice| batch.append_payload(Bytes::from(*slice)));
+        }
+        batch
+    }
+
+    fn contents(batch: &SendBatch) -> Vec<String> {
+        batch.iter().map(|packet| String::from_utf8(packet.to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn push__keeps_order_and_gathers_slices() {
+        let batch = batch(&[&["a", "bc"], &[], &["d"]]);
+        assert_eq!(contents(&batch), ["h:abc", "h:", "h:d"]);
+        assert_eq!(batch.front().unwrap().len, 5);
+        assert_eq!(batch.iter().map(|packet| packet.len).sum::<usize>(), 10);
+    }
+
+    #[test]
+    fn remove_front__leaves_the_rest_whole() {
+        let mut batch = batch(&[&["a", "bc"], &["d"], &["e", "f"], &["g"]]);
+        batch.remove_front(2);
+        assert_eq!(contents(&batch), ["h:ef", "h:g"]);
+        batch.push(destination(), b"");
+        batch.append_payload(Bytes::from("i"));
+        batch.remove_front(1);
+        assert_eq!(contents(&batch), ["h:g", "i"]);
+        batch.remove_front(5);
+        assert!(batch.is_empty() && batch.slices.is_empty());
+    }
+
+    #[test]
+    fn pop__takes_the_payload_along() {
+        let mut batch = batch(&[&["a"], &["b", "c"]]);
+        batch.pop();
+        assert_eq!(contents(&batch), ["h:a"]);
+        assert_eq!(batch.slices.len(), 1);
+        batch.pop();
+        batch.pop();
+        assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn is_full__after_capacity_packets_and_never_reallocates_headers() {
+        let mut batch = SendBatch::new();
+        let capacity = batch.entries.capacity();
+        for _ in 0..3 {
+            while !batch.is_full() {
+                batch.push(destination(), &[7; HEADER_LEN_MAX]);
+                batch.append_payload(Bytes::from_static(b"x"));
+            }
+            assert_eq!(batch.len(), SendBatch::CAPACITY);
+            batch.clear();
+        }
+        assert_eq!(batch.entries.capacity(), capacity);
+    }
+
+    #[test]
+    #[should_panic(expected = "a batch holds 64 packets")]
+    fn push__beyond_capacity_panics() {
+        let mut batch = SendBatch::new();
+        (0..=SendBatch::CAPACITY).for_each(|_| batch.push(destination(), b""));
+    }
+}

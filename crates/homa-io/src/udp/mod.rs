@@ -1,0 +1,372 @@
+//! Homa packets as the payload of UDP datagrams.
+
+mod config;
+mod path_errors;
+mod socket;
+
+pub use config::UdpConfig;
+
+use crate::sys::{
+    ControlMessages, Family, Messages, ReceiveBuffers, Received, SocketName, send_plain,
+};
+use crate::{
+    Destination, OutgoingPacket, PacketIo, PathError, PathErrorKind, ReceivedPacket, SendBatch,
+};
+use homa_proto::{LocalAddr, PeerAddr};
+use path_errors::{Drained, PathErrors};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::{fmt, io};
+
+/// Paths whose MTU is remembered; when there are more, all are asked for anew.
+const PATHS_MAX: usize = 4096;
+
+/// How often a send or receive that failed because of something reported about another packet is
+/// tried again before the failure is taken to be its own.
+const ATTEMPTS_MAX: usize = 8;
+
+/// Up to this length in bytes a single packet is copied together to be sent.
+const PLAIN_LEN_MAX: usize = 1024;
+
+/// After so many single packets of one traffic class it becomes the socket's default.
+const CLASS_STREAK: u32 = 64;
+
+/// A UDP socket that carries Homa packets, for any number of Homa ports.
+///
+/// Bound to an IPv6 wildcard address it speaks IPv4 as well. Bound to a wildcard address it notices
+/// which of the host's addresses each packet reached, and replies can leave from there.
+pub struct UdpIo {
+    socket: UdpSocket,
+    local_addr: SocketAddr,
+    wildcard: bool,
+    receive_buffer_bytes: usize,
+    /// Traffic class of each priority level.
+    traffic_classes: [u8; 8],
+    /// Traffic class that packets have without a control message.
+    default_class: u8,
+    /// Another class, and how many single packets in a row had it.
+    next_class: (u8, u32),
+    buffers: ReceiveBuffers,
+    /// The packets of the last batch, with their places in `buffers`.
+    received: Vec<Accepted>,
+    /// How many receives in a row brought something: more may wait then.
+    streak: u32,
+    prepared: Vec<Prepared>,
+    path_mtus: HashMap<IpAddr, u32>,
+    errors: PathErrors,
+}
+
+#[derive(Clone, Copy)]
+struct Accepted {
+    peer: PeerAddr,
+    local: LocalAddr,
+    index: u32,
+    len: u32,
+}
+
+/// What the kernel is told of a packet to send, beside its bytes.
+struct Prepared {
+    name: SocketName,
+    control: ControlMessages,
+}
+
+impl UdpIo {
+    /// Opens a socket on `addr`; port 0 takes a free port.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the configuration breaks a rule, else what the operating system says, such
+    /// as `AddrInUse`.
+    pub fn bind(addr: SocketAddr, config: UdpConfig) -> io::Result<Self> {
+        let traffic_classes = config.traffic_classes()?;
+        let socket = socket::open(addr, &config)?;
+        let wildcard = addr.ip().is_unspecified();
+        let default_class = traffic_classes[7];
+        socket::set_traffic_class(&socket, wildcard, default_class)?;
+        Ok(Self {
+            local_addr: socket.local_addr()?,
+            receive_buffer_bytes: socket::receive_buffer_bytes(&socket)?,
+            socket,
+            wildcard,
+            traffic_classes,
+            default_class,
+            next_class: (default_class, 0),
+            buffers: ReceiveBuffers::new(),
+            received: Vec::with_capacity(ReceiveBuffers::CAPACITY),
+            streak: 0,
+            prepared: Vec::with_capacity(SendBatch::CAPACITY),
+            path_mtus: HashMap::new(),
+            errors: PathErrors::default(),
+        })
+    }
+
+    /// One receive system call.
+    ///
+    /// A single packet, the usual case while little happens, costs up to 0.5 us less without the
+    /// apparatus for batches; that is brought out when packets keep coming.
+    fn receive(&mut self) -> io::Result<usize> {
+        let fd = self.socket.as_fd();
+        if self.streak >= 2 {
+            self.buffers.receive_many(fd, self.wildcard)
+        } else if self.wildcard {
+            self.buffers.receive_one(fd).map(|()| 1)
+        } else {
+            self.buffers.receive_plain(fd).map(|()| 1)
+        }
+    }
+
+    fn accept(&mut self, count: usize) {
+        for index in 0..count {
+            let Received { name, control, len } = self.buffers.received(index);
+            // The kernel names the sender of every datagram.
+            let Some(peer) = name.peer() else { continue };
+            let local = if self.wildcard { local_addr(control) } else { LocalAddr::ANY };
+            self.received.push(Accepted { peer, local, index: index as u32, len: len as u32 });
+        }
+    }
+
+    /// Sends a first part of the batch by one system call and returns how many packets that were.
+    fn send_front(&mut self, batch: &SendBatch) -> io::Result<usize> {
+        self.prepared.clear();
+        for packet in batch.iter() {
+            let Some(prepared) = self.prepare(&packet.destination) else { break };
+            self.prepared.push(prepared);
+        }
+        if self.prepared.is_empty() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        if let (1, Some(packet)) = (batch.len(), batch.front()) {
+            return self.send_single(&packet);
+        }
+        // Segmentation offload goes here: consecutive packets that have one destination, and all
+        // but the last one length, as one message with UDP_SEGMENT.
+        let mut messages = Messages::new();
+        for (packet, prepared) in batch.iter().zip(&self.prepared) {
+            messages.push(&packet, &prepared.name, &prepared.control);
+        }
+        messages.send(self.socket.as_fd())
+    }
+
+    /// A short packet is copied together, which takes a tenth of the time that it saves.
+    fn send_single(&mut self, packet: &OutgoingPacket<'_>) -> io::Result<usize> {
+        self.follow_class(self.traffic_classes[packet.destination.priority.index()]);
+        let Prepared { name, control } = &self.prepared[0];
+        if control.len() == 0 && packet.len <= PLAIN_LEN_MAX {
+            let mut bytes = [0; PLAIN_LEN_MAX];
+            let mut len = 0;
+            for part in packet.parts() {
+                bytes[len..len + part.len()].copy_from_slice(part);
+                len += part.len();
+            }
+            return send_plain(self.socket.as_fd(), &bytes[..len], name);
+        }
+        let mut messages = Messages::new();
+        messages.push(packet, name, control);
+        messages.send(self.socket.as_fd())
+    }
+
+    /// Makes `class` the socket's default when enough single packets had it, since packets without
+    /// a control message are cheaper to send.
+    fn follow_class(&mut self, class: u8) {
+        let (next, count) = self.next_class;
+        self.next_class = if next == class { (class, count.saturating_add(1)) } else { (class, 1) };
+        if class != self.default_class
+            && self.next_class.1 >= CLASS_STREAK
+            && socket::set_traffic_class(&self.socket, self.wildcard, class).is_ok()
+        {
+            self.default_class = class;
+        }
+    }
+
+    /// `None` if this socket can't reach the destination.
+    fn prepare(&self, destination: &Destination) -> Option<Prepared> {
+        let family = if self.local_addr.is_ipv4() { Family::V4 } else { Family::V6 };
+        let name = SocketName::new(&destination.peer, family)?;
+        let mut control = ControlMessages::EMPTY;
+        let class = self.traffic_classes[destination.priority.index()];
+        if class != self.default_class {
+            let (level, kind) = match destination.peer.is_ipv6() {
+                false => (libc::SOL_IP, libc::IP_TOS),
+                true => (libc::SOL_IPV6, libc::IPV6_TCLASS),
+            };
+            control.push(level, kind, &libc::c_int::from(class).to_ne_bytes());
+        }
+        if self.wildcard
+            && let Some(source) = destination.local.ip()
+        {
+            push_source(&mut control, source);
+        }
+        Some(Prepared { name, control })
+    }
+
+    /// Takes the first packet out of the batch, which the kernel would not send.
+    fn fail_front(&mut self, batch: &mut SendBatch, error: &io::Error, drained: Drained) {
+        // Too long a packet has been reported, with the MTU, by the error queue.
+        let reported = error.raw_os_error() == Some(libc::EMSGSIZE) && drained.from_host > 0;
+        if let Some(packet) = batch.front()
+            && !reported
+        {
+            self.errors.push_send_failure(&packet, error);
+        }
+        batch.remove_front(1);
+    }
+}
+
+impl PacketIo for UdpIo {
+    fn recv_batch(&mut self) -> io::Result<usize> {
+        self.received.clear();
+        let mut attempts = 0;
+        let count = loop {
+            match self.receive() {
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break 0,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The kernel reports a path error by failing whatever call comes next.
+                Err(error) => {
+                    let drained = self.errors.drain(self.socket.as_fd(), None);
+                    attempts += 1;
+                    match (attempts >= ATTEMPTS_MAX, drained == Drained::default()) {
+                        (false, _) => {}
+                        (true, false) => break 0,
+                        (true, true) => return Err(error),
+                    }
+                }
+            }
+        };
+        // A batch of one or none ends the streak.
+        self.streak = if count == 0 || (count == 1 && self.streak >= 2) {
+            0
+        } else {
+            self.streak.saturating_add(1)
+        };
+        self.accept(count);
+        Ok(self.received.len())
+    }
+
+    fn packet(&self, index: usize) -> ReceivedPacket<'_> {
+        let Accepted { peer, local, index, len } = self.received[index];
+        ReceivedPacket { peer, local, bytes: self.buffers.bytes(index as usize, len as usize) }
+    }
+
+    fn send_batch(&mut self, batch: &mut SendBatch) -> io::Result<()> {
+        let mut attempts = 0;
+        while !batch.is_empty() {
+            match self.send_front(batch) {
+                Ok(sent) => {
+                    if sent < self.prepared.len() {
+                        // What stopped the kernel may have been a path error: it shows once only.
+                        self.errors.drain(self.socket.as_fd(), None);
+                    }
+                    batch.remove_front(sent);
+                    attempts = 0;
+                }
+                Err(error) if no_room(&error) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let sending = batch.front().map(|packet| packet.destination.peer);
+                    let drained = self.errors.drain(self.socket.as_fd(), sending);
+                    attempts += 1;
+                    if is_own_error(drained, attempts) {
+                        self.fail_front(batch, &error, drained);
+                        attempts = 0;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn next_error(&mut self) -> Option<PathError> {
+        let mut report = self.errors.pop()?;
+        if let PathErrorKind::PathMtu(mtu) = &mut report.kind {
+            // Anybody can forge the report; what the kernel made of it has been checked.
+            self.path_mtus.remove(&report.peer.ip());
+            *mtu = self.path_mtu(&report.peer);
+        }
+        Some(report)
+    }
+
+    fn path_mtu(&mut self, peer: &PeerAddr) -> u32 {
+        if let Some(mtu) = self.path_mtus.get(&peer.ip()) {
+            return *mtu;
+        }
+        let mtu = socket::path_mtu(peer, self.local_addr).unwrap_or(socket::DEFAULT_MTU);
+        if self.path_mtus.len() >= PATHS_MAX {
+            self.path_mtus.clear();
+        }
+        self.path_mtus.insert(peer.ip(), mtu);
+        mtu
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    fn ready_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn receive_buffer_bytes(&self) -> usize {
+        self.receive_buffer_bytes
+    }
+
+    fn next_due(&self) -> Option<std::time::Instant> {
+        None
+    }
+}
+
+impl fmt::Debug for UdpIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UdpIo").field("local_addr", &self.local_addr).finish_non_exhaustive()
+    }
+}
+
+/// Whether the kernel's buffers, or the interface's queue, were full. (The latter shows because
+/// error reports are switched on.)
+fn no_room(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
+/// Whether a failure to send is that of the packet itself, not a report about an earlier one that
+/// the kernel delivers by failing whatever comes next.
+///
+/// Such a report fails one call only. It need not be in the error queue, which may be full.
+fn is_own_error(drained: Drained, attempts: usize) -> bool {
+    let failed_twice = drained.from_network == 0 && attempts >= 2;
+    drained.from_host > 0 || failed_twice || attempts >= ATTEMPTS_MAX
+}
+
+/// The address that a packet reached, from its IP_PKTINFO or IPV6_PKTINFO.
+fn local_addr(control: &ControlMessages) -> LocalAddr {
+    let v4 = control
+        .find(libc::SOL_IP, libc::IP_PKTINFO)
+        // The interface's index, the local address, the packet's destination.
+        .and_then(|info| info.get(4..8)?.try_into().ok())
+        .map(|octets: [u8; 4]| IpAddr::from(octets));
+    let v6 = control
+        .find(libc::SOL_IPV6, libc::IPV6_PKTINFO)
+        // The packet's destination, the interface's index.
+        .and_then(|info| info.get(..16)?.try_into().ok())
+        .map(|octets: [u8; 16]| IpAddr::from(octets).to_canonical());
+    v4.or(v6).map_or(LocalAddr::ANY, LocalAddr::from)
+}
+
+/// Asks for `source` as the address that a packet leaves from.
+fn push_source(control: &mut ControlMessages, source: IpAddr) {
+    match source {
+        IpAddr::V4(ip) => {
+            let mut info = [0; 12];
+            info[4..8].copy_from_slice(&Ipv4Addr::octets(&ip));
+            control.push(libc::SOL_IP, libc::IP_PKTINFO, &info);
+        }
+        IpAddr::V6(ip) => {
+            let mut info = [0; 20];
+            info[..16].copy_from_slice(&Ipv6Addr::octets(&ip));
+            control.push(libc::SOL_IPV6, libc::IPV6_PKTINFO, &info);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
