@@ -90,6 +90,11 @@ impl Liveness {
     /// A valid packet came from the peer. Returns the RPCs that waited for that.
     pub(crate) fn hear(&mut self, now: Instant) -> Option<Vec<RpcKey>> {
         self.heard = now;
+        self.start_anew()
+    }
+
+    /// Forgets the probes that went unanswered. Returns the RPCs that waited for their outcome.
+    pub(crate) fn start_anew(&mut self) -> Option<Vec<RpcKey>> {
         self.unanswered = 0;
         self.prober = None;
         (!self.parked.is_empty()).then(|| core::mem::take(&mut self.parked))

@@ -4,7 +4,7 @@ use crate::addr::LocalAddr;
 use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
 use crate::sockets::SocketId;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use homa_wire::{Body, Header, RefuseReason, RpcId};
 
 /// Where an RPC stands. HomaModule's names in brackets.
@@ -102,6 +102,12 @@ impl Patience {
         self.unanswered = self.unanswered.saturating_add(1);
         self.last_probe = now;
         self.reserved = None;
+    }
+
+    /// Whether at least `probes` of its own probes, sent over at least `limit`, went unanswered
+    /// (HOMA-TIMEOUT-1, HOMA-TIMEOUT-2).
+    pub(crate) fn is_exhausted(&self, now: Instant, limit: Duration, probes: u32) -> bool {
+        self.unanswered >= probes && now.saturating_since(self.first_unanswered) >= limit
     }
 }
 

@@ -112,6 +112,18 @@ impl Probe {
         key.expect("the call starts")
     }
 
+    /// Starts a call of 100 bytes without draining, for making many.
+    ///
+    /// # Panics
+    ///
+    /// If the endpoint refuses.
+    pub fn call_later(&mut self, to: Remote) -> RpcKey {
+        let (now, socket) = (self.now, self.client_socket);
+        let options = CallOptions::default();
+        let key = self.endpoint.send_request(now, socket, to.addr, to.port, 100, options);
+        key.expect("the call starts")
+    }
+
     /// Takes in a packet of any RPC, addressed to `port`.
     pub fn receive(
         &mut self,

@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use super::receive::Packet;
+use super::timers::Turn;
 use crate::error::{Cancelled, Failure};
 use crate::observer::{DropReason, Observer};
 use crate::rpc::State;
@@ -197,7 +198,12 @@ impl<O: Observer> Endpoint<O> {
             return;
         }
         self.stats.ignored_need_acks += 1;
-        self.request_retransmission(packet.now, key);
+        // At the pace of other probes, however often the server asks.
+        if rpc.is_owed_data()
+            && let Turn::Now = self.take_turn(packet.now, key, true)
+        {
+            self.request_retransmission(packet.now, key);
+        }
     }
 
     /// Acknowledges the RPC that a NEED_ACK names, and with it what else waits for this server.

@@ -18,7 +18,7 @@ use homa_wire::{Body, Resend};
 const RESENDS_PER_PROBE: usize = 32;
 
 /// What an RPC that should ask its peer for something is to do.
-enum Turn {
+pub(super) enum Turn {
     /// Ask now.
     Now,
     /// Not now; its deadline was set, or another RPC asks.
@@ -120,6 +120,9 @@ impl<O: Observer> Endpoint<O> {
 
     fn peer_interval(&self, peer: &Peer) -> Duration {
         let timing = &self.config.timing;
+        if peer.delay.minimum().is_none() {
+            return timing.resend_interval;
+        }
         peer.delay.retransmit_after(timing.resend_interval, timing.resend_interval_max)
     }
 
@@ -172,25 +175,19 @@ impl<O: Observer> Endpoint<O> {
 
     /// Whether an RPC may ask its peer now. A silent peer is asked by one RPC at a time, any peer
     /// at most once per `resend_spacing`, and a dead one not at all.
-    fn take_turn(&mut self, now: Instant, key: RpcKey, for_data: bool) -> Turn {
+    pub(super) fn take_turn(&mut self, now: Instant, key: RpcKey, for_data: bool) -> Turn {
         let timing = &self.config.timing;
         let (limit, probes, spacing) =
             (timing.timeout, timing.timeout_resends, timing.resend_spacing);
+        let Some(slot) = self.rpcs.get(key).map(|rpc| rpc.peer) else { return Turn::Ended };
+        let Some(peer) = self.peers.get(slot) else { return Turn::Ended };
+        if peer.liveness.is_dead(now, limit, probes) {
+            self.time_out_peer(now, slot);
+        }
         let Some(rpc) = self.rpcs.get(key) else { return Turn::Ended };
-        let Some(peer) = self.peers.get(rpc.peer) else { return Turn::Ended };
-        let patience = &rpc.patience;
-        if for_data
-            && patience.unanswered >= probes
-            && now.saturating_since(patience.first_unanswered) >= limit
-        {
+        if for_data && rpc.patience.is_exhausted(now, limit, probes) {
             self.time_out(now, key);
             return Turn::Ended;
-        }
-        if peer.liveness.is_dead(now, limit, probes) {
-            self.time_out_peer(now, rpc.peer);
-            if self.rpcs.get(key).is_none() {
-                return Turn::Ended;
-            }
         }
         if self.must_park(now, key) {
             return Turn::Later;
@@ -312,20 +309,28 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
-    /// The peer answers nobody: all RPCs that wait for it end (HOMA-TIMEOUT-3), but those whose
-    /// request the application has, which keep until its client would have given up
-    /// (HOMA-NEEDACK-5). What is known of the peer stays (HOMA-TIMEOUT-4).
+    /// The peer answers nobody: all RPCs that have waited for it so long end (HOMA-TIMEOUT-3), but
+    /// those whose request the application has, which keep until its client would have given up
+    /// (HOMA-NEEDACK-5). What is known of the peer stays (HOMA-TIMEOUT-4), but later RPCs probe it
+    /// anew (HOMA-TIMEOUT-2).
     fn time_out_peer(&mut self, now: Instant, peer: u32) {
+        let limit = self.config.timing.timeout;
         self.stats.peer_timeouts += 1;
         if let Some(addr) = self.peers.get(peer).map(|peer| peer.addr) {
             self.trace(now, TraceEvent::PeerTimedOut { peer: addr });
         }
         let keys: Vec<_> = self.rpcs.of_peer(peer).collect();
         for key in keys {
-            let state = self.rpcs.get(key).map(|rpc| rpc.state);
-            if let Some(State::Requesting | State::Receiving | State::Collecting) = state {
+            let Some(rpc) = self.rpcs.get(key) else { continue };
+            let waits =
+                matches!(rpc.state, State::Requesting | State::Receiving | State::Collecting);
+            if waits && now.saturating_since(rpc.patience.heard) >= limit {
                 self.time_out(now, key);
             }
+        }
+        let waiting = self.peers.get_mut(peer).and_then(|peer| peer.liveness.start_anew());
+        if let Some(waiting) = waiting {
+            self.unpark(now, waiting);
         }
     }
 }

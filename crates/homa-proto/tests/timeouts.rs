@@ -1,0 +1,308 @@
+//! Silence: probes, time-outs, and who must not be taken for dead (PROTOCOL section 7).
+#![allow(non_snake_case, reason = "tests are named function__case")]
+
+use homa_proto::{CallOptions, Config, Duration, Event, Failure, Instant, RefuseReason, RpcKey};
+use homa_testkit::{Application, FaultPlan, Network, Outcome, Probe, Remote, data};
+use homa_wire::{Body, Cutoffs, PacketType};
+
+const SERVER: u8 = 1;
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn pair() -> Network {
+    Network::new(2, &Config::default(), FaultPlan::perfect(Duration::from_micros(5)))
+}
+
+fn failure_of(events: &[Event], key: RpcKey) -> Option<Failure> {
+    events.iter().find_map(|event| match *event {
+        Event::Failed { key: failed, failure } if failed == key => Some(failure),
+        _ => None,
+    })
+}
+
+/// Times in ms after `start` at which packets of a type left.
+fn times_of(probe: &mut Probe, start: Instant, packet_type: PacketType) -> Vec<u64> {
+    let sent = probe.take_sent_at();
+    let of_type = sent.iter().filter(|(_, t)| t.header.packet_type() == packet_type);
+    of_type.map(|(at, _)| at.saturating_since(start).as_micros() / 1000).collect()
+}
+
+/// HOMA-RESEND-1, HOMA-RESEND-4, HOMA-TIMEOUT-1, HOMA-TIMEOUT-2: the first RESEND after 5 ms of
+/// silence, then every 5 ms, and the end after 100 ms without any answer.
+#[test]
+fn silent_server__is_probed_every_interval_and_given_up_after_the_limit() {
+    let mut probe = Probe::new(&Config::default());
+    let start = probe.now;
+    let key = probe.call(Remote::server(SERVER), 100);
+    probe.advance(millis(99));
+    assert_eq!(failure_of(&probe.take_events(), key), None);
+    let times = times_of(&mut probe, start, PacketType::Resend);
+    assert!((15..=20).contains(&times.len()), "{times:?}");
+    assert_eq!(times[0], 5);
+    probe.advance(millis(16));
+    assert_eq!(failure_of(&probe.take_events(), key), Some(Failure::Timeout));
+    assert_eq!(probe.endpoint.stats().rpc_timeouts, 1);
+    assert_eq!(probe.endpoint.poll_timeout(), None);
+}
+
+/// HOMA-TIMEOUT-1, DRAFT section 3 "timeout": a peer that is alive for others but answers none of
+/// an RPC's RESENDs loses that RPC, and no other.
+#[test]
+fn live_server__that_leaves_one_rpc_unanswered_loses_only_that() {
+    let mut probe = Probe::new(&Config::default());
+    let (ignored, answered) =
+        (probe.call(Remote::server(SERVER), 100), probe.call(Remote::server(SERVER), 100));
+    let start = probe.now;
+    let mut failed_at = None;
+    for _ in 0..150 {
+        probe.advance(millis(1));
+        probe.answer(answered, Body::Busy, 0);
+        if failure_of(&probe.take_events(), ignored).is_some() {
+            failed_at = Some(probe.now.saturating_since(start).as_micros() / 1000);
+        }
+    }
+    let failed_at = failed_at.expect("the ignored RPC ends");
+    assert!((100..=120).contains(&failed_at), "after {failed_at} ms");
+    assert!(probe.endpoint.info(answered).is_some());
+    assert_eq!(probe.endpoint.stats().peer_timeouts, 0);
+}
+
+/// DRAFT section 3 "sign of life": RESEND and NEED_ACK keep the peer, not the RPC.
+#[test]
+fn live_server__that_only_sends_need_acks_loses_the_rpc() {
+    let mut probe = Probe::new(&Config::default());
+    let key = probe.call(Remote::server(SERVER), 100);
+    let mut failed = None;
+    for _ in 0..60 {
+        probe.advance(millis(3));
+        if probe.endpoint.info(key).is_some() {
+            probe.answer(key, Body::NeedAck, 0);
+        }
+        failed = failed.or(failure_of(&probe.take_events(), key));
+    }
+    assert_eq!(failed, Some(Failure::Timeout));
+}
+
+/// KNOWN_ISSUES 2.2: 10,000 RPCs with a dead peer cost as many probes as one, and all of them end.
+/// HOMA-TIMEOUT-3, HOMA-TIMEOUT-4.
+#[test]
+fn silent_server__is_probed_by_one_rpc_at_a_time() {
+    let mut probe = Probe::new(&Config::default());
+    let server = Remote::server(SERVER);
+    let first = probe.call(server, 100);
+    let cutoffs = Cutoffs { cutoffs: [u32::MAX, 0, 0, 0, 0, 0, 0, 0], version: 77 };
+    probe.answer(first, Body::Cutoffs(cutoffs), 0);
+    let keys: Vec<_> = (0..10_000).map(|_| probe.call_later(server)).collect();
+    probe.drain();
+    probe.take_sent();
+    let start = probe.now;
+    probe.advance(millis(100));
+    let times = times_of(&mut probe, start, PacketType::Resend);
+    assert!((10..=21).contains(&times.len()), "{} RESENDs in 100 ms", times.len());
+    probe.advance(millis(40));
+    let events = probe.take_events();
+    let failed = events.iter().filter(|e| matches!(e, Event::Failed { .. })).count();
+    assert_eq!(failed, keys.len() + 1);
+    assert!(probe.endpoint.is_idle());
+    let next = probe.call(server, 100);
+    let sent = probe.take_sent();
+    let Some(Body::Data(request)) = sent.last().map(|t| t.header.body) else { panic!("{sent:?}") };
+    assert_eq!(request.cutoff_version, 77, "what is known of the peer stays");
+    assert!(probe.endpoint.info(next).is_some());
+}
+
+/// One RESEND per `resend_spacing` to a peer at the most, however many RPCs wait for it.
+#[test]
+fn live_server__gets_resends_at_a_limited_rate() {
+    let mut config = Config::default();
+    config.timing.resend_spacing = millis(1);
+    let mut probe = Probe::new(&config);
+    let server = Remote::server(SERVER);
+    let keys: Vec<_> = (0..1000).map(|_| probe.call_later(server)).collect();
+    probe.drain();
+    probe.take_sent();
+    let start = probe.now;
+    for _ in 0..50 {
+        probe.advance(millis(2));
+        probe.answer(keys[0], Body::Busy, 0);
+    }
+    let times = times_of(&mut probe, start, PacketType::Resend);
+    assert!((80..=101).contains(&times.len()), "{} RESENDs in 100 ms", times.len());
+    assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+}
+
+/// A call to a peer that was found dead before gets its own chance, with its own RESENDs
+/// (HOMA-TIMEOUT-2), even if its first packet is lost.
+#[test]
+fn dead_server__that_returns_serves_new_calls() {
+    let mut probe = Probe::new(&Config::default());
+    let server = Remote::server(SERVER);
+    probe.call(server, 100);
+    probe.advance(millis(200));
+    assert_eq!(probe.endpoint.client_rpcs(), 0);
+    probe.advance(millis(5000));
+    probe.take_sent();
+    let second = probe.call(server, 100);
+    probe.advance(millis(50));
+    assert_eq!(failure_of(&probe.take_events(), second), None, "it was asked for 50 ms only");
+    let resends = probe.take_bodies().iter().filter(|b| matches!(b, Body::Resend(_))).count();
+    assert!(resends >= 5, "{resends} RESENDs");
+    probe.answer(second, Body::Data(data(10, 0, 10)), 10);
+    assert!(probe.take_events().contains(&Event::ResponseComplete { key: second }));
+}
+
+/// NEED_ACKs that a dead client leaves unanswered do not count against a new call to that host.
+#[test]
+fn dead_client__does_not_end_a_new_call_to_its_host() {
+    let mut probe = Probe::new(&Config::default());
+    let request = probe.accept_request(Remote::client(SERVER), 2, 100);
+    probe.reply(request, 100);
+    probe.advance(millis(1000));
+    let key = probe.call(Remote::server(SERVER), 100);
+    probe.advance(millis(50));
+    assert_eq!(failure_of(&probe.take_events(), key), None, "it was asked for 50 ms only");
+    probe.advance(millis(100));
+    assert_eq!(failure_of(&probe.take_events(), key), Some(Failure::Timeout));
+}
+
+/// HOMA-RESEND-9, HOMA-BUSY-1, KNOWN_ISSUES 2.5: a handler may take its time.
+#[test]
+fn slow_handler__is_waited_for() {
+    for hold in [500, 20_000] {
+        let mut network = pair();
+        network.host_mut(1).application = Application::Hold;
+        let mut options = CallOptions::default();
+        options.deadline = Some(Duration::from_secs(60));
+        let key = network.call_with(0, 1, 4000, 5000, options).unwrap();
+        network.run_for(millis(hold));
+        assert_eq!(network.host(0).outcome(key), None);
+        network.reply_to_held(1, 200);
+        let outcome = network.run_until_outcome(0, key, millis(100));
+        assert_eq!(outcome, Some(Outcome::Response(200)), "after {hold} ms");
+        let resends = network.host(0).endpoint.stats().packets_sent[PacketType::Resend.index()];
+        // The wait doubles with each BUSY, up to 40 ms.
+        assert!(resends <= hold / 40 + 5, "{resends} RESENDs in {hold} ms");
+        assert!(network.run_until_quiet(Duration::from_secs(1)));
+        network.assert_quiet();
+    }
+}
+
+/// The call's own deadline ends it, however often the server says BUSY, and the server is told.
+#[test]
+fn call_deadline__ends_a_call_that_is_busy_for_ever() {
+    let mut network = pair();
+    network.host_mut(1).application = Application::Hold;
+    let key = network.call(0, 1, 100).unwrap();
+    network.run_for(millis(9_990));
+    assert_eq!(network.host(0).outcome(key), None);
+    network.run_for(millis(20));
+    assert_eq!(network.host(0).outcome(key), Some(Outcome::Failed(Failure::DeadlineExceeded)));
+    assert_eq!(network.host(0).endpoint.stats().call_deadlines, 1);
+    assert_eq!(network.host(1).cancelled.len(), 1);
+    assert_eq!(network.reply_to_held(1, 5), None);
+    network.assert_quiet();
+}
+
+/// As above, with a deadline of the call's own.
+#[test]
+fn call_deadline__may_be_chosen() {
+    let mut network = pair();
+    network.host_mut(1).application = Application::Ignore;
+    let mut options = CallOptions::default();
+    options.deadline = Some(millis(30));
+    let key = network.call_with(0, 1, 4000, 100, options).unwrap();
+    let outcome = network.run_until_outcome(0, key, millis(31));
+    assert_eq!(outcome, Some(Outcome::Failed(Failure::DeadlineExceeded)));
+}
+
+/// A client that is stopped for a second, with packets waiting in its socket, fails nothing: they
+/// are handed in before the deadlines that passed meanwhile.
+#[test]
+fn stopped_client__finds_its_responses() {
+    let mut network = pair();
+    let keys: Vec<_> = (1..=20).map(|n| network.call(0, 1, n * 20_000).unwrap()).collect();
+    network.run_for(Duration::from_micros(30));
+    network.set_stopped(0, true);
+    network.run_for(Duration::from_secs(1));
+    network.set_stopped(0, false);
+    for (key, n) in keys.iter().zip(1..) {
+        let outcome = network.run_until_outcome(0, *key, Duration::from_secs(1));
+        assert_eq!(outcome, Some(Outcome::Response(n * 20_000)));
+    }
+    assert!(network.run_until_quiet(Duration::from_secs(2)));
+    network.assert_quiet();
+}
+
+/// As above with the client stopped while its requests are held: the server must not give them up.
+#[test]
+fn stopped_client__keeps_its_held_requests() {
+    let mut network = pair();
+    network.host_mut(1).application = Application::Hold;
+    let key = network.call(0, 1, 300_000).unwrap();
+    network.run_for(millis(2));
+    network.set_stopped(0, true);
+    network.run_for(millis(500));
+    network.reply_to_held(1, 50_000);
+    network.run_for(millis(500));
+    network.set_stopped(0, false);
+    let outcome = network.run_until_outcome(0, key, millis(200));
+    assert_eq!(outcome, Some(Outcome::Response(50_000)));
+}
+
+/// HOMA-RESEND-6, HOMA-NEEDACK-5, HOMA-ONCE-5: a request of which the rest never comes is asked for
+/// and given up; the application hears of it.
+#[test]
+fn silent_client__loses_its_incomplete_request() {
+    let mut probe = Probe::new(&Config::default());
+    probe.request(Remote::client(SERVER), 2, Body::Data(data(5000, 0, 5000)), 1416);
+    probe.advance(millis(95));
+    let resends = probe.take_bodies();
+    assert!(resends.iter().all(|body| matches!(body, Body::Resend(r) if r.offset == 1416
+        && r.length == 5000 - 1416)
+        || matches!(body, Body::Cutoffs(_))));
+    assert!(resends.len() >= 10, "{} RESENDs", resends.len());
+    probe.advance(millis(30));
+    assert!(probe.take_events().iter().any(|e| matches!(e, Event::Cancelled { .. })));
+    assert!(probe.endpoint.is_idle());
+}
+
+/// HOMA-NEEDACK-4, HOMA-NEEDACK-5, HOMA-ONCE-6: a request that the application has is kept while
+/// its client may still wait for it.
+#[test]
+fn silent_client__keeps_a_request_in_service() {
+    let mut probe = Probe::new(&Config::default());
+    let key = probe.accept_request(Remote::client(SERVER), 2, 100);
+    probe.advance(Duration::from_secs(300));
+    assert!(probe.endpoint.info(key).is_some());
+    probe.reply(key, 100);
+    probe.advance(Duration::from_secs(9));
+    assert!(probe.endpoint.info(key).is_some());
+    probe.advance(Duration::from_secs(2));
+    assert!(probe.take_events().iter().any(|e| matches!(e, Event::Cancelled { .. })));
+    assert!(probe.endpoint.is_idle());
+}
+
+/// An idle endpoint has no deadline, whatever it did before; refusals are forgotten.
+#[test]
+fn poll_timeout__is_none_when_idle() {
+    let mut probe = Probe::new(&Config::default());
+    assert_eq!(probe.endpoint.poll_timeout(), None);
+    let key = probe.accept_request(Remote::client(SERVER), 2, 100);
+    probe.endpoint.refuse(probe.now, key, RefuseReason::DroppedUnanswered);
+    probe.drain();
+    assert!(probe.endpoint.poll_timeout().is_some());
+    probe.advance(Duration::from_secs(3));
+    assert_eq!(probe.endpoint.poll_timeout(), None);
+    assert!(probe.endpoint.is_idle());
+}
+
+/// A request in service, or one that the application has not taken, needs no timer.
+#[test]
+fn poll_timeout__is_none_while_the_application_works() {
+    let mut probe = Probe::new(&Config::default());
+    probe.accept_request(Remote::client(SERVER), 2, 100);
+    probe.request(Remote::client(SERVER), 4, Body::Data(data(100, 0, 100)), 100);
+    assert_eq!(probe.endpoint.poll_timeout(), None);
+}
