@@ -36,6 +36,7 @@ compile_error!("homa-io uses Linux socket interfaces (recvmmsg, error queues, co
 
 mod chunk_pool;
 mod clock;
+mod drive;
 mod faulty;
 mod incoming;
 mod memory;
@@ -48,6 +49,9 @@ mod udp;
 
 pub use chunk_pool::{CHUNK_LEN, ChunkPool};
 pub use clock::Clock;
+pub use drive::{
+    Alarm, Bell, DriveStats, Driver, Sink, Turn, Woken, report_errors_as_urgent, wait,
+};
 pub use faulty::{FaultCounters, FaultPlan, FaultyIo, ParseFaultPlanError};
 pub use memory::MemoryIo;
 pub use message::Message;

@@ -1,1 +1,32 @@
 //! Homa: a receiver-driven RPC transport with low tail latency, for tokio and for blocking programs.
+mod addr;
+mod awaited;
+pub mod blocking;
+mod calls;
+mod config;
+mod endpoint;
+mod error;
+mod helper;
+mod lead;
+mod queue;
+mod request;
+mod requests;
+mod server;
+mod setup;
+mod shared;
+mod state;
+mod stats;
+mod task;
+mod wait;
+
+pub use addr::{Addr, AddrError, SERVER_PORT_MAX, Target, ToAddr};
+pub use calls::CallId;
+pub use config::{CallOptions, Config};
+pub use endpoint::{Call, Cork, Endpoint};
+pub use error::{BindError, CallError, ReadError, ReplyError};
+pub use homa_io::{DriveStats, FaultPlan, Message, UdpConfig};
+pub use homa_proto as proto;
+pub use homa_wire::{Priority, RefuseReason};
+pub use request::{Request, StreamRequest};
+pub use server::{Server, StreamServer};
+pub use stats::Stats;

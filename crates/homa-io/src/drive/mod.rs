@@ -1,0 +1,543 @@
+//! The drive loop: one endpoint's protocol, message store and packet I/O, moved on together.
+//!
+//! [`Driver`] is where a reader follows a packet from the wire to the application and back.
+//! [`Driver::turn`] takes what has arrived, lets the protocol act on it and on the time, sends what
+//! the protocol wants sent, and tells a [`Sink`] what happened. Between turns the application's
+//! verbs ([`Driver::send_request`], [`Driver::reply`], ...) change the protocol's state; a
+//! [`Driver::flush`] after one or several of them sends what follows, from the calling thread.
+//!
+//! A driver knows no threads and never sleeps. Who takes turns, and when to sleep in
+//! [`wait`] until the next, is for its owner to decide: [`Driver::next_due`],
+//! [`Driver::ready_fd`] and [`Driver::wants_room`] say until when and on what.
+
+mod sys;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+
+use homa_proto::{
+    BindError, CallOptions, Cancelled, Delivery, Endpoint, Event, Failure, Instant, PacketMeta,
+    PeerAddr, ReplyError, RpcInfo, RpcKey, SendError, SocketId, Stats, Transmit, Unreachable,
+};
+use homa_wire::{HEADER_LEN_MAX, Header, RefuseReason, Version};
+
+use crate::{
+    Clock, Destination, Message, MessageStore, PacketIo, PathError, PathErrorKind, SendBatch,
+};
+
+pub use sys::{Alarm, Bell, Woken, report_errors_as_urgent, wait};
+
+/// Packets sent in one flush at most, so that a large backlog does not keep the driver from
+/// receiving: four batches.
+const FLUSH_PACKETS_MAX: usize = 4 * SendBatch::CAPACITY;
+
+/// Batches received at most before timers run that are due: what waits in a socket buffer was sent
+/// before they were.
+const LATE_BATCHES_MAX: usize = 64;
+
+/// Free chunks of 64 KiB that are kept for later messages: 16 MiB.
+const RETAINED_CHUNKS_MAX: usize = 256;
+
+/// One endpoint at work: protocol, messages and packets.
+pub struct Driver<I> {
+    endpoint: Endpoint,
+    store: MessageStore,
+    io: I,
+    batch: SendBatch,
+    version: Version,
+    /// The time of the turn or verb at hand, read from the clock once for each.
+    now: Instant,
+    /// The peer whose path MTU is the protocol's default.
+    default_mtu_of: Option<PeerAddr>,
+    /// The last flush stopped early: at its limit, or for want of room in the socket.
+    flush: Flush,
+    stats: DriveStats,
+}
+
+/// What a driver's owner is told, in order of occurrence, during turns and flushes.
+///
+/// Calls come from inside the driver: an implementation notes what happened and acts on it later.
+pub trait Sink {
+    /// The first bytes of a request arrived. Not called for requests that arrive whole in one
+    /// packet.
+    fn request_started(&mut self, key: RpcKey, info: &RpcInfo);
+    /// A request arrived whole; [`Driver::accept`] takes it.
+    fn request_complete(&mut self, key: RpcKey, info: &RpcInfo);
+    /// All bytes before `upto` of a message still incomplete have arrived; [`Driver::read`] reads
+    /// them.
+    fn readable(&mut self, key: RpcKey, upto: u32);
+    /// A response arrived whole; [`Driver::take_response`] takes it.
+    fn response(&mut self, key: RpcKey);
+    /// A call ended without a response.
+    fn failed(&mut self, key: RpcKey, failure: Failure);
+    /// A request can't be answered any more.
+    fn cancelled(&mut self, key: RpcKey, cause: Cancelled);
+}
+
+/// What a turn found to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Packets, or reports of the network about a path, had arrived.
+    pub progress: bool,
+    /// More is known to wait: take another turn before sleeping.
+    pub more: bool,
+}
+
+/// Counters of the drive loop itself; they only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DriveStats {
+    /// Turns taken.
+    pub turns: u64,
+    /// Batches received that held at least one packet.
+    pub batches_rcvd: u64,
+    /// Packets in them.
+    pub packets_rcvd: u64,
+    /// Batches handed to the packet I/O.
+    pub batches_sent: u64,
+    /// Packets that left with them.
+    pub packets_sent: u64,
+    /// Times that a batch found no room, or not for all its packets.
+    pub sends_blocked: u64,
+    /// Errors of the packet I/O itself; what was to be sent then is lost and sent again on request.
+    pub io_errors: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    /// All that the protocol wanted sent has left.
+    Done,
+    /// There may be more to send.
+    LimitReached,
+    /// The socket is full; at most one batch waits.
+    Blocked,
+}
+
+impl<I: PacketIo> Driver<I> {
+    /// A driver of `endpoint` over `io`, with an empty message store.
+    pub fn new(endpoint: Endpoint, io: I) -> Self {
+        Self {
+            version: endpoint.config().wire_version,
+            endpoint,
+            store: MessageStore::new(RETAINED_CHUNKS_MAX),
+            io,
+            batch: SendBatch::new(),
+            now: Clock::now(),
+            default_mtu_of: None,
+            flush: Flush::Done,
+            stats: DriveStats::default(),
+        }
+    }
+
+    /// Takes one turn: receives a batch of packets, handles them and the timers that are due, sends
+    /// what follows, and reports to `sink`. Never blocks.
+    pub fn turn(&mut self, sink: &mut impl Sink) -> Turn {
+        self.stats.turns += 1;
+        self.now = Clock::now();
+        let mut progress = self.receive_batch();
+        if self.is_timeout_due() {
+            self.receive_before_timeout();
+            self.endpoint.handle_timeout(self.now);
+        }
+        progress |= self.take_path_errors();
+        self.flush_at_now(sink);
+        Turn { progress, more: self.flush == Flush::LimitReached }
+    }
+
+    /// Sends what the protocol wants sent after verbs, and reports to `sink` what came of them.
+    /// Stops early when the socket is full, or after a few batches; turns carry on then.
+    pub fn flush(&mut self, sink: &mut impl Sink) {
+        self.flush_at_now(sink);
+    }
+
+    // From the wire to the application.
+
+    /// Receives one batch; whether there was one.
+    fn receive_batch(&mut self) -> bool {
+        let count = match self.io.recv_batch() {
+            Ok(count) => count,
+            Err(_) => {
+                self.stats.io_errors += 1;
+                0
+            }
+        };
+        for index in 0..count {
+            self.receive_packet(index);
+        }
+        self.stats.batches_rcvd += u64::from(count > 0);
+        self.stats.packets_rcvd += count as u64;
+        count > 0
+    }
+
+    /// Hands in all that arrived before the timers run, so that a late thread never mistakes its
+    /// own delay for the peer's silence.
+    fn receive_before_timeout(&mut self) {
+        for _ in 0..LATE_BATCHES_MAX {
+            if !self.receive_batch() {
+                break;
+            }
+        }
+    }
+
+    /// One packet: parsed, handed to the protocol, and what is new of its payload copied into the
+    /// store.
+    fn receive_packet(&mut self, index: usize) {
+        let peer = self.io.packet(index).peer;
+        self.announce_mtu(peer);
+        let packet = self.io.packet(index);
+        let (header, payload) = match Header::parse(packet.bytes, self.version) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.endpoint.count_bad_packet(&error),
+        };
+        let meta = PacketMeta { peer, local: packet.local };
+        if let Some(delivery) = self.endpoint.handle_packet(self.now, meta, &header, payload.len())
+        {
+            store_delivery(&mut self.store, &delivery, payload);
+        }
+    }
+
+    /// What the network reported about paths; whether it reported anything.
+    fn take_path_errors(&mut self) -> bool {
+        let mut any = false;
+        while let Some(error) = self.io.next_error() {
+            any = true;
+            self.handle_path_error(error);
+        }
+        any
+    }
+
+    fn handle_path_error(&mut self, error: PathError) {
+        let PathError { peer, kind, quoted } = error;
+        match kind {
+            PathErrorKind::PathMtu(mtu) => self.endpoint.handle_path_mtu(self.now, peer, mtu),
+            PathErrorKind::Unreachable(kind) => {
+                self.endpoint.handle_unreachable(self.now, peer, quoted, kind);
+            }
+            // A host to which the system won't send is as good as out of reach.
+            PathErrorKind::SendFailed(_) => {
+                self.endpoint.handle_unreachable(self.now, peer, quoted, Unreachable::Host);
+            }
+        }
+    }
+
+    /// Turns the protocol's events into calls of the sink, and obeys those about messages.
+    fn report_events(&mut self, sink: &mut impl Sink) {
+        while let Some(event) = self.endpoint.poll_event() {
+            match event {
+                Event::RequestStarted { key } => {
+                    if let Some(info) = self.endpoint.info(key) {
+                        sink.request_started(key, &info);
+                    }
+                }
+                Event::RequestComplete { key } => {
+                    if let Some(info) = self.endpoint.info(key) {
+                        sink.request_complete(key, &info);
+                    }
+                }
+                Event::ResponseComplete { key } => sink.response(key),
+                Event::Readable { key, upto } => sink.readable(key, upto),
+                Event::Release { key } => self.store.release(key),
+                Event::Failed { key, failure } => {
+                    self.store.forget(key);
+                    sink.failed(key, failure);
+                }
+                Event::Cancelled { key, cause } => {
+                    self.store.forget(key);
+                    sink.cancelled(key, cause);
+                }
+                // Events of later versions of the protocol that a driver need not know.
+                _ => {}
+            }
+        }
+    }
+
+    // From the application to the wire.
+
+    fn flush_at_now(&mut self, sink: &mut impl Sink) {
+        self.transmit();
+        self.take_path_errors();
+        self.report_events(sink);
+    }
+
+    /// Sends what the protocol wants sent. A polled packet counts as sent for the protocol, so
+    /// nothing is polled while packets wait for room.
+    fn transmit(&mut self) {
+        let mut packets = 0;
+        loop {
+            self.fill_batch();
+            if self.batch.is_empty() {
+                self.flush = Flush::Done;
+                return;
+            }
+            let full = self.batch.is_full();
+            packets += self.send_batch();
+            if !self.batch.is_empty() {
+                self.flush = Flush::Blocked;
+                return;
+            }
+            if !full {
+                self.flush = Flush::Done;
+                return;
+            }
+            if packets >= FLUSH_PACKETS_MAX {
+                self.flush = Flush::LimitReached;
+                return;
+            }
+        }
+    }
+
+    fn fill_batch(&mut self) {
+        // What is left of a batch leaves first, and nothing is polled behind it: see `transmit`.
+        if !self.batch.is_empty() {
+            return;
+        }
+        while !self.batch.is_full() {
+            match self.endpoint.poll_transmit(self.now) {
+                Some(transmit) => self.push_packet(&transmit),
+                None => return,
+            }
+        }
+    }
+
+    /// Emits one packet into the batch: header by value, payload by reference.
+    fn push_packet(&mut self, transmit: &Transmit) {
+        let mut header = [0; HEADER_LEN_MAX];
+        let Ok(header_len) = transmit.header.emit(self.version, &mut header) else {
+            debug_assert!(false, "the protocol makes valid headers: {:?}", transmit.header);
+            return;
+        };
+        let Transmit { peer, local, priority, .. } = *transmit;
+        self.batch.push(Destination { peer, local, priority }, &header[..header_len]);
+        if let Some((key, payload)) = &transmit.payload
+            && !self.store.gather(*key, payload.range(), &mut self.batch)
+        {
+            debug_assert!(false, "the protocol sends only what was parked and not released");
+            self.batch.pop();
+        }
+    }
+
+    /// Hands the batch to the packet I/O and returns how many packets left.
+    fn send_batch(&mut self) -> usize {
+        let before = self.batch.len();
+        self.stats.batches_sent += 1;
+        if self.io.send_batch(&mut self.batch).is_err() {
+            // Lost, as any packet can be: retransmission makes up for it.
+            self.stats.io_errors += 1;
+            self.batch.clear();
+        }
+        let sent = before - self.batch.len();
+        self.stats.packets_sent += sent as u64;
+        self.stats.sends_blocked += u64::from(!self.batch.is_empty());
+        sent
+    }
+
+    /// Tells the protocol how large packets to `peer` may be, should it meet the peer now. Later
+    /// changes come as path errors.
+    fn announce_mtu(&mut self, peer: PeerAddr) {
+        if self.default_mtu_of == Some(peer) || self.endpoint.knows_peer(&peer) {
+            return;
+        }
+        let mtu = self.io.path_mtu(&peer);
+        self.endpoint.set_default_mtu(mtu);
+        self.default_mtu_of = Some(peer);
+    }
+
+    // The application's verbs. Each reads the clock; none sends by itself.
+
+    /// Starts a call of Homa port `port` at `peer`.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`]; the message is dropped and nothing has happened.
+    pub fn send_request(
+        &mut self,
+        socket: SocketId,
+        peer: PeerAddr,
+        port: u16,
+        message: Message,
+        options: CallOptions,
+    ) -> Result<RpcKey, SendError> {
+        self.now = Clock::now();
+        let length = length_of(&message);
+        self.announce_mtu(peer);
+        let key = self.endpoint.send_request(self.now, socket, peer, port, length, options)?;
+        self.store.park(key, message);
+        Ok(key)
+    }
+
+    /// Takes the complete response of a call, which ends the call. `None` if it isn't complete.
+    pub fn take_response(&mut self, key: RpcKey) -> Option<Message> {
+        let message = self.store.take(key)?;
+        self.endpoint.finish(self.now, key);
+        self.store.forget(key);
+        Some(message)
+    }
+
+    /// Gives a call up; the server is told.
+    pub fn abort(&mut self, key: RpcKey) {
+        self.now = Clock::now();
+        self.endpoint.abort(self.now, key);
+        self.store.forget(key);
+    }
+
+    /// Takes a complete request, which is then in service. `None` if it isn't complete.
+    pub fn accept(&mut self, key: RpcKey) -> Option<Message> {
+        let message = self.store.take(key)?;
+        self.endpoint.accept(self.now, key);
+        Some(message)
+    }
+
+    /// The bytes `from..upto` of a request that may still be arriving, of which `upto` were
+    /// announced by [`Sink::readable`]. `None` if the request is gone.
+    pub fn read(&mut self, key: RpcKey, from: u32, upto: u32) -> Option<Message> {
+        self.store.read(key, from, upto)
+    }
+
+    /// Answers a request that was accepted.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplyError`]; the message is dropped, and the request may still be answered.
+    pub fn reply(&mut self, key: RpcKey, message: Message) -> Result<(), ReplyError> {
+        self.now = Clock::now();
+        self.endpoint.send_reply(self.now, key, length_of(&message))?;
+        self.store.park(key, message);
+        Ok(())
+    }
+
+    /// Tells the client that its request won't be answered, and ends it.
+    pub fn refuse(&mut self, key: RpcKey, reason: RefuseReason) {
+        self.now = Clock::now();
+        self.endpoint.refuse(self.now, key, reason);
+        self.store.forget(key);
+    }
+
+    /// Opens the server port `port`, 1 to 32767.
+    ///
+    /// # Errors
+    ///
+    /// See [`BindError`].
+    pub fn open_server(&mut self, port: u16) -> Result<SocketId, BindError> {
+        self.endpoint.open_server(port)
+    }
+
+    /// Opens a client port.
+    ///
+    /// # Errors
+    ///
+    /// See [`BindError`].
+    pub fn open_client(&mut self) -> Result<SocketId, BindError> {
+        self.endpoint.open_client()
+    }
+
+    /// Turns the taking of requests on a server port on or off; without, they are refused as not
+    /// serving.
+    pub fn set_serving(&mut self, socket: SocketId, serving: bool) {
+        self.endpoint.set_serving(socket, serving);
+    }
+
+    /// Refuses new requests to a server port as shutting down.
+    pub fn set_draining(&mut self, socket: SocketId) {
+        self.endpoint.set_draining(socket);
+    }
+
+    /// Closes a port and ends all its RPCs.
+    pub fn close(&mut self, socket: SocketId) {
+        self.now = Clock::now();
+        self.endpoint.close(self.now, socket);
+    }
+
+    // Queries.
+
+    /// The time of the latest turn or verb.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// When a turn is due even if nothing arrives.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        let io_due = self.io.next_due().map(Clock::from_std);
+        match (self.endpoint.poll_timeout(), io_due) {
+            (Some(timeout), Some(io_due)) => Some(timeout.min(io_due)),
+            (timeout, io_due) => timeout.or(io_due),
+        }
+    }
+
+    /// Becomes readable when a turn would find something that arrived.
+    pub fn ready_fd(&self) -> BorrowedFd<'_> {
+        self.io.ready_fd()
+    }
+
+    /// Whether packets wait for room in the socket: sleep until there is some, too.
+    #[must_use]
+    pub fn wants_room(&self) -> bool {
+        self.flush == Flush::Blocked
+    }
+
+    /// Whether a turn would find more to send.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.flush == Flush::LimitReached
+    }
+
+    /// Whether no RPC is open and nothing waits to be sent.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.endpoint.is_idle() && self.batch.is_empty()
+    }
+
+    /// The UDP address that packets are received on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.io.local_addr()
+    }
+
+    /// The protocol's counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        self.endpoint.stats()
+    }
+
+    /// The drive loop's counters.
+    #[must_use]
+    pub fn drive_stats(&self) -> &DriveStats {
+        &self.stats
+    }
+
+    /// The protocol, to be asked only.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn is_timeout_due(&self) -> bool {
+        self.endpoint.poll_timeout().is_some_and(|timeout| timeout <= self.now)
+    }
+}
+
+impl<I> fmt::Debug for Driver<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { now, flush, stats, .. } = self;
+        let mut out = f.debug_struct("Driver");
+        out.field("now", now).field("flush", flush).field("stats", stats).finish_non_exhaustive()
+    }
+}
+
+/// Copies the new ranges of a packet's payload into the store: the one copy on receive.
+fn store_delivery(store: &mut MessageStore, delivery: &Delivery<'_>, payload: &[u8]) {
+    for range in delivery.ranges {
+        let start = (range.start - delivery.offset) as usize;
+        let end = (range.end - delivery.offset) as usize;
+        store.write(delivery.key, delivery.message_length, range.start, &payload[start..end]);
+    }
+}
+
+/// The length as the protocol counts; what exceeds it is too long by any limit.
+fn length_of(message: &Message) -> u32 {
+    u32::try_from(message.len()).unwrap_or(u32::MAX)
+}

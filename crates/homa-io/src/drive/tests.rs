@@ -1,0 +1,299 @@
+#![allow(non_snake_case, reason = "tests are named function__case")]
+
+use super::*;
+use crate::MemoryIo;
+use homa_proto::{Config, Duration};
+use homa_wire::PacketType;
+use std::time::Duration as StdDuration;
+
+const SERVER_PORT: u16 = 7;
+
+/// What a driver reported, by key.
+#[derive(Debug, Default)]
+struct Log {
+    started: Vec<RpcKey>,
+    requests: Vec<RpcKey>,
+    readable: Vec<u32>,
+    responses: Vec<RpcKey>,
+    failures: Vec<(RpcKey, Failure)>,
+    cancelled: Vec<(RpcKey, Cancelled)>,
+}
+
+impl Sink for Log {
+    fn request_started(&mut self, key: RpcKey, _info: &RpcInfo) {
+        self.started.push(key);
+    }
+
+    fn request_complete(&mut self, key: RpcKey, _info: &RpcInfo) {
+        self.requests.push(key);
+    }
+
+    fn readable(&mut self, _key: RpcKey, upto: u32) {
+        self.readable.push(upto);
+    }
+
+    fn response(&mut self, key: RpcKey) {
+        self.responses.push(key);
+    }
+
+    fn failed(&mut self, key: RpcKey, failure: Failure) {
+        self.failures.push((key, failure));
+    }
+
+    fn cancelled(&mut self, key: RpcKey, cause: Cancelled) {
+        self.cancelled.push((key, cause));
+    }
+}
+
+struct Host {
+    driver: Driver<MemoryIo>,
+    log: Log,
+    socket: SocketId,
+}
+
+/// A client and a server, with a wire that holds `capacity` packets each way.
+struct Pair {
+    client: Host,
+    server: Host,
+    server_addr: PeerAddr,
+}
+
+impl Host {
+    fn new(
+        io: MemoryIo,
+        config: &Config,
+        open: impl Fn(&mut Driver<MemoryIo>) -> SocketId,
+    ) -> Self {
+        let endpoint = Endpoint::new(config.clone(), Clock::now()).unwrap();
+        let mut driver = Driver::new(endpoint, io);
+        let socket = open(&mut driver);
+        Self { driver, log: Log::default(), socket }
+    }
+
+    fn turn(&mut self) -> Turn {
+        self.driver.turn(&mut self.log)
+    }
+
+    fn flush(&mut self) {
+        self.driver.flush(&mut self.log);
+    }
+}
+
+impl Pair {
+    fn new(capacity: usize) -> Self {
+        Self::with_config(capacity, &Config::default())
+    }
+
+    fn with_config(capacity: usize, config: &Config) -> Self {
+        let [a, b] = [1000, 2000].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let (a_io, b_io) = MemoryIo::pair(a, b, capacity).unwrap();
+        Self {
+            client: Host::new(a_io, config, |driver| driver.open_client().unwrap()),
+            server: Host::new(b_io, config, |driver| driver.open_server(SERVER_PORT).unwrap()),
+            server_addr: b.into(),
+        }
+    }
+
+    fn call(&mut self, message: impl Into<Message>) -> RpcKey {
+        self.call_to(self.server_addr, message)
+    }
+
+    fn call_to(&mut self, peer: PeerAddr, message: impl Into<Message>) -> RpcKey {
+        let Host { driver, socket, .. } = &mut self.client;
+        let options = CallOptions::default();
+        driver.send_request(*socket, peer, SERVER_PORT, message.into(), options).unwrap()
+    }
+
+    /// Turns on both sides until `done`.
+    fn run(&mut self, done: impl Fn(&Self) -> bool) {
+        let start = std::time::Instant::now();
+        while !done(self) {
+            assert!(start.elapsed() < StdDuration::from_secs(5), "{:?}", self.client.log);
+            self.client.turn();
+            self.server.turn();
+        }
+    }
+
+    fn sent(&self, packet_type: PacketType) -> u64 {
+        self.client.driver.stats().packets_sent[packet_type.index()]
+    }
+}
+
+fn contents(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index * 7 + index / 251) as u8).collect()
+}
+
+#[test]
+fn turn__a_short_call_there_and_back() {
+    let mut pair = Pair::new(64);
+    let call = pair.call("request");
+    pair.client.flush();
+    assert!(pair.server.turn().progress);
+    let request = pair.server.log.requests[0];
+    assert!(pair.server.log.started.is_empty(), "it was whole in one packet");
+    assert_eq!(pair.server.driver.accept(request).unwrap().into_bytes(), "request");
+    pair.server.driver.reply(request, "response".into()).unwrap();
+    pair.server.flush();
+    assert!(pair.client.turn().progress);
+    assert_eq!(pair.client.log.responses, [call]);
+    assert_eq!(pair.client.driver.take_response(call).unwrap().into_bytes(), "response");
+    assert!(pair.client.driver.take_response(call).is_none(), "once");
+    assert!(pair.client.driver.is_idle());
+    assert!(!pair.client.turn().progress);
+}
+
+#[test]
+fn turn__long_messages_by_grants() {
+    let mut pair = Pair::new(4096);
+    let (request, response) = (contents(300_000), contents(200_001));
+    let call = pair.call(request.clone());
+    pair.run(|pair| !pair.server.log.requests.is_empty());
+    let key = pair.server.log.requests[0];
+    assert_eq!(pair.server.log.started, [key]);
+    assert!(pair.server.log.readable.is_sorted());
+    assert!(pair.server.driver.accept(key).unwrap() == request);
+    pair.server.driver.reply(key, response.clone().into()).unwrap();
+    pair.run(|pair| !pair.client.log.responses.is_empty());
+    assert!(pair.client.driver.take_response(call).unwrap() == response);
+}
+
+#[test]
+fn read__what_was_announced() {
+    let mut pair = Pair::new(8);
+    let request = contents(100_000);
+    pair.call(request.clone());
+    pair.run(|pair| !pair.server.log.readable.is_empty());
+    let (key, upto) = (pair.server.log.started[0], pair.server.log.readable[0]);
+    let bytes = pair.server.driver.read(key, 0, upto).unwrap();
+    assert_eq!(bytes, request[..upto as usize]);
+    assert!(pair.server.driver.accept(key).is_none(), "it is not complete");
+}
+
+/// The core's contract: a full socket keeps at most one batch, and nothing is polled behind it.
+#[test]
+fn transmit__a_full_wire_holds_one_batch_back() {
+    const CAPACITY: usize = 5;
+    let mut pair = Pair::new(CAPACITY);
+    let keys: Vec<_> = (0..200).map(|_| pair.call("x")).collect();
+    pair.client.flush();
+    assert!(pair.client.driver.wants_room());
+    assert!(pair.client.driver.batch.len() < SendBatch::CAPACITY);
+    let polled = pair.sent(PacketType::Data);
+    assert!(polled <= SendBatch::CAPACITY as u64);
+    pair.client.flush();
+    assert_eq!(pair.sent(PacketType::Data), polled, "no packet is polled meanwhile");
+    pair.run(|pair| pair.server.log.requests.len() == keys.len());
+    assert!(!pair.client.driver.wants_room());
+    assert_eq!(pair.sent(PacketType::Data), 200, "each packet left once");
+}
+
+#[test]
+fn transmit__a_large_backlog_stops_at_the_limit() {
+    let mut pair = Pair::new(4096);
+    for _ in 0..FLUSH_PACKETS_MAX + 10 {
+        pair.call("x");
+    }
+    pair.client.flush();
+    assert!(pair.client.driver.has_more());
+    assert_eq!(pair.sent(PacketType::Data), FLUSH_PACKETS_MAX as u64);
+    assert!(!pair.client.turn().more);
+    assert_eq!(pair.sent(PacketType::Data), FLUSH_PACKETS_MAX as u64 + 10);
+}
+
+/// The core's contract: a late thread never mistakes its own delay for silence. All responses wait
+/// in several batches when the timers are due.
+#[test]
+fn turn__packets_received_go_before_timers_that_are_due() {
+    let mut config = Config::default();
+    config.timing.resend_interval = Duration::from_millis(1);
+    let mut pair = Pair::with_config(4096, &config);
+    let keys: Vec<_> = (0..150).map(|_| pair.call("x")).collect();
+    pair.client.flush();
+    while pair.server.log.requests.len() < keys.len() {
+        pair.server.turn();
+    }
+    for key in std::mem::take(&mut pair.server.log.requests) {
+        pair.server.driver.accept(key).unwrap();
+        pair.server.driver.reply(key, "y".into()).unwrap();
+    }
+    pair.server.flush();
+    std::thread::sleep(StdDuration::from_millis(30));
+    assert!(pair.client.driver.next_due().unwrap() < Clock::now());
+    pair.client.turn();
+    assert_eq!(pair.client.log.responses.len(), keys.len());
+    assert_eq!(pair.sent(PacketType::Resend), 0);
+}
+
+#[test]
+fn turn__a_peer_that_cannot_be_reached_fails_the_call() {
+    let mut pair = Pair::new(64);
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9)).into();
+    let call = pair.call_to(nobody, "x");
+    pair.client.flush();
+    pair.client.turn();
+    let failure = Failure::Unreachable(Unreachable::Port);
+    assert_eq!(pair.client.log.failures, [(call, failure)]);
+    assert!(pair.client.driver.is_idle());
+}
+
+#[test]
+fn turn__garbage_is_counted_and_dropped() {
+    let mut pair = Pair::new(64);
+    let to = pair.server_addr;
+    let mut batch = SendBatch::new();
+    let priority = homa_wire::Priority::LOWEST;
+    batch.push(Destination { peer: to, local: homa_proto::LocalAddr::ANY, priority }, b"garbage");
+    pair.client.driver.io.send_batch(&mut batch).unwrap();
+    assert!(pair.server.turn().progress);
+    assert!(pair.server.log.requests.is_empty());
+    assert_eq!(pair.server.driver.drive_stats().packets_rcvd, 1);
+}
+
+#[test]
+fn abort__cancels_the_request_at_the_server() {
+    let mut pair = Pair::new(64);
+    let call = pair.call("x");
+    pair.client.flush();
+    pair.server.turn();
+    let request = pair.server.log.requests[0];
+    pair.server.driver.accept(request).unwrap();
+    pair.client.driver.abort(call);
+    pair.client.flush();
+    pair.server.turn();
+    assert_eq!(pair.server.log.cancelled, [(request, Cancelled::ByClient)]);
+    assert_eq!(pair.server.driver.reply(request, "y".into()), Err(ReplyError::Gone));
+}
+
+#[test]
+fn refuse__fails_the_call_with_the_reason() {
+    let mut pair = Pair::new(64);
+    let call = pair.call("x");
+    pair.client.flush();
+    pair.server.turn();
+    let request = pair.server.log.requests[0];
+    pair.server.driver.refuse(request, RefuseReason::Overloaded);
+    pair.server.flush();
+    pair.client.turn();
+    let [(key, Failure::Refused { reason, .. })] = pair.client.log.failures[..] else {
+        panic!("{:?}", pair.client.log);
+    };
+    assert_eq!((key, reason), (call, RefuseReason::Overloaded));
+}
+
+#[test]
+fn close__ends_what_is_open() {
+    let mut pair = Pair::new(64);
+    let call = pair.call("x");
+    let socket = pair.client.socket;
+    pair.client.driver.close(socket);
+    pair.client.flush();
+    assert_eq!(pair.client.log.failures, [(call, Failure::ShutDown)]);
+    let again = pair.client.driver.send_request(
+        socket,
+        pair.server_addr,
+        SERVER_PORT,
+        "y".into(),
+        CallOptions::default(),
+    );
+    assert_eq!(again, Err(SendError::NoSocket));
+}

@@ -1,0 +1,194 @@
+//! The calls of an endpoint: what became of each, and who wants to know.
+
+use std::fmt;
+use std::task::Waker;
+
+use homa_proto::{Failure, RpcKey};
+
+use crate::Addr;
+use crate::error::CallError;
+use crate::queue::Queue;
+
+/// Names a call that was started with `send`, until its outcome was received. Unique for the life of
+/// its endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId {
+    serial: u32,
+    index: u32,
+}
+
+/// All calls that were started and whose outcome was not taken.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    /// Which entry the RPC in a slot of the protocol's table belongs to.
+    by_slot: Vec<Option<(RpcKey, u32)>>,
+    next_serial: u32,
+    /// Outcomes of calls started with `send`, in order of completion.
+    pub(crate) done: Queue<CallId>,
+}
+
+/// Who learns of a call's outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The one who waits for this very call.
+    Caller,
+    /// Whoever receives the endpoint's next outcome.
+    Queue,
+}
+
+/// What became of a call.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Pending,
+    /// The response has arrived and waits in the driver.
+    Response,
+    Failed(CallError),
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// `None` while the entry is free.
+    call: Option<Call>,
+    serial: u32,
+}
+
+#[derive(Debug)]
+struct Call {
+    key: RpcKey,
+    addr: Addr,
+    owner: Owner,
+    outcome: Outcome,
+    waker: Option<Waker>,
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.serial)
+    }
+}
+
+impl fmt::Debug for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CallId({self})")
+    }
+}
+
+impl Calls {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+            by_slot: Vec::new(),
+            next_serial: 0,
+            done: Queue::new(),
+        }
+    }
+
+    /// Enters a call that was started.
+    pub(crate) fn insert(&mut self, key: RpcKey, addr: Addr, owner: Owner) -> CallId {
+        let serial = self.next_serial;
+        self.next_serial = serial.wrapping_add(1);
+        let call = Some(Call { key, addr, owner, outcome: Outcome::Pending, waker: None });
+        let entry = Entry { call, serial };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.entries[index as usize] = entry;
+                index
+            }
+            None => {
+                self.entries.push(entry);
+                (self.entries.len() - 1) as u32
+            }
+        };
+        let slot = key.slot() as usize;
+        if slot >= self.by_slot.len() {
+            self.by_slot.resize(slot + 1, None);
+        }
+        self.by_slot[slot] = Some((key, index));
+        CallId { serial, index }
+    }
+
+    /// Takes a call out, if its outcome is known or was never wanted: its key and what became of it.
+    pub(crate) fn remove(&mut self, id: CallId) -> Option<(RpcKey, Outcome)> {
+        let entry = self.entries.get_mut(id.index as usize)?;
+        if entry.serial != id.serial {
+            return None;
+        }
+        let Call { key, outcome, .. } = entry.call.take()?;
+        self.free.push(id.index);
+        Some((key, outcome))
+    }
+
+    /// Whether the call's outcome is known. A call that is not here counts as unknown.
+    pub(crate) fn is_done(&self, id: CallId) -> bool {
+        self.get(id).is_some_and(|call| !matches!(call.outcome, Outcome::Pending))
+    }
+
+    /// Whether this is a call whose outcome comes out of the queue, and is still open.
+    pub(crate) fn is_pending_in_queue(&self, id: CallId) -> bool {
+        self.get(id).is_some_and(|call| {
+            call.owner == Owner::Queue && matches!(call.outcome, Outcome::Pending)
+        })
+    }
+
+    /// Who is to be woken when the call is done; `None` for nobody.
+    pub(crate) fn set_waker(&mut self, id: CallId, waker: Option<&Waker>) {
+        let Some(entry) = self.entries.get_mut(id.index as usize) else { return };
+        if entry.serial != id.serial {
+            return;
+        }
+        if let Some(call) = &mut entry.call {
+            call.waker = waker.cloned();
+        }
+    }
+
+    /// The response to an RPC has arrived.
+    pub(crate) fn complete(&mut self, key: RpcKey, wakers: &mut Vec<Waker>) {
+        self.finish(key, |_| Outcome::Response, wakers);
+    }
+
+    /// An RPC has failed.
+    pub(crate) fn fail(&mut self, key: RpcKey, failure: Failure, wakers: &mut Vec<Waker>) {
+        let failed = |addr| Outcome::Failed(CallError::from_failure(addr, failure));
+        self.finish(key, failed, wakers);
+    }
+
+    /// The application gives up a call that is open, and receives that as its outcome.
+    pub(crate) fn abort(&mut self, id: CallId, wakers: &mut Vec<Waker>) -> Option<RpcKey> {
+        let key = self.get(id)?.key;
+        self.finish(key, |_| Outcome::Failed(CallError::Aborted), wakers);
+        Some(key)
+    }
+
+    /// Number of calls that are open, or whose outcome was not taken.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    fn finish(
+        &mut self,
+        key: RpcKey,
+        outcome: impl FnOnce(Addr) -> Outcome,
+        wakers: &mut Vec<Waker>,
+    ) {
+        let Some(Some((bound, index))) = self.by_slot.get(key.slot() as usize) else { return };
+        if *bound != key {
+            return;
+        }
+        let entry = &mut self.entries[*index as usize];
+        // An entry that was vacated may have been taken by a later call with another key.
+        let Some(call) = entry.call.as_mut().filter(|call| call.key == key) else { return };
+        call.outcome = outcome(call.addr);
+        match call.owner {
+            Owner::Caller => wakers.extend(call.waker.take()),
+            Owner::Queue => self.done.push(CallId { serial: entry.serial, index: *index }),
+        }
+    }
+
+    fn get(&self, id: CallId) -> Option<&Call> {
+        let entry = self.entries.get(id.index as usize)?;
+        entry.call.as_ref().filter(|_| entry.serial == id.serial)
+    }
+}

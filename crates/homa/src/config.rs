@@ -1,0 +1,93 @@
+//! Parameters of endpoints and of calls.
+
+use std::time::Duration;
+
+use homa_io::{FaultPlan, UdpConfig};
+use homa_wire::Priority;
+
+/// All parameters of an endpoint: plain values with defaults, checked when it is bound.
+///
+/// ```
+/// let mut config = homa::Config::default();
+/// config.proto.message_length_max = 4 << 20;
+/// config.poll = std::time::Duration::ZERO;
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The UDP socket.
+    pub udp: UdpConfig,
+    /// The protocol. Its `seed` is replaced, see [`Config::seed`], and bytes in flight towards this
+    /// host are bounded by what the socket's receive buffer holds.
+    pub proto: homa_proto::Config,
+    /// How long a thread that waits polls, yielding the processor, after the last packet before it
+    /// sleeps; only for the blocking API. Longer means lower latency for sparse messages and more
+    /// processor time; a wake-up from sleep costs 2 to 50 us. 0 = sleep at once. Default 50 us.
+    pub poll: Duration,
+    /// The same for the driver task of an asynchronous endpoint, which meanwhile yields to other
+    /// tasks; it keeps one of the runtime's threads busy. Default 0.
+    pub poll_async: Duration,
+    /// Faults to inject into the packets that arrive and leave, for tests. Default none.
+    pub fault: Option<FaultPlan>,
+    /// Seed of every random choice, to reproduce a run. Default `None`: from the operating system.
+    pub seed: Option<u64>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            udp: UdpConfig::default(),
+            proto: homa_proto::Config::default(),
+            poll: Duration::from_micros(50),
+            poll_async: Duration::ZERO,
+            fault: None,
+            seed: None,
+        }
+    }
+}
+
+/// Choices for one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// How long the call may take in all, to the nanosecond; `None` for
+    /// `proto.timing.call_deadline`, 10 seconds unless configured.
+    pub deadline: Option<Duration>,
+    /// Priority of the request's first bytes in the network, in place of the level that the server
+    /// recommends for the request's length.
+    pub priority: Option<Priority>,
+}
+
+impl CallOptions {
+    /// The default choices.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same, with a deadline.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The same, with a priority.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    pub(crate) fn to_proto(self) -> homa_proto::CallOptions {
+        let mut options = homa_proto::CallOptions::default();
+        options.deadline = self.deadline.map(to_proto);
+        options.priority = self.priority;
+        options
+    }
+}
+
+/// Saturates at 584 years.
+pub(crate) fn to_proto(duration: Duration) -> homa_proto::Duration {
+    homa_proto::Duration::from_nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,259 @@
+//! Requests in the hands of a server's application.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use homa_io::Message;
+use homa_proto::RpcKey;
+use homa_wire::RefuseReason;
+
+use crate::awaited::{AllBytes, MoreBytes, RequestCancelled};
+use crate::error::{ReadError, ReplyError};
+use crate::shared::Handle;
+use crate::state::Accepted;
+use crate::wait::wait;
+
+/// A request that arrived whole, to be answered once, at any time and from any task or thread.
+///
+/// A request that is dropped without an answer is refused: its client learns so at once
+/// ([`RefuseReason::DroppedUnanswered`]). None of the methods blocks, so that the same type serves
+/// the asynchronous and the blocking API.
+#[derive(Debug)]
+pub struct Request {
+    responder: Responder,
+    message: Message,
+}
+
+/// A request that is read while it arrives, and answered once it has arrived whole.
+///
+/// Otherwise like [`Request`].
+#[derive(Debug)]
+pub struct StreamRequest {
+    responder: Responder,
+    length: u32,
+    /// Bytes that were read.
+    read: u32,
+}
+
+/// The duty to answer a request.
+struct Responder {
+    handle: Arc<Handle>,
+    key: RpcKey,
+    peer: SocketAddr,
+    answered: bool,
+}
+
+impl Request {
+    pub(crate) fn new(handle: Arc<Handle>, accepted: Accepted) -> Self {
+        let Accepted { key, peer, message, .. } = accepted;
+        let message = message.unwrap_or_default();
+        Self { responder: Responder { handle, key, peer, answered: false }, message }
+    }
+
+    /// The client's endpoint: IP address and UDP port.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.responder.peer
+    }
+
+    /// Length of the request in bytes.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a request has at least one byte")]
+    pub fn len(&self) -> usize {
+        self.message.len()
+    }
+
+    /// The request's bytes.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// Takes the request's bytes out, without a copy; an empty message remains.
+    pub fn take_message(&mut self) -> Message {
+        std::mem::take(&mut self.message)
+    }
+
+    /// Answers the request. The first packets leave before this returns (but see
+    /// [`Endpoint::cork`](crate::Endpoint::cork)).
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplyError`]. The request stays answerable, unless its client is gone.
+    pub fn reply(&mut self, message: impl Into<Message>) -> Result<(), ReplyError> {
+        self.responder.reply(message.into())
+    }
+
+    /// Refuses the request; its client learns the reason at once.
+    pub fn refuse(mut self, reason: RefuseReason) {
+        self.responder.refuse(reason);
+    }
+
+    /// Whether nobody waits for the answer any more: the client aborted the call or can't be
+    /// reached, or this endpoint was closed. False after a successful reply.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.responder.is_cancelled()
+    }
+
+    /// Waits until nobody waits for the answer any more, which for most requests is never: use it
+    /// beside the work, in a `select!`. One task at a time may wait.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn cancelled(&self) {
+        self.responder.cancelled().await;
+    }
+}
+
+impl StreamRequest {
+    pub(crate) fn new(handle: Arc<Handle>, accepted: &Accepted) -> Self {
+        let Accepted { key, peer, length, .. } = *accepted;
+        Self { responder: Responder { handle, key, peer, answered: false }, length, read: 0 }
+    }
+
+    /// The client's endpoint: IP address and UDP port.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.responder.peer
+    }
+
+    /// Length of the whole request in bytes, of which some may not have arrived.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a request has at least one byte")]
+    pub fn len(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Waits for the next bytes of the request, in order; `None` at its end. As much is given as has
+    /// arrived, in pieces of up to 64 KiB without a copy; a piece that is still being filled is
+    /// copied.
+    ///
+    /// # Errors
+    ///
+    /// The client gave the call up before all had arrived.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping the future loses no bytes.
+    pub async fn read(&mut self) -> Result<Option<Message>, ReadError> {
+        let Some(more) = self.unread() else { return Ok(None) };
+        let bytes = wait(&self.responder.handle, more).await?;
+        Ok(Some(self.count_read(bytes)))
+    }
+
+    /// Waits for all bytes that were not read yet.
+    ///
+    /// # Errors
+    ///
+    /// The client gave the call up before all had arrived.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping the future loses no bytes.
+    pub async fn read_to_end(&mut self) -> Result<Message, ReadError> {
+        let Some(rest) = self.unread() else { return Ok(Message::new()) };
+        let bytes = wait(&self.responder.handle, AllBytes(rest)).await?;
+        Ok(self.count_read(bytes))
+    }
+
+    /// [`StreamRequest::read`] on a thread.
+    pub(crate) fn read_on_thread(&mut self) -> Result<Option<Message>, ReadError> {
+        let Some(mut more) = self.unread() else { return Ok(None) };
+        let bytes = self.responder.handle.wait(&mut more, None);
+        Ok(Some(self.count_read(bytes.ok_or(ReadError::Cancelled)??)))
+    }
+
+    /// [`StreamRequest::read_to_end`] on a thread.
+    pub(crate) fn read_to_end_on_thread(&mut self) -> Result<Message, ReadError> {
+        let Some(rest) = self.unread() else { return Ok(Message::new()) };
+        let bytes = self.responder.handle.wait(&mut AllBytes(rest), None);
+        Ok(self.count_read(bytes.ok_or(ReadError::Cancelled)??))
+    }
+
+    /// Answers the request, which must have arrived whole; bytes not read are dropped.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplyError`]. The request stays answerable, unless its client is gone.
+    pub fn reply(&mut self, message: impl Into<Message>) -> Result<(), ReplyError> {
+        self.responder.reply(message.into())
+    }
+
+    /// Refuses the request, arrived or not; its client learns the reason at once.
+    pub fn refuse(mut self, reason: RefuseReason) {
+        self.responder.refuse(reason);
+    }
+
+    /// Whether nobody waits for the answer any more, see [`Request::is_cancelled`].
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.responder.is_cancelled()
+    }
+
+    /// Waits until nobody waits for the answer any more, see [`Request::cancelled`].
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn cancelled(&self) {
+        self.responder.cancelled().await;
+    }
+
+    /// What was not read yet; `None` at the end.
+    fn unread(&self) -> Option<MoreBytes> {
+        let more = MoreBytes { key: self.responder.key, from: self.read };
+        (self.read < self.length).then_some(more)
+    }
+
+    fn count_read(&mut self, bytes: Message) -> Message {
+        self.read += bytes.len() as u32;
+        bytes
+    }
+}
+
+impl Responder {
+    fn reply(&mut self, message: Message) -> Result<(), ReplyError> {
+        if self.answered {
+            return Err(ReplyError::Answered);
+        }
+        self.handle.lock().reply(self.key, message)?;
+        self.answered = true;
+        Ok(())
+    }
+
+    fn refuse(&mut self, reason: RefuseReason) {
+        if std::mem::replace(&mut self.answered, true) {
+            return;
+        }
+        if let Some(mut locked) = self.handle.shared.lock_to_drop() {
+            locked.refuse(self.key, reason);
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        !self.answered && self.handle.lock().is_cancelled(self.key)
+    }
+
+    async fn cancelled(&self) {
+        if self.answered {
+            std::future::pending::<()>().await;
+        }
+        wait(&self.handle, RequestCancelled(self.key)).await;
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        self.refuse(RefuseReason::DroppedUnanswered);
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { peer, answered, .. } = self;
+        f.debug_struct("Responder").field("peer", peer).field("answered", answered).finish()
+    }
+}

@@ -1,0 +1,106 @@
+//! Opening an endpoint: what follows from the configuration and from the socket that was granted.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use homa_io::{Clock, Driver, FaultyIo, PacketIo, UdpIo};
+use homa_proto::Encapsulation;
+
+use crate::addr::Family;
+use crate::config::Config;
+use crate::error::BindError;
+use crate::shared::{Handle, Shared};
+use crate::state::State;
+
+/// Where endpoints that only make calls are bound: to both families, or to IPv4 where there is no
+/// IPv6.
+pub(crate) const CLIENT_ADDRS: [SocketAddr; 2] = [
+    SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+];
+
+/// Opens an endpoint at `addr`, with its helper.
+pub(crate) fn open(addr: SocketAddr, config: &Config) -> Result<Arc<Handle>, BindError> {
+    let seed = config.seed.unwrap_or_else(random_seed);
+    let udp = UdpIo::bind(addr, config.udp.clone())?;
+    let receive_buffer_bytes = udp.receive_buffer_bytes();
+    let io: Box<dyn PacketIo> = match &config.fault {
+        Some(plan) => Box::new(FaultyIo::new(udp, *plan)),
+        None => Box::new(udp),
+    };
+    let proto = protocol_config(config, addr, seed, receive_buffer_bytes);
+    let mut endpoint = homa_proto::Endpoint::new(proto, Clock::now())?;
+    endpoint.set_encapsulation(Encapsulation::Udp);
+    let mut driver = Driver::new(endpoint, io);
+    // The first of 32768 ports is always free.
+    let client = driver.open_client().map_err(|_| BindError::NoMemory)?;
+    let state = State::new(driver, client);
+    Ok(Handle::new(Shared::new(state, config.poll, config.poll_async)?)?)
+}
+
+/// Of the addresses of a name, those that an endpoint bound to `local` reaches: one bound to an IPv6
+/// address reaches IPv6 only, one bound to all addresses both.
+pub(crate) fn preferred_family(local: SocketAddr) -> Family {
+    if local.ip().is_unspecified() { Family::V4 } else { Family::of(local) }
+}
+
+/// What may be under way to this host fits the socket's receive buffer, twice: unscheduled bytes,
+/// which nobody granted, need room as well. But it is never less than two of the largest packets.
+/// On loopback there is no link to pace packets for.
+fn protocol_config(
+    config: &Config,
+    addr: SocketAddr,
+    seed: u64,
+    receive_buffer_bytes: usize,
+) -> homa_proto::Config {
+    const WINDOW_BYTES_MIN: u64 = 2 * 65_535;
+    let mut proto = config.proto.clone();
+    proto.seed = seed;
+    proto.pacing &= !addr.ip().to_canonical().is_loopback();
+    let fits = (receive_buffer_bytes as u64 / 2).max(WINDOW_BYTES_MIN);
+    proto.grants.incoming_bytes_max = proto.grants.incoming_bytes_max.min(fits);
+    proto
+}
+
+/// Random as the standard library's hash maps are: from the operating system.
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+
+    #[test]
+    fn protocol_config__window_is_bounded_by_the_receive_buffer() {
+        let (config, addr) = (Config::default(), CLIENT_ADDRS[0]);
+        let window = |buffer| protocol_config(&config, addr, 1, buffer).grants.incoming_bytes_max;
+        assert_eq!(window(300_000), 150_000);
+        assert_eq!(window(1 << 30), config.proto.grants.incoming_bytes_max);
+        assert_eq!(window(1000), 131_070, "two packets always fit");
+    }
+
+    #[test]
+    fn protocol_config__no_pacing_on_loopback() {
+        let pacing = |addr: &str| {
+            protocol_config(&Config::default(), addr.parse().unwrap(), 1, 1 << 20).pacing
+        };
+        assert!(!pacing("127.0.0.1:4000") && !pacing("[::1]:4000"));
+        assert!(pacing("10.0.0.1:4000") && pacing("[::]:4000"));
+    }
+
+    #[test]
+    fn random_seed__differs() {
+        assert_ne!(random_seed(), random_seed());
+    }
+
+    #[test]
+    fn preferred_family__of_what_the_socket_reaches() {
+        let family = |addr: &str| preferred_family(addr.parse().unwrap());
+        assert_eq!(family("[::]:1"), Family::V4);
+        assert_eq!(family("[::1]:1"), Family::V6);
+        assert_eq!(family("127.0.0.1:1"), Family::V4);
+    }
+}

@@ -1,0 +1,444 @@
+//! What the lock of an endpoint guards: the driver, the tables of calls and requests, and who drives.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::task::Waker;
+
+use bytes::Buf;
+use homa_io::{DriveStats, Driver, Message, PacketIo, Sink, Turn};
+use homa_proto::{CallOptions, Cancelled, Failure, Instant, RpcInfo, RpcKey, SocketId};
+use homa_wire::RefuseReason;
+
+use crate::Addr;
+use crate::calls::{CallId, Calls, Outcome, Owner};
+use crate::error::{BindError, CallError, ReadError, ReplyError};
+use crate::lead::Seats;
+use crate::queue::Queue;
+use crate::requests::{Entry, Requests, ServerEntry, ServerIndex};
+use crate::stats::Stats;
+
+type BoxedDriver = Driver<Box<dyn PacketIo>>;
+
+/// One endpoint, as seen by whoever holds its lock.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// `None` once the endpoint is closed: that closes the socket, too.
+    driver: Option<BoxedDriver>,
+    pub(crate) tables: Tables,
+    pub(crate) seats: Seats,
+    /// The socket from which calls leave.
+    client: SocketId,
+    local_addr: SocketAddr,
+    client_rpcs_max: usize,
+    /// No new calls; when all is finished, `idle` is told.
+    draining: bool,
+    /// Who waits for all to be finished.
+    pub(crate) idle: Queue<()>,
+    /// Verbs were called whose packets have not left.
+    unflushed: bool,
+    /// Somebody collects packets: see `Endpoint::cork`.
+    corks: u32,
+    /// The counters when the endpoint was closed.
+    last_stats: Stats,
+}
+
+/// The tables that the driver's events change.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) calls: Calls,
+    pub(crate) requests: Requests,
+    /// To be woken when the lock is released.
+    pub(crate) wakers: Vec<Waker>,
+    /// Something happened that a sleeping leader may wait for.
+    pub(crate) touched: bool,
+    /// A verb left packets unsent, for whoever drives.
+    pub(crate) backlog: bool,
+}
+
+/// A request as it was accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) key: RpcKey,
+    pub(crate) peer: SocketAddr,
+    pub(crate) length: u32,
+    /// The whole request, unless it is to be read as it arrives.
+    pub(crate) message: Option<Message>,
+}
+
+impl Sink for Tables {
+    fn request_started(&mut self, key: RpcKey, info: &RpcInfo) {
+        self.requests.started(key, info);
+        self.touched = true;
+    }
+
+    fn request_complete(&mut self, key: RpcKey, info: &RpcInfo) {
+        self.requests.completed(key, info, &mut self.wakers);
+        self.touched = true;
+    }
+
+    fn readable(&mut self, key: RpcKey, upto: u32) {
+        self.requests.readable(key, upto, &mut self.wakers);
+        self.touched = true;
+    }
+
+    fn response(&mut self, key: RpcKey) {
+        self.calls.complete(key, &mut self.wakers);
+        self.touched = true;
+    }
+
+    fn failed(&mut self, key: RpcKey, failure: Failure) {
+        self.calls.fail(key, failure, &mut self.wakers);
+        self.touched = true;
+    }
+
+    fn cancelled(&mut self, key: RpcKey, _cause: Cancelled) {
+        self.requests.cancelled(key, &mut self.wakers);
+        self.touched = true;
+    }
+}
+
+impl State {
+    pub(crate) fn new(driver: BoxedDriver, client: SocketId) -> Self {
+        let limits = &driver.endpoint().config().limits;
+        Self {
+            local_addr: driver.local_addr(),
+            client_rpcs_max: limits.client_rpcs_max as usize,
+            driver: Some(driver),
+            tables: Tables {
+                calls: Calls::new(),
+                requests: Requests::new(),
+                wakers: Vec::new(),
+                touched: false,
+                backlog: false,
+            },
+            seats: Seats::default(),
+            client,
+            draining: false,
+            idle: Queue::new(),
+            unflushed: false,
+            corks: 0,
+            last_stats: Stats::default(),
+        }
+    }
+
+    // Driving.
+
+    /// Takes a turn of the drive loop; does nothing once closed.
+    pub(crate) fn turn(&mut self) -> Turn {
+        let Some(driver) = &mut self.driver else {
+            return Turn { progress: false, more: false };
+        };
+        self.unflushed = false;
+        driver.turn(&mut self.tables)
+    }
+
+    /// Sends what the verbs so far call for, unless it is being collected.
+    pub(crate) fn flush(&mut self) {
+        if !self.unflushed || self.corks > 0 {
+            return;
+        }
+        self.unflushed = false;
+        if let Some(driver) = &mut self.driver {
+            driver.flush(&mut self.tables);
+            self.tables.backlog = driver.has_more() || driver.wants_room();
+        }
+    }
+
+    /// Ends everything at once: open calls fail, open requests are cancelled, the socket closes, and
+    /// everybody who waits is woken.
+    pub(crate) fn close(&mut self) {
+        self.last_stats = self.stats();
+        let Some(mut driver) = self.driver.take() else { return };
+        driver.close(self.client);
+        for server in &self.tables.requests.servers {
+            driver.close(server.socket);
+        }
+        driver.flush(&mut self.tables);
+        drop(driver);
+        let Tables { calls, requests, wakers, .. } = &mut self.tables;
+        calls.done.wake_all(wakers);
+        for server in &mut requests.servers {
+            server.queue.wake_all(wakers);
+        }
+        self.idle.wake_all(wakers);
+        self.tables.touched = true;
+    }
+
+    // Verbs of clients.
+
+    /// Starts a call and sends its first packets.
+    pub(crate) fn start_call(
+        &mut self,
+        addr: Addr,
+        message: Message,
+        options: CallOptions,
+        owner: Owner,
+    ) -> Result<CallId, CallError> {
+        let driver = self.driver.as_mut().filter(|_| !self.draining).ok_or(CallError::ShutDown)?;
+        if self.tables.calls.len() >= self.client_rpcs_max {
+            return Err(homa_proto::SendError::TooManyRpcs.into());
+        }
+        let (peer, port) = (addr.peer(), addr.homa_port());
+        let key = driver.send_request(self.client, peer, port, message, options)?;
+        let id = self.tables.calls.insert(key, addr, owner);
+        self.unflushed = true;
+        self.flush();
+        Ok(id)
+    }
+
+    /// Takes the outcome of a call, if it is known.
+    pub(crate) fn take_outcome(&mut self, id: CallId) -> Option<Result<Message, CallError>> {
+        if !self.tables.calls.is_done(id) {
+            return None;
+        }
+        let (key, outcome) = self.tables.calls.remove(id)?;
+        if let Outcome::Failed(error) = outcome {
+            return Some(Err(error));
+        }
+        self.unflushed = true;
+        let response = self.driver.as_mut().and_then(|driver| driver.take_response(key));
+        Some(response.ok_or(CallError::ShutDown))
+    }
+
+    /// Takes the next outcome of the calls that were started with `send`.
+    pub(crate) fn take_next_outcome(&mut self) -> Option<(CallId, Result<Message, CallError>)> {
+        let id = self.tables.calls.done.pop()?;
+        let outcome = self.take_outcome(id).unwrap_or(Err(CallError::ShutDown));
+        Some((id, outcome))
+    }
+
+    /// The caller is gone: the call ends, and the server is told unless it has done its part.
+    pub(crate) fn drop_call(&mut self, id: CallId) {
+        let Some((key, outcome)) = self.tables.calls.remove(id) else { return };
+        if matches!(outcome, Outcome::Failed(_)) {
+            return;
+        }
+        if let Some(driver) = &mut self.driver {
+            driver.abort(key);
+            self.unflushed = true;
+        }
+    }
+
+    /// Ends an open call of `send`: its outcome is [`CallError::Aborted`].
+    pub(crate) fn abort_call(&mut self, id: CallId) -> bool {
+        let Tables { calls, wakers, touched, .. } = &mut self.tables;
+        if !calls.is_pending_in_queue(id) {
+            return false;
+        }
+        let key = calls.abort(id, wakers);
+        *touched = true;
+        if let (Some(key), Some(driver)) = (key, &mut self.driver) {
+            driver.abort(key);
+            self.unflushed = true;
+        }
+        true
+    }
+
+    // Verbs of servers.
+
+    pub(crate) fn serve(&mut self, port: u16, streaming: bool) -> Result<ServerIndex, BindError> {
+        let driver = self.driver.as_mut().filter(|_| !self.draining).ok_or(BindError::ShutDown)?;
+        let servers = &mut self.tables.requests.servers;
+        if let Some(index) = servers.iter().position(|server| server.port == port) {
+            let server = &mut servers[index];
+            if server.open {
+                return Err(BindError::PortInUse(port));
+            }
+            (server.open, server.streaming) = (true, streaming);
+            driver.set_serving(server.socket, true);
+            return Ok(index);
+        }
+        let socket = driver.open_server(port).map_err(|error| match error {
+            homa_proto::BindError::OutOfRange => BindError::PortOutOfRange(port),
+            homa_proto::BindError::NoMemory => BindError::NoMemory,
+            _ => BindError::PortInUse(port),
+        })?;
+        driver.set_serving(socket, true);
+        servers.push(ServerEntry::new(socket, port, streaming));
+        Ok(servers.len() - 1)
+    }
+
+    /// Nobody accepts any more: new requests and those not accepted are refused.
+    pub(crate) fn stop_serving(&mut self, server: ServerIndex) {
+        let Some(driver) = &mut self.driver else { return };
+        let requests = &mut self.tables.requests;
+        requests.servers[server].open = false;
+        driver.set_serving(requests.servers[server].socket, false);
+        for key in requests.unaccepted(server) {
+            requests.remove(key);
+            driver.refuse(key, RefuseReason::NotServing);
+        }
+        self.unflushed = true;
+    }
+
+    /// Accepts the next request of a server.
+    pub(crate) fn accept(&mut self, server: ServerIndex) -> Option<Accepted> {
+        let driver = self.driver.as_mut()?;
+        let streaming = self.tables.requests.servers[server].streaming;
+        loop {
+            let (key, entry) = self.tables.requests.accept(server)?;
+            let (peer, length) = (entry.peer.socket_addr(), entry.length);
+            if streaming {
+                return Some(Accepted { key, peer, length, message: None });
+            }
+            if let Some(message) = entry.begin_service(driver, key) {
+                return Some(Accepted { key, peer, length, message: Some(message) });
+            }
+            debug_assert!(false, "a complete request is in the store");
+            self.tables.requests.remove(key);
+        }
+    }
+
+    pub(crate) fn reply(&mut self, key: RpcKey, message: Message) -> Result<(), ReplyError> {
+        if self.is_closed() {
+            return Err(ReplyError::ShutDown);
+        }
+        let (driver, entry) = self.open_request(key).ok_or(ReplyError::Cancelled)?;
+        if entry.complete {
+            // A stream need not have been read to its end.
+            entry.begin_service(driver, key);
+        }
+        driver.reply(key, message)?;
+        self.tables.requests.remove(key);
+        self.unflushed = true;
+        Ok(())
+    }
+
+    pub(crate) fn refuse(&mut self, key: RpcKey, reason: RefuseReason) {
+        let known = self.tables.requests.remove(key);
+        if let (Some(entry), Some(driver)) = (known, &mut self.driver)
+            && !entry.cancelled
+        {
+            driver.refuse(key, reason);
+            self.unflushed = true;
+        }
+    }
+
+    /// Whether nobody waits for the answer to a request that was accepted.
+    pub(crate) fn is_cancelled(&mut self, key: RpcKey) -> bool {
+        self.driver.is_none()
+            || self.tables.requests.get_mut(key).is_none_or(|entry| entry.cancelled)
+    }
+
+    /// What has arrived of a request beyond `from`, which is not its end; `None` if nothing has, yet.
+    pub(crate) fn read(&mut self, key: RpcKey, from: u32) -> Option<Result<Message, ReadError>> {
+        let Some((driver, entry)) = self.open_request(key) else {
+            return Some(Err(ReadError::Cancelled));
+        };
+        if from >= entry.readable {
+            return None;
+        }
+        let bytes = driver.read(key, from, entry.readable);
+        if entry.complete {
+            // All is read: the store need not hold it any longer.
+            entry.begin_service(driver, key);
+        }
+        Some(bytes.ok_or(ReadError::Cancelled))
+    }
+
+    /// All of a request beyond `from`, which is not its end; `None` until it has arrived whole.
+    pub(crate) fn read_to_end(
+        &mut self,
+        key: RpcKey,
+        from: u32,
+    ) -> Option<Result<Message, ReadError>> {
+        let Some((driver, entry)) = self.open_request(key) else {
+            return Some(Err(ReadError::Cancelled));
+        };
+        if !entry.complete {
+            return None;
+        }
+        let mut message = entry.begin_service(driver, key);
+        if let Some(message) = &mut message {
+            message.advance(from as usize);
+        }
+        Some(message.ok_or(ReadError::Cancelled))
+    }
+
+    /// A request that the application holds and somebody waits to be answered.
+    fn open_request(&mut self, key: RpcKey) -> Option<(&mut BoxedDriver, &mut Entry)> {
+        let entry = self.tables.requests.get_mut(key).filter(|entry| !entry.cancelled)?;
+        Some((self.driver.as_mut()?, entry))
+    }
+
+    // Winding down, and the rest.
+
+    /// Refuses new requests as shutting down, and new calls; open ones go on.
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+        if let Some(driver) = &mut self.driver {
+            for server in &self.tables.requests.servers {
+                driver.set_draining(server.socket);
+            }
+        }
+    }
+
+    /// Whether nothing is open any more, on the network or in the hands of the application.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.driver.as_ref().is_none_or(Driver::is_idle)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.driver.is_none()
+    }
+
+    pub(crate) fn cork(&mut self) {
+        self.corks += 1;
+    }
+
+    pub(crate) fn uncork(&mut self) {
+        self.corks -= 1;
+    }
+
+    pub(crate) fn queue_of(&mut self, server: ServerIndex) -> &mut Queue<RpcKey> {
+        &mut self.tables.requests.servers[server].queue
+    }
+
+    /// The time of the latest turn or verb.
+    pub(crate) fn now(&self) -> Instant {
+        self.driver.as_ref().map_or(Instant::ZERO, Driver::now)
+    }
+
+    /// When the next turn is due though nothing arrives.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.driver.as_ref().and_then(Driver::next_due)
+    }
+
+    /// Whether a turn would find more to send.
+    pub(crate) fn has_more(&self) -> bool {
+        self.driver.as_ref().is_some_and(Driver::has_more)
+    }
+
+    /// On what to sleep, and whether room to send ends the sleep, too.
+    pub(crate) fn sleep_on(&self) -> (Option<RawFd>, bool) {
+        match &self.driver {
+            Some(driver) => (Some(driver.ready_fd().as_raw_fd()), driver.wants_room()),
+            None => (None, false),
+        }
+    }
+
+    /// Another descriptor of what [`State::sleep_on`] names.
+    pub(crate) fn duplicate_ready_fd(&self) -> io::Result<OwnedFd> {
+        let driver = self.driver.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        driver.ready_fd().try_clone_to_owned()
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        match &self.driver {
+            Some(driver) => {
+                let drive: DriveStats = *driver.drive_stats();
+                Stats { protocol: driver.stats().clone(), drive }
+            }
+            None => self.last_stats.clone(),
+        }
+    }
+}

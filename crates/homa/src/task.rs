@@ -1,0 +1,138 @@
+//! The driver task: what drives an asynchronous endpoint.
+//!
+//! It is a task of the tokio runtime in which the endpoint was bound. It waits for the socket to
+//! become readable and for an alarm (a timerfd: the runtime's own timers are rounded to
+//! milliseconds), and takes a turn for either. After a turn that found something it looks again
+//! behind the tasks that were woken, and goes on looking for `Config::poll_async`.
+//!
+//! What it waits on lives in the endpoint's state, under its lock, so that closing the endpoint
+//! frees the UDP port at once, wherever the task may be. If the runtime is blocked, or shut down,
+//! the helper drives.
+
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use homa_io::{Alarm, report_errors_as_urgent};
+use homa_proto::Instant;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::lead::{elapsed, time_until};
+use crate::shared::Shared;
+use crate::state::State;
+
+/// What the driver task waits on.
+#[derive(Debug)]
+pub(crate) struct Link {
+    socket: AsyncFd<OwnedFd>,
+    alarm: AsyncFd<Alarm>,
+    /// When the alarm will ring; in the past once it has.
+    alarm_at: Option<Instant>,
+    /// The task's, while it waits.
+    waker: Option<Waker>,
+    /// When a turn last found something.
+    busy_at: Instant,
+}
+
+impl Link {
+    /// Registers the driver's descriptor with the current runtime.
+    ///
+    /// # Errors
+    ///
+    /// The process has too many open files.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, and in one without `enable_io`.
+    pub(crate) fn new(state: &State) -> io::Result<Self> {
+        // An own descriptor of the same socket: the runtime needs one that it owns.
+        let socket = state.duplicate_ready_fd()?;
+        // Runtimes wait for what can be read, and an error alone is not.
+        report_errors_as_urgent(&socket);
+        let interest = Interest::READABLE | Interest::PRIORITY;
+        Ok(Self {
+            socket: register(socket, interest)?,
+            alarm: register(Alarm::new()?, Interest::READABLE)?,
+            alarm_at: None,
+            waker: None,
+            busy_at: state.now(),
+        })
+    }
+
+    /// When the task plans to wake; `None` for not at all.
+    pub(crate) fn alarm_at(&self) -> Option<Instant> {
+        self.alarm_at
+    }
+
+    /// The task's waker, if it waits.
+    pub(crate) fn take_waker(&mut self) -> Option<Waker> {
+        self.waker.take()
+    }
+
+    /// Waits for the next packet and the next ring of the alarm, forgetting those so far: to be
+    /// called *before* the turn that finds what came so far.
+    fn arm(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while let Poll::Ready(ready) = self.socket.poll_read_ready(cx) {
+            ready?.clear_ready();
+        }
+        while let Poll::Ready(ready) = self.alarm.poll_read_ready(cx) {
+            ready?.clear_ready();
+            self.alarm_at = None;
+        }
+        Ok(())
+    }
+
+    /// Sets the alarm to `due`, unless it rings earlier anyway.
+    fn set_alarm(&mut self, due: Instant) -> io::Result<()> {
+        if self.alarm_at.is_none_or(|alarm_at| due < alarm_at) {
+            self.alarm.get_ref().set(time_until(due))?;
+            self.alarm_at = Some(due);
+        }
+        Ok(())
+    }
+}
+
+/// Registers a descriptor with the current runtime.
+#[allow(
+    deprecated,
+    reason = "the replacement is unsafe, for descriptors that change under the \
+                              runtime; an `OwnedFd` and an `Alarm` keep theirs for life"
+)]
+fn register<T: AsRawFd>(descriptor: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(descriptor, interest)
+}
+
+/// Drives the endpoint until it closes.
+pub(crate) async fn drive(shared: Arc<Shared>) {
+    poll_fn(|cx| poll_drive(&shared, cx)).await;
+}
+
+fn poll_drive(shared: &Shared, cx: &mut Context<'_>) -> Poll<()> {
+    let Some(mut locked) = shared.lock_to_drop() else { return Poll::Ready(()) };
+    // No link, or one that fails: the endpoint is closed, or the runtime shuts down.
+    let Some(link) = &mut locked.seats.link else { return Poll::Ready(()) };
+    if link.arm(cx).is_err() {
+        return Poll::Ready(());
+    }
+    let turn = locked.drive();
+    let (now, due) = (locked.now(), locked.next_due());
+    let (_, want_room) = locked.sleep_on();
+    let Some(link) = &mut locked.seats.link else { return Poll::Ready(()) };
+    if turn.progress || turn.more {
+        link.busy_at = now;
+    }
+    let polling = elapsed(link.busy_at, now) < shared.poll_async;
+    if turn.progress || turn.more || want_room || polling {
+        link.waker = None;
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    link.waker = Some(cx.waker().clone());
+    match due.map(|due| link.set_alarm(due)) {
+        Some(Err(_)) => Poll::Ready(()),
+        _ => Poll::Pending,
+    }
+}
