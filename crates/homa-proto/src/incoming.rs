@@ -23,6 +23,8 @@ pub(crate) struct Incoming {
     /// Bytes before this offset may be sent by the peer as far as we know: its unscheduled bytes,
     /// raised by our grants.
     pub(crate) granted: u32,
+    /// A packet of it was taken in, maybe an empty one that announces it (HOMA-DATA-14).
+    pub(crate) begun: bool,
     /// Bytes of memory accounted for this message.
     pub(crate) charged: u32,
     /// Since when there have been gaps below received bytes; renewed when they were asked for.
@@ -37,6 +39,7 @@ impl Incoming {
         Self {
             bytes: Reassembly::new(length, gaps_max),
             granted: unscheduled.min(length),
+            begun: false,
             charged: 0,
             gaps_since: None,
             timed_grant: None,

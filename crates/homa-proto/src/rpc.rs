@@ -59,7 +59,7 @@ pub(crate) struct Patience {
     /// When the first of them went out.
     pub(crate) first_unanswered: Instant,
     /// When the last probe went out.
-    pub(crate) last_probe: Instant,
+    pub(crate) last_probe: Option<Instant>,
     /// BUSY answers in a row: the wait doubles with each.
     pub(crate) busy_streak: u32,
     /// A place in the peer's queue of probes was assigned for this time.
@@ -77,7 +77,7 @@ impl Patience {
             heard: now,
             unanswered: 0,
             first_unanswered: now,
-            last_probe: now,
+            last_probe: None,
             busy_streak: 0,
             reserved: None,
             parked: false,
@@ -100,8 +100,13 @@ impl Patience {
             self.first_unanswered = now;
         }
         self.unanswered = self.unanswered.saturating_add(1);
-        self.last_probe = now;
+        self.last_probe = Some(now);
         self.reserved = None;
+    }
+
+    /// When the wait for the other side began, or began anew with the last probe.
+    pub(crate) fn waits_since(&self) -> Instant {
+        self.last_probe.map_or(self.since, |probe| probe.max(self.since))
     }
 
     /// Whether at least `probes` of its own probes, sent over at least `limit`, went unanswered

@@ -162,8 +162,8 @@ impl<O: Observer> Endpoint<O> {
     /// The peer is alive but has nothing to send yet. A single unanswered probe tells its delay.
     fn on_busy(&mut self, now: Instant, key: RpcKey) {
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
-        let sample =
-            (rpc.patience.unanswered == 1).then(|| now.saturating_since(rpc.patience.last_probe));
+        let probe = rpc.patience.last_probe.filter(|_| rpc.patience.unanswered == 1);
+        let sample = probe.map(|probe| now.saturating_since(probe));
         rpc.patience.renew(now);
         rpc.patience.busy_streak = rpc.patience.busy_streak.saturating_add(1);
         let peer = rpc.peer;
@@ -202,7 +202,7 @@ impl<O: Observer> Endpoint<O> {
         if rpc.is_owed_data()
             && let Turn::Now = self.take_turn(packet.now, key, true)
         {
-            self.request_retransmission(packet.now, key);
+            self.request_retransmission(packet.now, key, true);
         }
     }
 

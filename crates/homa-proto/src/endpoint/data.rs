@@ -24,8 +24,9 @@ impl<O: Observer> Endpoint<O> {
         data: &Data,
     ) -> Option<(RpcKey, u32)> {
         let rpc = self.rpcs.get(key)?;
-        let peer = rpc.peer;
-        let accepted = match rpc.state {
+        let (peer, state) = (rpc.peer, rpc.state);
+        self.check_cutoff_version(packet, key, peer, data.cutoff_version);
+        let accepted = match state {
             State::Requesting => self.begin_response(packet, key, data),
             State::Receiving | State::Collecting => true,
             State::Refused { reason, detail, .. } => {
@@ -52,6 +53,9 @@ impl<O: Observer> Endpoint<O> {
     ) -> Option<(RpcKey, u32)> {
         let created = self.create_server_rpc(packet, socket, data);
         let peer = self.peers.find(&packet.meta.peer);
+        if let Some((key, peer)) = created.zip(peer) {
+            self.check_cutoff_version(packet, key, peer, data.cutoff_version);
+        }
         let delivered = created.filter(|&key| self.accept_data(packet, key, data));
         if let Some(peer) = peer {
             self.take_piggybacked_ack(packet, peer, data);
@@ -177,7 +181,6 @@ impl<O: Observer> Endpoint<O> {
             return false;
         }
         let peer = rpc.peer;
-        self.check_cutoff_version(packet, key, peer, data.cutoff_version);
         let end = data.offset.saturating_add(packet.payload_len);
         if end > data.message_length {
             self.count_insert_error(packet, InsertError::OutOfRange);
@@ -189,7 +192,6 @@ impl<O: Observer> Endpoint<O> {
         let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) else {
             return false;
         };
-        let is_first = incoming.bytes.received() == 0;
         let prefix = incoming.bytes.prefix();
         let new_bytes = match incoming.bytes.insert(data.offset, end, &mut self.fresh) {
             Ok(0) if packet.payload_len > 0 => {
@@ -202,6 +204,7 @@ impl<O: Observer> Endpoint<O> {
                 return false;
             }
         };
+        let is_first = !core::mem::replace(&mut incoming.begun, true);
         self.stats.resent_packets_used += u64::from(data.retransmit);
         let observed = incoming.arrived(now, data.offset, end, data.retransmit);
         if let Some(peer) = self.peers.get_mut(peer) {

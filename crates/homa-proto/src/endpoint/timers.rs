@@ -98,13 +98,21 @@ impl<O: Observer> Endpoint<O> {
         if let Some(reserved) = rpc.patience.reserved {
             return reserved;
         }
-        let silence = rpc.patience.since.max(rpc.patience.last_probe) + self.interval(rpc, peer);
+        let silence = rpc.patience.waits_since() + self.interval(rpc, peer);
         let timing = &self.config.timing;
         let gaps_since = rpc.incoming.as_ref().and_then(|incoming| incoming.gaps_since);
-        gaps_since.map_or(silence, |since| {
+        let at = gaps_since.map_or(silence, |since| {
             let patience = peer.delay.gap_patience(timing.gap_patience_min, timing.resend_interval);
             silence.min(since + patience)
-        })
+        });
+        at.max(self.answer_due(rpc, peer))
+    }
+
+    /// When the answer to the RPC's last probe should be there: what was asked for is not asked for
+    /// again within a round trip (KNOWN_ISSUES 2.4).
+    fn answer_due(&self, rpc: &Rpc, peer: &Peer) -> Instant {
+        let Some(asked) = rpc.patience.last_probe else { return Instant::ZERO };
+        asked + peer.delay.retransmit_after(Duration::ZERO, self.config.timing.resend_interval)
     }
 
     /// How long an RPC waits for its peer before it asks: the peer's delay, at least
@@ -135,7 +143,7 @@ impl<O: Observer> Endpoint<O> {
         let timing = &self.config.timing;
         let factor = 1 << rpc.patience.unanswered.min(16);
         let wait = timing.need_ack_delay.saturating_mul(factor).min(timing.need_ack_delay_max);
-        rpc.patience.since.max(rpc.patience.last_probe) + wait
+        rpc.patience.waits_since() + wait
     }
 
     /// When a server forgets an RPC about which its client says nothing (HOMA-NEEDACK-4): the client
@@ -160,7 +168,7 @@ impl<O: Observer> Endpoint<O> {
             Reason::ForgetRefusal => self.forget_refusal(now, key),
             Reason::Resend => {
                 if let Turn::Now = self.take_turn(now, key, true) {
-                    self.request_retransmission(now, key);
+                    self.request_retransmission(now, key, false);
                 }
             }
             Reason::NeedAck => {
@@ -234,15 +242,17 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// Asks for what is missing (PROTOCOL section 5, "Sending RESENDs"): everything, if nothing
-    /// came; else the gaps, and what was granted beyond them. Not again within a round trip.
-    pub(super) fn request_retransmission(&mut self, now: Instant, key: RpcKey) {
+    /// came; else the gaps, and if the sender had its time, what was granted beyond them. Not again
+    /// within a round trip.
+    pub(super) fn request_retransmission(
+        &mut self,
+        now: Instant,
+        key: RpcKey,
+        sender_is_done: bool,
+    ) {
         let Some(rpc) = self.rpcs.get(key) else { return };
         let Some(peer) = self.peers.get(rpc.peer) else { return };
-        let since_last = now.saturating_since(rpc.patience.last_probe);
-        let asked_already = rpc.patience.unanswered > 0
-            && since_last
-                < peer.delay.retransmit_after(Duration::ZERO, self.config.timing.resend_interval);
-        if asked_already || !rpc.is_owed_data() {
+        if now < self.answer_due(rpc, peer) || !rpc.is_owed_data() {
             self.rearm(key);
             return;
         }
@@ -257,12 +267,22 @@ impl<O: Observer> Endpoint<O> {
             }
             // Dropped anyway while there is no memory for it.
             Some(_) if self.incoming_room() == 0 => Vec::new(),
-            Some(incoming) => incoming
-                .bytes
-                .missing(incoming.granted)
-                .take(RESENDS_PER_PROBE)
-                .map(|range| Resend::new(range.start, range.end - range.start, priority))
-                .collect(),
+            Some(incoming) => {
+                // Without a silence, bytes beyond the highest are merely on their way.
+                let is_silent = now >= rpc.patience.waits_since() + self.interval(rpc, peer);
+                let granted = incoming.granted;
+                let upto = if is_silent || sender_is_done {
+                    granted
+                } else {
+                    granted.min(incoming.bytes.highest())
+                };
+                incoming
+                    .bytes
+                    .missing(upto)
+                    .take(RESENDS_PER_PROBE)
+                    .map(|range| Resend::new(range.start, range.end - range.start, priority))
+                    .collect()
+            }
         };
         for &resend in &resends {
             self.send_control(key, Body::Resend(resend));

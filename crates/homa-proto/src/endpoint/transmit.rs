@@ -137,7 +137,8 @@ impl<O: Observer> Endpoint<O> {
     fn data_priority(&self, key: RpcKey, payload: Payload) -> Priority {
         let out = self.rpcs.get(key).and_then(|rpc| rpc.outgoing.as_ref());
         match out {
-            Some(out) if payload.start >= out.unscheduled && out.unscheduled > 0 => {
+            // An announcement has no bytes, so it can't have scheduled ones.
+            Some(out) if payload.start >= out.unscheduled && !payload.is_empty() => {
                 self.clamp_priority(out.scheduled_priority)
             }
             _ => self.unscheduled_priority(key),
