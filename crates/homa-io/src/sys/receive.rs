@@ -78,16 +78,18 @@ impl ReceiveBuffers {
         Ok(())
     }
 
-    /// Receives up to [`CAPACITY`](Self::CAPACITY) packets, with control messages if
+    /// Receives up to `count_max` packets, at most [`CAPACITY`](Self::CAPACITY), with control messages if
     /// `with_control`, and returns their number, at least 1.
     pub(crate) fn receive_many(
         &mut self,
         fd: BorrowedFd<'_>,
+        count_max: usize,
         with_control: bool,
     ) -> io::Result<usize> {
+        let count_max = count_max.min(Self::CAPACITY);
         let mut iovecs = [const { MaybeUninit::<libc::iovec>::uninit() }; Self::CAPACITY];
         let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; Self::CAPACITY];
-        for index in 0..Self::CAPACITY {
+        for index in 0..count_max {
             let slot = &mut self.slots[index * SLOT_LEN..][..SLOT_LEN];
             let iovec = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: SLOT_LEN };
             let mut header = super::send::empty_header();
@@ -102,13 +104,13 @@ impl ReceiveBuffers {
             headers[index].write(header);
         }
         let pointer = headers.as_mut_ptr().cast();
-        let count_max = Self::CAPACITY as libc::c_uint;
         let flags = (libc::MSG_DONTWAIT | libc::MSG_TRUNC) as _;
         let timeout = std::ptr::null_mut();
         // SAFETY: all `count_max` headers are initialized; the iovecs, slots, names and
         // control buffers that they point to live in this frame or in `self`, borrowed exclusively,
         // with the lengths given, and any bytes are valid in them.
-        let count = unsafe { libc::recvmmsg(fd.as_raw_fd(), pointer, count_max, flags, timeout) };
+        let count =
+            unsafe { libc::recvmmsg(fd.as_raw_fd(), pointer, count_max as _, flags, timeout) };
         let count = super::checked(count as libc::ssize_t)?;
         for (index, header) in headers[..count].iter().enumerate() {
             // SAFETY: all headers were initialized above.

@@ -31,7 +31,7 @@ impl<'a> Messages<'a> {
         }
     }
 
-    /// Adds a packet.
+    /// Adds a packet, as a message of its own.
     ///
     /// # Panics
     ///
@@ -42,16 +42,11 @@ impl<'a> Messages<'a> {
         name: &'a SocketName,
         control: &'a ControlMessages,
     ) {
-        let first = self.iovecs_len;
-        for part in packet.parts().filter(|part| !part.is_empty()) {
-            let iov_base = part.as_ptr().cast_mut().cast();
-            self.iovecs[self.iovecs_len].write(libc::iovec { iov_base, iov_len: part.len() });
-            self.iovecs_len += 1;
-        }
+        let slices = self.push_slices(packet);
         let mut header = empty_header();
         header.msg_hdr.msg_name = (&raw const *name).cast_mut().cast();
         header.msg_hdr.msg_namelen = name.len();
-        header.msg_hdr.msg_iovlen = self.iovecs_len - first;
+        header.msg_hdr.msg_iovlen = slices;
         if control.len() > 0 {
             header.msg_hdr.msg_control = control.as_ptr().cast_mut().cast();
             header.msg_hdr.msg_controllen = control.len();
@@ -60,11 +55,24 @@ impl<'a> Messages<'a> {
         self.headers_len += 1;
     }
 
-    /// Sends the packets in order until one fails, and returns how many were sent.
+    /// Appends a packet's bytes to the packet pushed last, for the kernel to take apart again.
+    ///
+    /// # Panics
+    ///
+    /// If there are [`SendBatch::CAPACITY`] packets already, or none.
+    pub(crate) fn extend(&mut self, packet: &OutgoingPacket<'a>) {
+        let added = self.push_slices(packet);
+        let last = &mut self.headers[self.headers_len - 1];
+        // SAFETY: the first `headers_len` headers were written by `push`.
+        let last = unsafe { last.assume_init_mut() };
+        last.msg_hdr.msg_iovlen += added;
+    }
+
+    /// Sends the messages in order until one fails, and returns how many were sent.
     ///
     /// # Errors
     ///
-    /// What made the first packet fail. Why a later one failed shows when it is the first.
+    /// What made the first message fail. Why a later one failed shows when it is the first.
     pub(crate) fn send(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         self.point_headers_at_iovecs();
         let pointer = self.headers.as_mut_ptr().cast::<libc::mmsghdr>();
@@ -79,6 +87,16 @@ impl<'a> Messages<'a> {
         // part of `self`; of it all the kernel writes only the headers' `msg_len`.
         let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), pointer, count, 0) };
         super::checked(sent as libc::ssize_t)
+    }
+
+    fn push_slices(&mut self, packet: &OutgoingPacket<'a>) -> usize {
+        let first = self.iovecs_len;
+        for part in packet.parts().filter(|part| !part.is_empty()) {
+            let iov_base = part.as_ptr().cast_mut().cast();
+            self.iovecs[self.iovecs_len].write(libc::iovec { iov_base, iov_len: part.len() });
+            self.iovecs_len += 1;
+        }
+        self.iovecs_len - first
     }
 
     /// Only now, since `self` may have been moved while packets were added.

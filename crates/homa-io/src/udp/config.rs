@@ -17,6 +17,10 @@ pub struct UdpConfig {
     /// or IPv6 traffic class. Default: level 0 to 0, ... level 7 to 7 (WIRE section 8, HomaModule's
     /// `priority_map`).
     pub priority_map: [u8; 8],
+    /// Whether packets of one length to one peer are handed to the kernel together, to be taken
+    /// apart as late as possible (UDP_SEGMENT), and taken from it together (UDP_GRO). Default
+    /// true; without effect where the system can't.
+    pub segmentation_offload: bool,
 }
 
 impl Default for UdpConfig {
@@ -25,6 +29,7 @@ impl Default for UdpConfig {
             receive_buffer_bytes: 4 << 20,
             send_buffer_bytes: 4 << 20,
             priority_map: [0, 1, 2, 3, 4, 5, 6, 7],
+            segmentation_offload: true,
         }
     }
 }

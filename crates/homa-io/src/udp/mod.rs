@@ -1,6 +1,7 @@
 //! Homa packets as the payload of UDP datagrams.
 
 mod config;
+mod offload;
 mod path_errors;
 mod socket;
 
@@ -32,6 +33,10 @@ const PLAIN_LEN_MAX: usize = 1024;
 /// After so many single packets of one traffic class it becomes the socket's default.
 const CLASS_STREAK: u32 = 64;
 
+/// Messages received at a time when each may hold many packets: more would keep the sender of
+/// their answers waiting.
+const MESSAGES_TOGETHER_MAX: usize = 16;
+
 /// A UDP socket that carries Homa packets, for any number of Homa ports.
 ///
 /// Bound to an IPv6 wildcard address it speaks IPv4 as well. Bound to a wildcard address it notices
@@ -50,6 +55,10 @@ pub struct UdpIo {
     buffers: ReceiveBuffers,
     /// The packets of the last batch, with their places in `buffers`.
     received: Vec<Accepted>,
+    /// Whether packets leave together.
+    sends_together: bool,
+    /// Whether packets may arrive together.
+    receives_together: bool,
     /// How many receives in a row brought something: more may wait then.
     streak: u32,
     prepared: Vec<Prepared>,
@@ -62,13 +71,21 @@ struct Accepted {
     peer: PeerAddr,
     local: LocalAddr,
     index: u32,
-    len: u32,
+    start: u32,
+    end: u32,
 }
 
-/// What the kernel is told of a packet to send, beside its bytes.
+/// What the kernel is told of packets to send as one message, beside their bytes.
 struct Prepared {
     name: SocketName,
     control: ControlMessages,
+    packets: usize,
+}
+
+/// How much of a batch a system call took.
+struct Sent {
+    packets: usize,
+    all: bool,
 }
 
 impl UdpIo {
@@ -83,10 +100,13 @@ impl UdpIo {
         let socket = socket::open(addr, &config)?;
         let wildcard = addr.ip().is_unspecified();
         let default_class = traffic_classes[7];
+        let offload = config.segmentation_offload;
         socket::set_traffic_class(&socket, wildcard, default_class)?;
         Ok(Self {
             local_addr: socket.local_addr()?,
             receive_buffer_bytes: socket::receive_buffer_bytes(&socket)?,
+            sends_together: offload,
+            receives_together: offload && socket::receive_together(&socket),
             socket,
             wildcard,
             traffic_classes,
@@ -107,9 +127,12 @@ impl UdpIo {
     /// apparatus for batches; that is brought out when packets keep coming.
     fn receive(&mut self) -> io::Result<usize> {
         let fd = self.socket.as_fd();
+        let with_control = self.wildcard || self.receives_together;
         if self.streak >= 2 {
-            self.buffers.receive_many(fd, self.wildcard)
-        } else if self.wildcard {
+            let together = self.receives_together;
+            let count_max = if together { MESSAGES_TOGETHER_MAX } else { ReceiveBuffers::CAPACITY };
+            self.buffers.receive_many(fd, count_max, with_control)
+        } else if with_control {
             self.buffers.receive_one(fd).map(|()| 1)
         } else {
             self.buffers.receive_plain(fd).map(|()| 1)
@@ -122,36 +145,57 @@ impl UdpIo {
             // The kernel names the sender of every datagram.
             let Some(peer) = name.peer() else { continue };
             let local = if self.wildcard { local_addr(control) } else { LocalAddr::ANY };
-            self.received.push(Accepted { peer, local, index: index as u32, len: len as u32 });
+            for (start, len) in offload::split(control, len) {
+                let (start, end) = (start as u32, (start + len) as u32);
+                self.received.push(Accepted { peer, local, index: index as u32, start, end });
+            }
         }
     }
 
-    /// Sends a first part of the batch by one system call and returns how many packets that were.
-    fn send_front(&mut self, batch: &SendBatch) -> io::Result<usize> {
+    /// Sends a first part of the batch by one system call.
+    fn send_front(&mut self, batch: &SendBatch, together: bool) -> io::Result<Sent> {
         self.prepared.clear();
-        for packet in batch.iter() {
-            let Some(prepared) = self.prepare(&packet.destination) else { break };
-            self.prepared.push(prepared);
+        for run in offload::runs(batch, together) {
+            let Some(mut prepared) = self.prepare(&run.destination) else { break };
+            run.describe(&mut prepared.control);
+            self.prepared.push(Prepared { packets: run.packets, ..prepared });
         }
         if self.prepared.is_empty() {
             return Err(io::ErrorKind::Unsupported.into());
         }
         if let (1, Some(packet)) = (batch.len(), batch.front()) {
-            return self.send_single(&packet);
+            self.send_single(&packet)?;
+            return Ok(Sent { packets: 1, all: true });
         }
-        // Segmentation offload goes here: consecutive packets that have one destination, and all
-        // but the last one length, as one message with UDP_SEGMENT.
+        let mut packets = batch.iter();
         let mut messages = Messages::new();
-        for (packet, prepared) in batch.iter().zip(&self.prepared) {
-            messages.push(&packet, &prepared.name, &prepared.control);
+        for Prepared { name, control, packets: count } in &self.prepared {
+            packets.next().iter().for_each(|packet| messages.push(packet, name, control));
+            for packet in packets.by_ref().take(count - 1) {
+                messages.extend(&packet);
+            }
         }
-        messages.send(self.socket.as_fd())
+        let sent = messages.send(self.socket.as_fd())?;
+        let packets = self.prepared[..sent].iter().map(|prepared| prepared.packets).sum();
+        Ok(Sent { packets, all: sent == self.prepared.len() })
+    }
+
+    /// Whether a failure may be due to sending packets together: not every interface can, and none
+    /// if the packets are too long for the path.
+    fn give_up_together(&mut self, error: &io::Error) -> bool {
+        let tried = self.prepared.first().is_some_and(|prepared| prepared.packets > 1);
+        let code = error.raw_os_error();
+        let unable = [Some(libc::EIO), Some(libc::EINVAL)].contains(&code);
+        if tried && unable {
+            self.sends_together = false;
+        }
+        tried && (unable || code == Some(libc::EMSGSIZE))
     }
 
     /// A short packet is copied together, which takes a tenth of the time that it saves.
     fn send_single(&mut self, packet: &OutgoingPacket<'_>) -> io::Result<usize> {
         self.follow_class(self.traffic_classes[packet.destination.priority.index()]);
-        let Prepared { name, control } = &self.prepared[0];
+        let Prepared { name, control, .. } = &self.prepared[0];
         if control.len() == 0 && packet.len <= PLAIN_LEN_MAX {
             let mut bytes = [0; PLAIN_LEN_MAX];
             let mut len = 0;
@@ -197,7 +241,7 @@ impl UdpIo {
         {
             push_source(&mut control, source);
         }
-        Some(Prepared { name, control })
+        Some(Prepared { name, control, packets: 1 })
     }
 
     /// Takes the first packet out of the batch, which the kernel would not send.
@@ -245,24 +289,27 @@ impl PacketIo for UdpIo {
     }
 
     fn packet(&self, index: usize) -> ReceivedPacket<'_> {
-        let Accepted { peer, local, index, len } = self.received[index];
-        ReceivedPacket { peer, local, bytes: self.buffers.bytes(index as usize, len as usize) }
+        let Accepted { peer, local, index, start, end } = self.received[index];
+        let bytes = self.buffers.bytes(index as usize, end as usize);
+        ReceivedPacket { peer, local, bytes: &bytes[start as usize..] }
     }
 
     fn send_batch(&mut self, batch: &mut SendBatch) -> io::Result<()> {
         let mut attempts = 0;
+        let mut together = self.sends_together;
         while !batch.is_empty() {
-            match self.send_front(batch) {
+            match self.send_front(batch, together) {
                 Ok(sent) => {
-                    if sent < self.prepared.len() {
+                    if !sent.all {
                         // What stopped the kernel may have been a path error: it shows once only.
                         self.errors.drain(self.socket.as_fd(), None);
                     }
-                    batch.remove_front(sent);
+                    batch.remove_front(sent.packets);
                     attempts = 0;
                 }
                 Err(error) if no_room(&error) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if self.give_up_together(&error) => together = false,
                 Err(error) => {
                     let sending = batch.front().map(|packet| packet.destination.peer);
                     let drained = self.errors.drain(self.socket.as_fd(), sending);

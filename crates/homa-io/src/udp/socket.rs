@@ -62,6 +62,11 @@ pub(super) fn receive_buffer_bytes(socket: &UdpSocket) -> io::Result<usize> {
     Ok(usize::try_from(doubled).unwrap_or(0) / 2)
 }
 
+/// Asks for packets of one sender to be handed over together; whether the system does that.
+pub(super) fn receive_together(socket: &UdpSocket) -> bool {
+    set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1).is_ok()
+}
+
 /// Sets the traffic class of packets that don't bring their own.
 pub(super) fn set_traffic_class(socket: &UdpSocket, wildcard: bool, class: u8) -> io::Result<()> {
     let is_ipv6 = socket.local_addr()?.is_ipv6();
