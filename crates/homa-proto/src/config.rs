@@ -115,7 +115,8 @@ pub struct Timing {
     pub cutoffs_spacing: Duration,
     /// Granularity of deadlines. Default 64 us, rounded to a power of two of nanoseconds.
     pub granularity: Duration,
-    /// Idle time before a peer may be evicted to make room. Default 10 s (`peer_idle_secs_min`).
+    /// Idle time before a peer may be evicted to make room, at least twice `finished_memory`, since
+    /// its finished ids go with it. Default 10 s (`peer_idle_secs_min`).
     pub peer_idle_min: Duration,
 }
 
@@ -264,6 +265,12 @@ impl Timing {
             return Err(ConfigError {
                 field: "timing.resend_interval_max",
                 rule: "at least timing.resend_interval",
+            });
+        }
+        if self.peer_idle_min < self.finished_memory.saturating_mul(2) {
+            return Err(ConfigError {
+                field: "timing.peer_idle_min",
+                rule: "at least twice timing.finished_memory (HOMA-ONCE-3)",
             });
         }
         if self.client_silence_max <= self.timeout {
