@@ -1,0 +1,344 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::address::ServerAddress;
+use crate::bench::{Contenders, TestChoice};
+use crate::fail_if::Condition;
+use crate::load::Pace;
+use crate::message::MAX_SLOTS;
+use crate::transport::{FaultPlan, Protocol, Regime};
+use crate::units::{self, Size, parse_duration, parse_rate};
+use crate::workload::Workload;
+
+/// Homa, an RPC transport for data centres, over UDP: echo server, load generator, benchmarks
+/// beside TCP, and a decoder of captured packets.
+#[derive(Debug, Parser)]
+#[command(name = "homa", version, after_long_help = EXAMPLES, after_help = SHORT_HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const SHORT_HELP: &str = "'homa COMMAND --help' has the options and examples of each command.";
+
+const EXAMPLES: &str = "\
+Examples:
+  homa bench                          compare Homa with TCP on this machine
+  homa server                         an echo server on 127.0.0.1:4000
+  homa client 127.0.0.1:4000          load it with 100-byte calls for 10 s
+  homa decode capture.pcap --rpcs     what a capture holds, call by call
+
+Addresses: HOST:P stands for UDP port P and Homa port P, HOST:U/H for UDP port U and Homa port H; IPv6 addresses are \
+in brackets. Homa ports of servers are 1 to 32767.
+
+Exit status: 0 success; 1 the run failed or the peer cannot be reached; 2 wrong usage; 3 a condition of --fail-if \
+came true; 130 interrupted (after the summary).";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an echo server
+    Server(ServerArgs),
+    /// Load a server with calls and measure them
+    Client(ClientArgs),
+    /// Measure Homa beside TCP on this machine
+    Bench(BenchArgs),
+    /// Print the Homa packets of a capture
+    Decode(DecodeArgs),
+    /// A server as `bench` starts it
+    #[command(hide = true)]
+    BenchServer(BenchServerArgs),
+}
+
+/// How threads wait.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct RegimeArgs {
+    /// How long a waiting thread polls (yielding the processor) before it sleeps; 0 to sleep at
+    /// once
+    #[arg(long, value_name = "TIME", default_value = "50us", value_parser = parse_duration)]
+    pub(crate) poll: Duration,
+}
+
+impl From<RegimeArgs> for Regime {
+    fn from(args: RegimeArgs) -> Self {
+        Self { poll: args.poll }
+    }
+}
+
+/// When calls begin.
+#[derive(Debug, Clone, Copy, Args)]
+#[group(multiple = false)]
+pub(crate) struct PaceArgs {
+    /// Offer this many gigabits of requests per second (open loop, Poisson arrivals); latency then
+    /// counts from the intended time of each call
+    #[arg(long, value_name = "GBPS", value_parser = parse_rate)]
+    gbps: Option<f64>,
+    /// Offer this many calls per second (open loop, Poisson arrivals)
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    rps: Option<f64>,
+}
+
+impl PaceArgs {
+    /// The pace for messages of this mean length.
+    pub(crate) fn pace(&self, mean_bytes: f64) -> Pace {
+        match (self.gbps, self.rps) {
+            (Some(gbps), _) => Pace::of_gbps(gbps, mean_bytes),
+            (None, Some(per_second)) => Pace::Open { per_second },
+            (None, None) => Pace::Closed,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = SERVER_EXAMPLES)]
+pub(crate) struct ServerArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4000")]
+    pub(crate) listen: ServerAddress,
+    /// The protocol to serve
+    #[arg(long, value_enum, default_value = "homa")]
+    pub(crate) transport: Protocol,
+    /// The longest message to accept; up to 64Mi
+    #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = parse_max_message)]
+    pub(crate) max_message: Size,
+    #[command(flatten)]
+    pub(crate) regime: RegimeArgs,
+}
+
+const SERVER_EXAMPLES: &str = "\
+Echoes messages of the load generator, and prints one line per second while there are any, in cp_node's format.
+
+Examples:
+  homa server
+  homa server --listen 0.0.0.0:4000
+  homa server --listen '[::]:5000/99'      UDP port 5000, Homa port 99
+  homa server --transport tcp";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = client_examples())]
+pub(crate) struct ClientArgs {
+    /// The server: HOST:P, or HOST:U/H for UDP port U and Homa port H
+    #[arg(value_name = "ADDR")]
+    pub(crate) server: ServerAddress,
+    /// The protocol to use
+    #[arg(long, value_enum, default_value = "homa")]
+    pub(crate) transport: Protocol,
+    /// Over TCP: one connection with pipelined messages instead of one per outstanding call
+    #[arg(long)]
+    pub(crate) pipelined: bool,
+    /// Lengths of requests: w1 to w5, starve, or a number of bytes
+    #[arg(long, value_name = "W", default_value = "100")]
+    pub(crate) workload: Workload,
+    /// Calls under way at once [default: 1; with --gbps or --rps 200]
+    #[arg(long, value_name = "N", value_parser = parse_outstanding)]
+    pub(crate) outstanding: Option<usize>,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
+    /// Ask for responses of at most 100 bytes
+    #[arg(long)]
+    pub(crate) one_way: bool,
+    /// How long to run
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub(crate) duration: Duration,
+    /// Go on even if no call succeeds
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Determines message lengths and times
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) regime: RegimeArgs,
+}
+
+fn client_examples() -> String {
+    format!(
+        "Every byte of every response is verified. A line per second goes to standard output, in cp_node's format, \
+and a summary at the end. If no call succeeds for 1 s, the run ends with exit status 1.
+
+Examples:
+  homa client 127.0.0.1:4000
+  homa client server:4000 --workload w4 --outstanding 64 --duration 30s
+  homa client server:5000/99 --workload w3 --gbps 2
+  homa client 127.0.0.1:4000 --transport tcp --workload 1M --outstanding 8
+
+{}",
+        units::HELP
+    )
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = bench_examples())]
+pub(crate) struct BenchArgs {
+    /// What to measure
+    #[arg(value_enum, default_value = "suite")]
+    pub(crate) test: TestChoice,
+    /// Protocols to compare: homa, tcp (both variants), tcp-connections, tcp-pipelined
+    #[arg(long, value_name = "LIST", default_value = "homa,tcp")]
+    pub(crate) transports: Contenders,
+    /// How long to measure each test with each protocol, over all rounds
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_duration)]
+    pub(crate) duration: Duration,
+    /// How long to run before measuring, in each round
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
+    pub(crate) warmup: Duration,
+    /// In how many rounds the protocols take turns; the figures are medians over them
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+    /// Message length of a single test (not of suite)
+    #[arg(long, value_name = "SIZE", conflicts_with = "workload")]
+    pub(crate) size: Option<Size>,
+    /// Calls under way at once in a single test (not in suite)
+    #[arg(long, value_name = "N", value_parser = parse_outstanding)]
+    pub(crate) outstanding: Option<usize>,
+    /// Message lengths of a single test (not of suite): w1 to w5, starve, or a number of bytes
+    #[arg(long, value_name = "W")]
+    pub(crate) workload: Option<Workload>,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
+    /// Use a running server (for TCP at the same port number) instead of starting one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) server: Option<ServerAddress>,
+    /// Damage Homa's packets on both sides, for instance
+    /// drop=0.05,dup=0.01,reorder=0.05,delay=200us,corrupt=0.001
+    #[arg(long, value_name = "PLAN", conflicts_with = "server")]
+    pub(crate) fault: Option<FaultPlan>,
+    /// Determines message lengths, times and faults
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) regime: RegimeArgs,
+    /// Write the results as JSON (schema homa-bench/1); '-': to standard output, and the table to
+    /// standard error
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// End with exit status 3 if this is true of the results: TRANSPORT.TEST.METRIC<VALUE or
+    /// >VALUE. May be repeated
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) fail_if: Vec<Condition>,
+}
+
+fn bench_examples() -> String {
+    format!(
+        "Without --server, a server is started as a second process on the loopback interface. suite runs four tests:
+  latency      100 B, 1 outstanding
+  rate         100 B, 64 outstanding
+  throughput   1 MB (1,000,000 bytes), 8 outstanding
+  workload     W4, 64 outstanding
+each with each protocol in turn, and ends with one table. TCP is measured in two variants: one connection per \
+outstanding call, with which Homa is compared, and one connection with pipelined messages and coalesced writes. \
+Gbps counts message data in the direction of the requests, CPU is in cores. Every byte of every response is verified.
+
+--fail-if: TRANSPORT is homa, tcp, tcp-pipelined, or ratio (of homa to tcp); TEST is latency, rate, throughput or \
+workload; METRIC is min, p50, p99, p99_9 or max (with a unit of time, us unless given), kops, gbps, errors, \
+cpu_client or cpu_server. Of ratio: p50, p99, p99_9, kops, gbps.
+
+Examples:
+  homa bench
+  homa bench latency --size 1K --duration 10s
+  homa bench workload --workload w3 --gbps 2 --transports homa
+  homa bench workload --transports homa --fault drop=0.05,dup=0.02,reorder=0.05,corrupt=0.01
+  homa bench --json - --fail-if 'ratio.latency.p50>1.5' --fail-if 'homa.rate.kops<100'
+
+{}",
+        units::HELP
+    )
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchServerArgs {
+    #[arg(long)]
+    pub(crate) listen: ServerAddress,
+    #[arg(long, value_enum)]
+    pub(crate) transport: Protocol,
+    #[arg(long, value_parser = parse_max_message)]
+    pub(crate) max_message: Size,
+    #[arg(long)]
+    pub(crate) fault: Option<FaultPlan>,
+    #[arg(long)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) regime: RegimeArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = DECODE_EXAMPLES)]
+pub(crate) struct DecodeArgs {
+    /// The capture, in pcap or pcapng format; '-': standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Also decode UDP packets from or to this port as Homa over UDP. May be repeated
+    #[arg(long, value_name = "PORT")]
+    pub(crate) udp_port: Vec<u16>,
+    /// Print a summary of each RPC instead of the packets
+    #[arg(long)]
+    pub(crate) rpcs: bool,
+    /// One JSON object per line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const DECODE_EXAMPLES: &str = "\
+Finds Homa in IPv4 and IPv6: protocol 146, packets in the guise of TCP (SYN and RST set, urgent pointer 0xB97D), and, \
+with --udp-port, Homa over UDP. Each packet is one line with every field; what is not Homa is counted at the end \
+(on standard error).
+
+Examples:
+  homa decode capture.pcap
+  homa decode --udp-port 4000 lo.pcap
+  homa decode --rpcs --json capture.pcap";
+
+fn parse_outstanding(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if (1..=MAX_SLOTS).contains(&count) => Ok(count),
+        _ => Err(format!("'{text}' is not a number from 1 to {MAX_SLOTS}")),
+    }
+}
+
+fn parse_max_message(text: &str) -> Result<Size, String> {
+    let size: Size = text.parse()?;
+    Workload::fixed(size.0).map(|_| size)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn cli__is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn cli__defaults_are_those_of_the_documentation() {
+        let cli = Cli::parse_from(["homa", "bench"]);
+        let Command::Bench(args) = cli.command else { panic!("not bench") };
+        assert_eq!(args.test, TestChoice::Suite);
+        assert_eq!(
+            (args.duration, args.warmup),
+            (Duration::from_secs(3), Duration::from_millis(500))
+        );
+        assert_eq!(args.regime.poll, Duration::from_micros(50));
+        let cli = Cli::parse_from(["homa", "server"]);
+        let Command::Server(args) = cli.command else { panic!("not server") };
+        assert_eq!(args.listen.to_string(), "127.0.0.1:4000");
+        assert_eq!(args.max_message, Size(1_000_000));
+    }
+
+    #[test]
+    fn pace__gbps_and_rps_exclude_each_other() {
+        let parse =
+            |args: &[&str]| Cli::try_parse_from([&["homa", "client", "h:1"], args].concat());
+        assert!(parse(&["--gbps", "1", "--rps", "1"]).is_err());
+        assert!(parse(&["--gbps", "0"]).is_err());
+        let cli = parse(&["--rps", "1000"]).unwrap();
+        let Command::Client(args) = cli.command else { panic!("not client") };
+        assert_eq!(args.pace.pace(100.0), Pace::Open { per_second: 1000.0 });
+    }
+}

@@ -1,0 +1,83 @@
+//! `homa bench`: Homa beside TCP, with a server in a second process.
+
+mod aggregate;
+mod child;
+mod contender;
+mod progress;
+mod rounds;
+mod table;
+mod tests_to_run;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+pub(crate) use self::contender::{Contender, Contenders};
+pub(crate) use self::tests_to_run::{Test, TestChoice, TestName};
+
+use self::rounds::{Finish, Rounds};
+use crate::args::BenchArgs;
+use crate::exit::Stop;
+use crate::fail_if;
+use crate::interrupt::Interrupt;
+use crate::report::Report;
+
+/// Runs the benchmark, prints the table, writes the JSON, and judges.
+pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
+    let tests = tests_to_run::of_args(args).map_err(Stop::Usage)?;
+    let contenders = args.transports.list();
+    check_conditions(args, &tests, contenders).map_err(Stop::Usage)?;
+    if args.fault.is_some() && contenders.iter().any(|contender| *contender != Contender::Homa) {
+        eprintln!("homa: --fault damages Homa's packets only, not those of TCP");
+    }
+    let (results, finish) = Rounds::new(args, &tests, contenders, interrupt)?.run()?;
+    let report = Report::new(results);
+    publish(args, &report)?;
+    match finish {
+        Finish::Interrupted => return Err(Stop::Interrupted),
+        Finish::Failed(why) => return Err(Stop::Failed(why)),
+        Finish::Complete => {}
+    }
+    let missed = fail_if::true_ones(&args.fail_if, &report);
+    if missed.is_empty() { Ok(()) } else { Err(Stop::Missed(missed)) }
+}
+
+/// Whether each condition is about something that will be measured.
+fn check_conditions(
+    args: &BenchArgs,
+    tests: &[Test],
+    contenders: &[Contender],
+) -> Result<(), String> {
+    for condition in &args.fail_if {
+        if !tests.iter().any(|test| test.name == condition.test) {
+            return Err(format!("--fail-if '{condition}': that test is not run"));
+        }
+        let needed = condition.contenders();
+        if !needed.iter().all(|contender| contenders.contains(contender)) {
+            return Err(format!("--fail-if '{condition}': that transport is not measured"));
+        }
+        if condition.needs_server_cpu() && args.server.is_some() {
+            return Err(format!("--fail-if '{condition}': unknown of a server given by --server"));
+        }
+    }
+    Ok(())
+}
+
+/// Prints the table and writes the JSON, each to where it belongs.
+fn publish(args: &BenchArgs, report: &Report) -> Result<(), Stop> {
+    let table = table::render(report);
+    match &args.json {
+        Some(path) if path == Path::new("-") => {
+            writeln!(io::stderr(), "{table}")?;
+            writeln!(io::stdout(), "{}", report.to_json())?;
+        }
+        Some(path) => {
+            writeln!(io::stdout(), "{table}")?;
+            fs::write(path, report.to_json() + "\n").map_err(|error| {
+                Stop::Failed(format!("cannot write {}: {error}", path.display()))
+            })?;
+        }
+        None => writeln!(io::stdout(), "{table}")?,
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! `homa client`: the load generator against a running server.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use crate::args::ClientArgs;
+use crate::exit::Stop;
+use crate::interrupt::Interrupt;
+use crate::interval::{ClientLines, gbps, kops};
+use crate::load::{Ending, Load, Outcome, Pace, Plan, Progress, Watcher};
+use crate::transport::tcp::{TcpClient, Variant};
+use crate::transport::{HomaClient, HomaOptions, LoadClient, Protocol};
+
+/// Without any success for this long, the run ends.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Calls at once in an open loop, unless said otherwise (that of the Linux experiments).
+const OPEN_LOOP_OUTSTANDING: usize = 200;
+
+/// Runs the load generator and prints its summary.
+pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> {
+    let plan = plan(args);
+    let mut client = connect(args, &plan)?;
+    let name = format!("{}_{}", args.transport.name(), plan.workload);
+    let mut watcher = Printer { lines: ClientLines::new(name) };
+    let outcome = Load::new(plan.clone(), &mut *client, &mut watcher, interrupt).run()?;
+    writeln!(io::stdout(), "{}", summary(&plan, &outcome))?;
+    for (reason, count) in outcome.failures.by_frequency() {
+        eprintln!("homa: {count} calls failed: {reason}");
+    }
+    verdict(args, &outcome)
+}
+
+fn plan(args: &ClientArgs) -> Plan {
+    let workload = args.workload.clone();
+    let pace = args.pace.pace(workload.mean_bytes());
+    let default = if pace == Pace::Closed { 1 } else { OPEN_LOOP_OUTSTANDING };
+    Plan {
+        outstanding: args.outstanding.unwrap_or(default),
+        pace,
+        one_way: args.one_way,
+        seed: args.seed,
+        warmup: Duration::ZERO,
+        duration: args.duration,
+        patience: (!args.keep_going).then_some(PATIENCE),
+        workload,
+    }
+}
+
+fn connect(args: &ClientArgs, plan: &Plan) -> Result<Box<dyn LoadClient>, Stop> {
+    let regime = args.regime.into();
+    let slots = plan.outstanding;
+    Ok(match args.transport {
+        Protocol::Homa => {
+            let homa_port = args.server.homa_port().map_err(Stop::Usage)?;
+            let server = args.server.resolve().map_err(Stop::Failed)?;
+            let options = HomaOptions::for_messages_of(u64::from(plan.workload.max_len()));
+            let client = HomaClient::new(server, homa_port, slots, regime, &options);
+            Box::new(client.map_err(Stop::Failed)?)
+        }
+        Protocol::Tcp => {
+            let server = args.server.resolve().map_err(Stop::Failed)?;
+            let variant = if args.pipelined { Variant::Pipelined } else { Variant::Connections };
+            Box::new(TcpClient::new(server, variant, slots, regime)?)
+        }
+    })
+}
+
+/// What the outcome means for whoever called the command.
+fn verdict(args: &ClientArgs, outcome: &Outcome) -> Result<(), Stop> {
+    let failed = outcome.failures.total();
+    let reasons = || match outcome.failures.most_frequent() {
+        Some((reason, count)) => format!("{count} of {failed} failed calls: {reason}"),
+        None => "no call has ended".into(),
+    };
+    match outcome.ending {
+        Ending::Interrupted => Err(Stop::Interrupted),
+        Ending::NoSuccess { nothing_listens: true, .. } => Err(Stop::Failed(format!(
+            "nothing listens at {} over {} ({})",
+            args.server,
+            args.transport.name(),
+            reasons()
+        ))),
+        Ending::NoSuccess { waited, .. } => Err(Stop::Failed(format!(
+            "no call to {} succeeded for {:.1} s ({})",
+            args.server,
+            waited.as_secs_f64(),
+            reasons()
+        ))),
+        Ending::Complete if failed > 0 => {
+            Err(Stop::Failed(format!("{failed} calls to {} failed ({})", args.server, reasons())))
+        }
+        Ending::Complete if outcome.rpcs == 0 => Err(Stop::Failed("no call has succeeded".into())),
+        Ending::Complete => Ok(()),
+    }
+}
+
+fn summary(plan: &Plan, outcome: &Outcome) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["", "min", "P50", "P99", "P99.9", "max"]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut latency = |name: &str, summary: crate::stats::LatencySummary| {
+        let figures = [summary.min, summary.p50, summary.p99, summary.p99_9, summary.max];
+        let cells = figures.map(|figure| format!("{figure:.2}"));
+        table.add_row(std::iter::once(name.to_owned()).chain(cells));
+    };
+    latency("RTT (us)", outcome.by_size.total().summary());
+    if plan.pace != Pace::Closed {
+        latency("RTT from release (us)", outcome.release.summary());
+    }
+    let facts = [
+        ("workload", format!("{}, {} outstanding", plan.workload, plan.outstanding)),
+        ("calls", outcome.rpcs.to_string()),
+        ("failed", outcome.failures.total().to_string()),
+        ("seconds", format!("{:.2}", outcome.measured.as_secs_f64())),
+        ("Kops/s", format!("{:.2}", kops(outcome.rpcs, outcome.measured))),
+        ("Gbps out", format!("{:.3}", gbps(outcome.request_bytes, outcome.measured))),
+        ("Gbps in", format!("{:.3}", gbps(outcome.response_bytes, outcome.measured))),
+        ("CPU (cores)", format!("{:.2}", outcome.cpu)),
+        ("lag due to overload", format!("{:.1} %", outcome.lag * 100.0)),
+    ];
+    for (name, value) in facts {
+        if name != "lag due to overload" || outcome.lag >= 0.01 {
+            table.add_row([name.to_owned(), value]);
+        }
+    }
+    table
+}
+
+/// Prints a line per second.
+struct Printer {
+    lines: ClientLines,
+}
+
+impl Watcher for Printer {
+    fn measuring(&mut self, _begins: bool) {}
+
+    fn progress(&mut self, now: Instant, progress: &mut Progress<'_>) {
+        if let Some(line) = self.lines.next(now, progress) {
+            // Like other programs that feed pipes: with nobody reading there is nobody to tell.
+            let _ = writeln!(io::stdout(), "{line}");
+        }
+    }
+}

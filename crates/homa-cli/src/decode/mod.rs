@@ -1,0 +1,195 @@
+//! `homa decode`: what a capture of packets holds.
+
+mod capture;
+mod fields;
+mod frame;
+mod rpcs;
+
+use std::fmt;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::time::Duration;
+
+use homa_wire::{Header, Version};
+use serde_json::Value;
+
+use self::capture::Capture;
+use self::fields::Fields;
+use self::frame::{Carried, Finding};
+use self::rpcs::RpcTable;
+use crate::args::DecodeArgs;
+use crate::exit::Stop;
+
+/// A Homa packet of a capture.
+#[derive(Debug)]
+struct Packet<'a> {
+    /// Since the epoch.
+    time: Duration,
+    carried: Carried<'a>,
+    header: Header,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+struct Counts {
+    homa: u64,
+    malformed: u64,
+    other: u64,
+}
+
+/// Prints the capture.
+pub(crate) fn run(args: &DecodeArgs) -> Result<(), Stop> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match decode(args, &mut out).and_then(|()| Ok(out.flush()?)) {
+        // Whoever read our output, `head` for instance, has seen enough.
+        Err(Problem::Write(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(problem) => Err(Stop::Failed(format!("{}: {problem}", args.file.display()))),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn decode(args: &DecodeArgs, out: &mut impl Write) -> Result<(), Problem> {
+    let mut capture = Capture::open(&args.file).map_err(Problem::Read)?;
+    let mut rpcs = RpcTable::default();
+    let mut counts = Counts::default();
+    let mut start = None;
+    while let Some(frame) = capture.next().map_err(Problem::Read)? {
+        let start = *start.get_or_insert(frame.time);
+        let carried = match frame::find(frame.link, frame.bytes, &args.udp_port) {
+            Finding::Homa(carried) => carried,
+            Finding::Other => {
+                counts.other += 1;
+                continue;
+            }
+        };
+        match Header::parse(carried.bytes, Version::V1) {
+            Ok((header, _)) => {
+                counts.homa += 1;
+                let packet = Packet { time: frame.time, carried, header };
+                if args.rpcs {
+                    rpcs.add(&packet);
+                } else {
+                    write_fields(out, &fields::of_packet(&packet, start), args.json)?;
+                }
+            }
+            Err(error) => {
+                counts.malformed += 1;
+                if !args.rpcs {
+                    let fields = fields::of_malformed(frame.time, start, &carried, error);
+                    write_fields(out, &fields, args.json)?;
+                }
+            }
+        }
+    }
+    if args.rpcs {
+        for rpc in rpcs.in_order_of_time() {
+            write_fields(out, &rpc.fields(start.unwrap_or_default()), args.json)?;
+        }
+    }
+    eprintln!("{counts}");
+    Ok(())
+}
+
+/// One line: a JSON object, or readable text.
+fn write_fields(out: &mut impl Write, fields: &Fields, json: bool) -> io::Result<()> {
+    if json {
+        writeln!(out, "{}", Value::Object(fields.to_json()))
+    } else {
+        writeln!(out, "{fields}")
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} Homa packets, {} malformed, {} other packets",
+            self.homa, self.malformed, self.other
+        )
+    }
+}
+
+/// Why decoding ended early.
+#[derive(Debug)]
+enum Problem {
+    Read(String),
+    Write(io::Error),
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(why) => f.write_str(why),
+            Self::Write(error) => write!(f, "cannot write the output: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const CAPTURES: [&str; 7] =
+        ["full-100kB", "grants", "loss-short", "loss-w4", "short-rpc", "tcp-hijack", "w4"];
+
+    fn decoded(name: &str, rpcs: bool) -> Vec<Value> {
+        let file = format!("{}/../../tests-data/captures/{name}.pcap", env!("CARGO_MANIFEST_DIR"));
+        let args = DecodeArgs { file: PathBuf::from(file), udp_port: vec![], rpcs, json: true };
+        let mut out = Vec::new();
+        decode(&args, &mut out).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        let lines = String::from_utf8(out).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    fn count(packets: &[Value], kind: &str) -> usize {
+        packets.iter().filter(|packet| packet["type"] == kind).count()
+    }
+
+    #[test]
+    fn decode__every_packet_of_the_kernels_captures() {
+        for name in CAPTURES {
+            let packets = decoded(name, false);
+            assert!(packets.len() > 100, "{name}: {}", packets.len());
+            assert!(count(&packets, "DATA") > 50, "{name}");
+            assert_eq!(count(&packets, "malformed"), 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn decode__what_each_capture_is_about() {
+        assert!(count(&decoded("grants", false), "GRANT") > 10);
+        let lossy = decoded("loss-w4", false);
+        assert!(count(&lossy, "RESEND") > 10 && count(&lossy, "BUSY") > 0);
+        assert!(lossy.iter().any(|packet| packet["retransmit"] == true));
+        let hijacked = decoded("tcp-hijack", false);
+        assert!(hijacked.iter().any(|packet| packet["via"] == "ip/6"));
+    }
+
+    #[test]
+    fn decode__rpcs_with_their_lengths() {
+        let rpcs = decoded("full-100kB", true);
+        let complete: Vec<_> = rpcs.iter().filter(|rpc| rpc["state"] == "complete").collect();
+        assert!(!complete.is_empty());
+        for rpc in complete {
+            assert_eq!((&rpc["request"], &rpc["response"]), (&100_000.into(), &100_000.into()));
+            assert!(rpc["duration_us"].as_f64().unwrap() > 0.0);
+            assert!(rpc["grants"].as_u64().unwrap() > 0);
+        }
+    }
+
+    #[test]
+    fn decode__no_capture_is_an_error() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into();
+        let args = DecodeArgs { file, udp_port: vec![], rpcs: false, json: false };
+        assert!(matches!(decode(&args, &mut Vec::new()), Err(Problem::Read(_))));
+    }
+}

@@ -1,0 +1,297 @@
+//! The loop that makes calls and takes their outcomes.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::calls::{Call, Calls};
+use super::pace::Arrivals;
+use super::{Ending, Outcome, Pace, Plan};
+use crate::interrupt::Interrupt;
+use crate::message::{Header, Pattern};
+use crate::random::Random;
+use crate::stats::{BySize, CpuTime, Failures, Latency};
+use crate::transport::{LoadClient, Outcome as CallOutcome, Request};
+
+/// How long a slot rests after its call failed: failures can be very quick.
+const REST: Duration = Duration::from_millis(10);
+/// The longest wait, so that Ctrl-C is noticed.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+/// How long the last calls may take after the end of the run.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Patience with an address where, as its host says, nothing listens.
+const NOBODY_PATIENCE: Duration = Duration::from_millis(400);
+
+/// Sees a run while it goes on.
+pub(crate) trait Watcher {
+    /// Measuring begins, or ends. The time spent here is not measured.
+    fn measuring(&mut self, begins: bool);
+
+    /// Called now and then with the totals since the beginning of the run.
+    fn progress(&mut self, now: Instant, progress: &mut Progress<'_>);
+}
+
+/// How far a run is.
+#[derive(Debug)]
+pub(crate) struct Progress<'a> {
+    /// Calls that succeeded.
+    pub(crate) rpcs: u64,
+    /// Bytes of their requests.
+    pub(crate) request_bytes: u64,
+    /// Bytes of their responses.
+    pub(crate) response_bytes: u64,
+    /// Calls under way.
+    pub(crate) outstanding: usize,
+    /// Calls that failed.
+    pub(crate) failures: &'a Failures,
+    /// Latencies since the watcher last cleared this.
+    pub(crate) recent: &'a mut Latency,
+}
+
+/// A run of a plan against one server.
+pub(crate) struct Load<'a> {
+    client: &'a mut dyn LoadClient,
+    watcher: &'a mut dyn Watcher,
+    interrupt: &'a Interrupt,
+    tracker: Tracker,
+}
+
+/// What is known of the run's calls.
+struct Tracker {
+    plan: Plan,
+    pattern: Pattern,
+    random: Random,
+    arrivals: Arrivals,
+    calls: Calls,
+    next_number: u64,
+    totals: Totals,
+    /// What was done when measuring began.
+    base: Totals,
+    window: Option<Instant>,
+    by_size: BySize,
+    release: Latency,
+    recent: Latency,
+    failures: Failures,
+    /// How long a success has been waited for in vain; `None` if no call is under way.
+    silence: Option<Duration>,
+    nothing_listens: bool,
+}
+
+/// Counts of calls that succeeded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Totals {
+    rpcs: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+}
+
+impl<'a> Load<'a> {
+    pub(crate) fn new(
+        plan: Plan,
+        client: &'a mut dyn LoadClient,
+        watcher: &'a mut dyn Watcher,
+        interrupt: &'a Interrupt,
+    ) -> Self {
+        Self { client, watcher, interrupt, tracker: Tracker::new(plan) }
+    }
+
+    /// Runs the plan.
+    ///
+    /// # Errors
+    ///
+    /// The transport itself does not work (a system call failed); failed calls are no errors here.
+    pub(crate) fn run(mut self) -> io::Result<Outcome> {
+        let begin = Instant::now();
+        self.tracker.arrivals = Arrivals::new(self.tracker.plan.pace, begin);
+        let mut ending = self.run_until(begin + self.tracker.plan.warmup)?;
+        self.watcher.measuring(true);
+        let cpu = CpuTime::of_this_process();
+        let window = Instant::now();
+        self.tracker.begin_window(window);
+        if ending == Ending::Complete {
+            ending = self.run_until(window + self.tracker.plan.duration)?;
+        }
+        let now = Instant::now();
+        let measured = now - window;
+        let cpu = CpuTime::of_this_process().cores_since(cpu, measured);
+        self.watcher.measuring(false);
+        let mut outcome = self.tracker.end_window(ending, measured, cpu);
+        if let (Some(next), true) = (self.tracker.arrivals.next(), ending == Ending::Complete) {
+            outcome.lag =
+                now.saturating_duration_since(next).as_secs_f64() / measured.as_secs_f64();
+        }
+        if ending == Ending::Complete {
+            self.drain()?;
+        }
+        outcome.failures = self.tracker.failures;
+        Ok(outcome)
+    }
+
+    fn run_until(&mut self, end: Instant) -> io::Result<Ending> {
+        let mut now = Instant::now();
+        while now < end {
+            if self.interrupt.is_set() {
+                return Ok(Ending::Interrupted);
+            }
+            self.tracker.release(now, self.client);
+            let timeout = self.tracker.next_wake(end).saturating_duration_since(now);
+            let tracker = &mut self.tracker;
+            let mut sink = |slot, outcome: CallOutcome<'_>| tracker.end_call(slot, outcome);
+            self.client.receive(timeout.min(LONGEST_WAIT), &mut sink)?;
+            let step = now.elapsed();
+            now += step;
+            self.watcher.progress(now, &mut self.tracker.progress());
+            if let Some(ending) = self.tracker.out_of_patience(step) {
+                return Ok(ending);
+            }
+        }
+        Ok(Ending::Complete)
+    }
+
+    /// Waits for the calls still under way; those that don't end are failures.
+    fn drain(&mut self) -> io::Result<()> {
+        let end = Instant::now() + DRAIN;
+        while self.tracker.calls.count() > 0 && Instant::now() < end && !self.interrupt.is_set() {
+            let tracker = &mut self.tracker;
+            let mut sink = |slot, outcome: CallOutcome<'_>| tracker.end_call(slot, outcome);
+            self.client.receive(LONGEST_WAIT, &mut sink)?;
+        }
+        let missing = self.tracker.calls.count() as u64;
+        if missing > 0 && !self.interrupt.is_set() {
+            let reason =
+                format!("no response within {} s after the end of the run", DRAIN.as_secs());
+            self.tracker.failures.record(&reason, missing);
+        }
+        Ok(())
+    }
+}
+
+impl Tracker {
+    fn new(plan: Plan) -> Self {
+        Self {
+            pattern: Pattern::new(plan.workload.max_len()),
+            random: Random::new(plan.seed),
+            arrivals: Arrivals::new(Pace::Closed, Instant::now()),
+            calls: Calls::new(plan.outstanding),
+            next_number: 0,
+            totals: Totals::default(),
+            base: Totals::default(),
+            window: None,
+            by_size: BySize::default(),
+            release: Latency::new(),
+            recent: Latency::new(),
+            failures: Failures::default(),
+            silence: None,
+            nothing_listens: false,
+            plan,
+        }
+    }
+
+    fn begin_window(&mut self, now: Instant) {
+        self.window = Some(now);
+        self.base = self.totals;
+    }
+
+    fn end_window(&mut self, ending: Ending, measured: Duration, cpu: f64) -> Outcome {
+        self.window = None;
+        let by_size = std::mem::take(&mut self.by_size);
+        // In a closed loop a call is released when it is intended to be.
+        let closed = self.plan.pace == Pace::Closed;
+        let release = if closed { by_size.total() } else { self.release.clone() };
+        Outcome {
+            ending,
+            measured,
+            rpcs: self.totals.rpcs - self.base.rpcs,
+            request_bytes: self.totals.request_bytes - self.base.request_bytes,
+            response_bytes: self.totals.response_bytes - self.base.response_bytes,
+            by_size,
+            release,
+            failures: Failures::default(),
+            cpu,
+            lag: 0.0,
+        }
+    }
+
+    /// Starts all calls that are due and have a slot.
+    fn release(&mut self, now: Instant, client: &mut dyn LoadClient) {
+        while let Some(slot) = self.calls.take_slot(now) {
+            let Some(intended) = self.arrivals.take(now, &mut self.random) else {
+                self.calls.give_back(slot);
+                return;
+            };
+            let length = self.plan.workload.draw(&mut self.random);
+            let header = Header::request(slot, length, self.plan.one_way);
+            let number = self.next_number;
+            self.next_number += 1;
+            let body = self.pattern.body(number, length);
+            // In a batch each call is stamped apart: starting the ones before takes time.
+            let released = Instant::now();
+            let intended = if self.plan.pace == Pace::Closed { released } else { intended };
+            self.calls.begin(slot, Call { header, number, intended, released });
+            self.silence.get_or_insert(Duration::ZERO);
+            client.send(Request { slot, header, body });
+        }
+    }
+
+    fn end_call(&mut self, slot: u32, outcome: CallOutcome<'_>) {
+        let now = Instant::now();
+        let Some(call) = self.calls.end(slot) else {
+            self.failures.record("a second outcome of one call", 1);
+            return;
+        };
+        let failure = match outcome {
+            Ok(response) => match self.pattern.verify(call.header, call.number, response) {
+                Ok(()) => return self.succeed(slot, &call, now),
+                Err(mismatch) => crate::transport::Failure::new(mismatch.to_string()),
+            },
+            Err(failure) => failure,
+        };
+        self.nothing_listens = failure.nothing_listens;
+        self.failures.record(&failure.reason, 1);
+        self.calls.rest(slot, now + REST);
+    }
+
+    fn succeed(&mut self, slot: u32, call: &Call, now: Instant) {
+        self.calls.give_back(slot);
+        self.silence = (self.calls.count() > 0).then_some(Duration::ZERO);
+        self.nothing_listens = false;
+        self.totals.rpcs += 1;
+        self.totals.request_bytes += u64::from(call.header.length);
+        self.totals.response_bytes += u64::from(call.header.response().length);
+        let latency = now - call.intended;
+        self.recent.record(latency);
+        if self.window.is_some_and(|begin| call.released >= begin) {
+            self.by_size.class_mut(call.header.length).record(latency);
+            if self.plan.pace != Pace::Closed {
+                self.release.record(now - call.released);
+            }
+        }
+    }
+
+    fn progress(&mut self) -> Progress<'_> {
+        Progress {
+            rpcs: self.totals.rpcs,
+            request_bytes: self.totals.request_bytes,
+            response_bytes: self.totals.response_bytes,
+            outstanding: self.calls.count(),
+            failures: &self.failures,
+            recent: &mut self.recent,
+        }
+    }
+
+    /// When there will be something to do even if nothing arrives.
+    fn next_wake(&self, end: Instant) -> Instant {
+        let arrival = self.arrivals.next().filter(|_| self.calls.has_free());
+        [arrival, self.calls.next_rested()].into_iter().flatten().fold(end, Instant::min)
+    }
+
+    /// Whether it is time to give up, after `step` more was waited.
+    fn out_of_patience(&mut self, step: Duration) -> Option<Ending> {
+        let waited = self.silence.as_mut()?;
+        // A process that was stopped for a while did not wait for anybody meanwhile.
+        *waited += step.min(2 * LONGEST_WAIT);
+        let (waited, nothing_listens) = (*waited, self.nothing_listens);
+        let patience = self.plan.patience?;
+        let patience = if nothing_listens { patience.min(NOBODY_PATIENCE) } else { patience };
+        (waited >= patience).then_some(Ending::NoSuccess { waited, nothing_listens })
+    }
+}

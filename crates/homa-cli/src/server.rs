@@ -1,0 +1,95 @@
+//! `homa server`, and the servers that `homa bench` starts for itself.
+
+use std::io::{self, BufRead, Write};
+use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::address::ServerAddress;
+use crate::args::{BenchServerArgs, ServerArgs};
+use crate::exit::Stop;
+use crate::interrupt::Interrupt;
+use crate::interval::ServerLines;
+use crate::stats::CpuTime;
+use crate::transport::tcp::TcpServer;
+use crate::transport::{HomaOptions, HomaServer, LoadServer, Protocol, Regime, Served};
+
+/// The longest wait, so that Ctrl-C is noticed and lines come in time.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// What a server of the benchmark begins its only line of output with.
+pub(crate) const READY: &str = "listening on ";
+/// Asks a server of the benchmark for the CPU time it has used, in nanoseconds.
+pub(crate) const ASK_CPU: &str = "cpu";
+
+/// `homa server`: answers requests until interrupted.
+pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> {
+    let options = HomaOptions::for_messages_of(args.max_message.0);
+    let mut server = bind(args.transport, &args.listen, args.regime.into(), options)?;
+    eprintln!("homa: {} server listening on {}", args.transport.name(), server.address());
+    let mut lines = ServerLines::new(args.transport.name());
+    let mut served = Served::default();
+    let begin = Instant::now();
+    while !interrupt.is_set() {
+        server.serve(LONGEST_WAIT, &mut served)?;
+        if let Some(line) = lines.next(Instant::now(), &served) {
+            writeln!(io::stdout(), "{line}")?;
+        }
+    }
+    writeln!(
+        io::stdout(),
+        "{} requests ({} bytes in, {} bytes out, {} errors) in {:.1} s",
+        served.requests,
+        served.bytes_in,
+        served.bytes_out,
+        served.errors,
+        begin.elapsed().as_secs_f64()
+    )?;
+    Err(Stop::Interrupted)
+}
+
+/// The benchmark's own server: tells its address, serves, and ends when its input is closed, which
+/// happens in any case when the benchmark's process ends.
+pub(crate) fn run_for_bench(args: &BenchServerArgs) -> Result<(), Stop> {
+    let options =
+        HomaOptions::for_messages_of(args.max_message.0).with_fault(args.fault, args.seed);
+    let mut server = bind(args.transport, &args.listen, args.regime.into(), options)?;
+    println!("{READY}{}", server.address());
+    thread::spawn(answer_parent);
+    let mut served = Served::default();
+    loop {
+        server.serve(LONGEST_WAIT, &mut served)?;
+    }
+}
+
+/// Answers questions on standard input; ends the process when there will be no more.
+fn answer_parent() {
+    for line in io::stdin().lock().lines() {
+        match line.as_deref() {
+            Ok(ASK_CPU) => println!("{}", CpuTime::of_this_process().0.as_nanos()),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    process::exit(0);
+}
+
+fn bind(
+    protocol: Protocol,
+    address: &ServerAddress,
+    regime: Regime,
+    options: HomaOptions,
+) -> Result<Box<dyn LoadServer>, Stop> {
+    let cannot = |why: String| Stop::Failed(format!("cannot listen on {address}: {why}"));
+    Ok(match protocol {
+        Protocol::Homa => {
+            let homa_port = address.homa_port().map_err(Stop::Usage)?;
+            let resolved = address.resolve().map_err(cannot)?;
+            Box::new(HomaServer::bind(resolved, homa_port, regime, &options).map_err(cannot)?)
+        }
+        Protocol::Tcp => {
+            let resolved = address.resolve().map_err(cannot)?;
+            Box::new(TcpServer::bind(resolved, regime).map_err(|error| cannot(error.to_string()))?)
+        }
+    })
+}

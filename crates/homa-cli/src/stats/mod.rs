@@ -1,0 +1,11 @@
+//! What is measured: latencies, rates, CPU time, failures.
+
+mod by_size;
+mod cpu;
+mod failures;
+mod latency;
+
+pub(crate) use by_size::{BySize, SizeClass};
+pub(crate) use cpu::CpuTime;
+pub(crate) use failures::Failures;
+pub(crate) use latency::{Latency, LatencySummary};

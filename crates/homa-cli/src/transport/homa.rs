@@ -1,0 +1,374 @@
+//! Homa over UDP, through the blocking API.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use ::homa::blocking::{Endpoint, Request as Incoming, Server};
+use ::homa::proto::Unreachable;
+use ::homa::{Addr, CallError, CallId, Config, Message, RefuseReason, ReplyError};
+use bytes::{Buf, Bytes};
+use foldhash::fast::FixedState;
+
+pub(crate) use ::homa::FaultPlan;
+
+use super::{Failure, LoadClient, LoadServer, Outcome, Regime, Request, Served};
+use crate::address::ServerAddress;
+use crate::message::{HEADER_LEN, Header, make_response};
+
+/// Messages up to this length are made in one piece, longer ones of shared pieces: below, a copy
+/// costs less than keeping count of the pieces.
+const MAX_COPIED: usize = 4096;
+/// How many outcomes or requests are taken at once.
+const BATCH: usize = 64;
+
+/// Parameters of an endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct HomaOptions {
+    max_message: u64,
+    fault: Option<FaultPlan>,
+}
+
+impl HomaOptions {
+    /// For messages of up to so many bytes.
+    pub(crate) fn for_messages_of(max_message: u64) -> Self {
+        Self { max_message, fault: None }
+    }
+
+    /// The same, with faults injected; `seed` changes which packets they meet.
+    pub(crate) fn with_fault(mut self, plan: Option<FaultPlan>, seed: u64) -> Self {
+        self.fault = plan.map(|mut plan| {
+            plan.seed = plan.seed.wrapping_add(seed);
+            plan
+        });
+        self
+    }
+
+    fn config(&self, regime: Regime) -> Config {
+        let mut config = Config::default();
+        let max_message = u32::try_from(self.max_message).unwrap_or(u32::MAX);
+        config.proto.message_length_max = config.proto.message_length_max.max(max_message);
+        config.poll = regime.poll;
+        config.fault = self.fault;
+        config
+    }
+}
+
+/// Makes calls to one server.
+#[derive(Debug)]
+pub(crate) struct HomaClient {
+    endpoint: Endpoint,
+    server: Addr,
+    /// Requests to be sent together.
+    unsent: Vec<Request>,
+    slots: HashMap<CallId, u32, FixedState>,
+    outcomes: Vec<(CallId, Result<Message, CallError>)>,
+    /// Calls that failed at once.
+    failed: Vec<(u32, Failure)>,
+}
+
+impl HomaClient {
+    /// A client for up to `slots` calls at once.
+    pub(crate) fn new(
+        server: SocketAddr,
+        homa_port: u16,
+        slots: usize,
+        regime: Regime,
+        options: &HomaOptions,
+    ) -> Result<Self, String> {
+        let mut config = options.config(regime);
+        let limits = &mut config.proto.limits;
+        limits.client_rpcs_max = limits.client_rpcs_max.max(slots as u32);
+        // The bodies of requests are shared, so this memory is not really needed.
+        let outgoing = slots as u64 * u64::from(config.proto.message_length_max);
+        limits.outgoing_bytes_max = limits.outgoing_bytes_max.max(outgoing);
+        let endpoint = Endpoint::bind(SocketAddr::new(local_ip(server.ip()), 0), config);
+        Ok(Self {
+            endpoint: endpoint.map_err(|error| error.to_string())?,
+            server: Addr::new(server, homa_port).map_err(|error| error.to_string())?,
+            unsent: Vec::new(),
+            slots: HashMap::with_hasher(FixedState::default()),
+            outcomes: Vec::new(),
+            failed: Vec::new(),
+        })
+    }
+
+    fn flush(&mut self) {
+        // One request leaves at once, many in few system calls.
+        let _cork = (self.unsent.len() > 1).then(|| self.endpoint.cork());
+        for request in self.unsent.drain(..) {
+            let message = message_of(request.header.encode(), request.body);
+            match self.endpoint.send(self.server, message) {
+                Ok(id) => drop(self.slots.insert(id, request.slot)),
+                Err(error) => self.failed.push((request.slot, failure_of(&error))),
+            }
+        }
+    }
+}
+
+impl LoadClient for HomaClient {
+    fn send(&mut self, request: Request) {
+        self.unsent.push(request);
+    }
+
+    fn receive(
+        &mut self,
+        timeout: Duration,
+        sink: &mut dyn FnMut(u32, Outcome<'_>),
+    ) -> io::Result<()> {
+        self.flush();
+        if !self.failed.is_empty() {
+            self.failed.drain(..).for_each(|(slot, failure)| sink(slot, Err(failure)));
+            return Ok(());
+        }
+        self.endpoint.recv_batch(&mut self.outcomes, BATCH, Some(timeout));
+        for (id, outcome) in self.outcomes.drain(..) {
+            // The endpoint gives exactly one outcome per call.
+            let Some(slot) = self.slots.remove(&id) else { continue };
+            match outcome {
+                Ok(mut response) => sink(slot, Ok(&mut response)),
+                Err(error) => sink(slot, Err(failure_of(&error))),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Answers requests at one Homa port.
+#[derive(Debug)]
+pub(crate) struct HomaServer {
+    endpoint: Endpoint,
+    server: Server,
+    homa_port: u16,
+    requests: Vec<Incoming>,
+    /// Responses for which the endpoint had no room.
+    unsent: VecDeque<(Incoming, Message)>,
+}
+
+impl HomaServer {
+    pub(crate) fn bind(
+        address: SocketAddr,
+        homa_port: u16,
+        regime: Regime,
+        options: &HomaOptions,
+    ) -> Result<Self, String> {
+        let endpoint = Endpoint::bind(address, options.config(regime));
+        let endpoint = endpoint.map_err(|error| error.to_string())?;
+        let server = endpoint.serve(homa_port).map_err(|error| error.to_string())?;
+        let (requests, unsent) = (Vec::new(), VecDeque::new());
+        Ok(Self { endpoint, server, homa_port, requests, unsent })
+    }
+
+    fn answer_all(&mut self, served: &mut Served) {
+        let _cork = (self.requests.len() > 1).then(|| self.endpoint.cork());
+        for mut request in self.requests.drain(..) {
+            let message = request.take_message();
+            served.requests += 1;
+            served.bytes_in += message.len() as u64;
+            let response = echo(message);
+            served.bytes_out += response.len() as u64;
+            reply(request, response, &mut self.unsent, served);
+        }
+    }
+
+    /// Tries once more to send what there was no room for.
+    fn retry(&mut self, served: &mut Served) {
+        for _ in 0..self.unsent.len() {
+            if let Some((request, response)) = self.unsent.pop_front() {
+                reply(request, response, &mut self.unsent, served);
+            }
+        }
+    }
+}
+
+impl LoadServer for HomaServer {
+    fn address(&self) -> String {
+        ServerAddress::new(self.endpoint.local_addr(), self.homa_port).to_string()
+    }
+
+    fn serve(&mut self, timeout: Duration, served: &mut Served) -> io::Result<()> {
+        // With responses waiting for room there is something to do soon.
+        let patience = if self.unsent.is_empty() { timeout } else { Duration::from_millis(1) };
+        self.server.accept_batch(&mut self.requests, BATCH, Some(patience));
+        self.retry(served);
+        self.answer_all(served);
+        Ok(())
+    }
+}
+
+fn reply(
+    mut request: Incoming,
+    response: Message,
+    unsent: &mut VecDeque<(Incoming, Message)>,
+    served: &mut Served,
+) {
+    match request.reply(response.clone()) {
+        Ok(()) => {}
+        Err(ReplyError::OutgoingFull) => unsent.push_back((request, response)),
+        Err(_) => served.errors += 1,
+    }
+}
+
+/// The response to a request of the load generator; anything else is sent back as it is.
+fn echo(mut request: Message) -> Message {
+    let length = request.len();
+    let Some(mut header) = (length >= HEADER_LEN).then(|| read_header(&mut request)) else {
+        return request;
+    };
+    if Header::decode(&header).length as usize != length {
+        return message_of_pieces(header, request);
+    }
+    let body_length = make_response(&mut header) as usize - HEADER_LEN;
+    if body_length < request.remaining() {
+        return message_of(header, request.slice(0..body_length));
+    }
+    message_of_pieces(header, request)
+}
+
+fn read_header(message: &mut Message) -> [u8; HEADER_LEN] {
+    let mut header = [0; HEADER_LEN];
+    message.copy_to_slice(&mut header);
+    header
+}
+
+fn message_of(header: [u8; HEADER_LEN], body: Bytes) -> Message {
+    message_of_pieces(header, Message::from(body))
+}
+
+fn message_of_pieces(header: [u8; HEADER_LEN], mut body: Message) -> Message {
+    if body.remaining() <= MAX_COPIED {
+        let mut bytes = Vec::with_capacity(HEADER_LEN + body.remaining());
+        bytes.extend_from_slice(&header);
+        while body.has_remaining() {
+            let chunk = body.chunk();
+            bytes.extend_from_slice(chunk);
+            body.advance(chunk.len());
+        }
+        return Message::from(bytes);
+    }
+    let mut pieces = vec![Bytes::copy_from_slice(&header)];
+    pieces.extend(body.chunks().cloned());
+    Message::from(pieces)
+}
+
+/// The address to bind to for calls to `server`: on loopback that of loopback, for the endpoint
+/// paces its packets for a link otherwise.
+fn local_ip(server: IpAddr) -> IpAddr {
+    match server {
+        IpAddr::V4(ip) if ip.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(ip) if ip.is_loopback() => Ipv6Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+fn failure_of(error: &CallError) -> Failure {
+    let nobody = matches!(
+        error,
+        CallError::Unreachable { kind: Unreachable::Port | Unreachable::Protocol, .. }
+            | CallError::Refused { reason: RefuseReason::NoPort | RefuseReason::NotServing, .. }
+    );
+    if nobody {
+        Failure::nothing_listens(error.to_string())
+    } else {
+        Failure::new(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use super::*;
+    use crate::message::Pattern;
+
+    fn bytes_of(message: Message) -> Bytes {
+        message.into_bytes()
+    }
+
+    #[test]
+    fn echo__whole_short_and_in_pieces() {
+        let pattern = Pattern::new(200_000);
+        for length in [12, 100, 4000, 5000, 200_000] {
+            for short in [false, true] {
+                let header = Header::request(3, length, short);
+                let body = pattern.body(5, length);
+                let half = body.len() / 2;
+                let pieces = vec![
+                    Bytes::copy_from_slice(&header.encode()[..7]),
+                    Bytes::copy_from_slice(&header.encode()[7..]),
+                    body.slice(..half),
+                    body.slice(half..),
+                ];
+                for request in [Message::from(pieces), message_of(header.encode(), body)] {
+                    let mut response = echo(request);
+                    assert_eq!(
+                        pattern.verify(header, 5, &mut response),
+                        Ok(()),
+                        "{length} {short}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn echo__other_messages_come_back_unchanged() {
+        for text in ["hello", "hello, this is not a load generator"] {
+            assert_eq!(bytes_of(echo(Message::from(text))), text);
+        }
+    }
+
+    #[test]
+    fn local_ip__loopback_stays_loopback() {
+        let local = |ip: &str| local_ip(ip.parse().unwrap()).to_string();
+        assert_eq!(local("127.0.0.5"), "127.0.0.1");
+        assert_eq!(local("10.0.0.1"), "0.0.0.0");
+        assert_eq!(local("::1"), "::1");
+        assert_eq!(local("fd00::1"), "::");
+    }
+
+    #[test]
+    fn calls__over_a_socket() {
+        let regime = Regime { poll: Duration::from_micros(50) };
+        let options = HomaOptions::for_messages_of(3_000_000);
+        let any = "127.0.0.1:0".parse().unwrap();
+        let mut server = HomaServer::bind(any, 99, regime, &options).unwrap();
+        let address: ServerAddress = server.address().parse().unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let pattern = Pattern::new(3_000_000);
+        let lengths = [12, 100, 3_000_000, 70_000, 100];
+        std::thread::scope(|scope| {
+            let serving = scope.spawn(|| {
+                let mut served = Served::default();
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    server.serve(Duration::from_millis(5), &mut served).unwrap();
+                }
+                served
+            });
+            let resolved = address.resolve().unwrap();
+            let mut client = HomaClient::new(resolved, 99, 5, regime, &options).unwrap();
+            let header = |slot: u32| Header::request(slot, lengths[slot as usize], false);
+            for slot in 0..5 {
+                let body = pattern.body(u64::from(slot), lengths[slot as usize]);
+                client.send(Request { slot, header: header(slot), body });
+            }
+            let mut done = Vec::new();
+            let begin = std::time::Instant::now();
+            while done.len() < 5 && begin.elapsed() < Duration::from_secs(20) {
+                let mut sink = |slot, outcome: Outcome<'_>| {
+                    let response = outcome.expect("a response");
+                    assert_eq!(pattern.verify(header(slot), u64::from(slot), response), Ok(()));
+                    done.push(slot);
+                };
+                client.receive(Duration::from_millis(100), &mut sink).unwrap();
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            let served = serving.join().unwrap();
+            done.sort_unstable();
+            assert_eq!(done, [0, 1, 2, 3, 4]);
+            assert_eq!((served.requests, served.errors), (5, 0));
+        });
+    }
+}

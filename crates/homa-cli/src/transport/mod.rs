@@ -1,0 +1,108 @@
+//! What carries the messages: Homa, or TCP to compare with.
+//!
+//! Both are driven in the same way, each by one thread: a client starts calls and waits for their
+//! outcomes, a server waits for requests and answers them. Whoever waits polls for a configured
+//! time, yielding the processor in between, and only then sleeps.
+
+mod homa;
+mod regime;
+pub(crate) mod tcp;
+
+use std::borrow::Cow;
+use std::io;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use clap::ValueEnum;
+
+use crate::message::Header;
+
+pub(crate) use self::homa::{FaultPlan, HomaClient, HomaOptions, HomaServer};
+pub(crate) use self::regime::Regime;
+
+/// Which protocol carries the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    /// Homa over UDP
+    Homa,
+    /// TCP, for comparison
+    Tcp,
+}
+
+impl Protocol {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Homa => "homa",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// A request to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// Names the call; its outcome comes back with this number.
+    pub(crate) slot: u32,
+    /// The first bytes of the message.
+    pub(crate) header: Header,
+    /// The rest of the message.
+    pub(crate) body: Bytes,
+}
+
+/// The response to a call, or why there is none.
+pub(crate) type Outcome<'a> = Result<&'a mut dyn Buf, Failure>;
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Whether the peer's host said that nobody has the port: waiting will not help.
+    pub(crate) nothing_listens: bool,
+    /// For people to read.
+    pub(crate) reason: Cow<'static, str>,
+}
+
+impl Failure {
+    pub(crate) fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { nothing_listens: false, reason: reason.into() }
+    }
+
+    pub(crate) fn nothing_listens(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { nothing_listens: true, reason: reason.into() }
+    }
+}
+
+/// The client's side of a transport, for one server.
+pub(crate) trait LoadClient {
+    /// Starts a call. Slots in use at once differ and are below the number that the client was
+    /// made for. Whatever goes wrong is the call's outcome.
+    fn send(&mut self, request: Request);
+
+    /// Hands outcomes to `sink` as they arrive. Returns after some did, or after `timeout`.
+    fn receive(
+        &mut self,
+        timeout: Duration,
+        sink: &mut dyn FnMut(u32, Outcome<'_>),
+    ) -> io::Result<()>;
+}
+
+/// The server's side of a transport: it answers requests as `message::make_response` says.
+pub(crate) trait LoadServer {
+    /// The address that it is reached at, as `host:P` or `host:U/H`.
+    fn address(&self) -> String;
+
+    /// Answers requests as they arrive. Returns after some were, or after `timeout`.
+    fn serve(&mut self, timeout: Duration, served: &mut Served) -> io::Result<()>;
+}
+
+/// What a server has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// Requests received.
+    pub(crate) requests: u64,
+    /// Bytes of all requests.
+    pub(crate) bytes_in: u64,
+    /// Bytes of all responses.
+    pub(crate) bytes_out: u64,
+    /// Requests that were no messages of the load generator, or could not be answered.
+    pub(crate) errors: u64,
+}

@@ -1,0 +1,118 @@
+//! `homa client` and `homa server` together.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::{Server, finish, homa, run, signal, texts};
+
+const HOMA: (&str, &str) = ("homa", "127.0.0.1:0/4000");
+const TCP: (&str, &str) = ("tcp", "127.0.0.1:0");
+
+fn client(transport: &str, address: &str, args: &[&str]) -> Child {
+    homa()
+        .args(["client", address, "--transport", transport])
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn client__loads_a_server_and_sums_up() {
+    for (transport, listen) in [HOMA, TCP] {
+        let server = Server::start(transport, listen);
+        let args = ["--workload", "w3", "--outstanding", "8", "--duration", "1500ms"];
+        let child = client(transport, &server.address, &args);
+        let (code, out, err) = finish(child, Duration::from_secs(20));
+        assert_eq!(code, Some(0), "{transport}: {err}");
+        assert!(out.contains(&format!("{transport}_w3 clients: ")), "a line per second: {out}");
+        assert!(out.contains("P99.9") && out.contains("Kops/s"), "{out}");
+    }
+}
+
+#[test]
+fn client__open_loop_reports_both_latencies() {
+    let server = Server::start(TCP.0, TCP.1);
+    let args = ["--rps", "500", "--one-way", "--duration", "500ms", "--workload", "10K"];
+    let (code, out, err) = finish(client("tcp", &server.address, &args), Duration::from_secs(20));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("RTT (us)") && out.contains("RTT from release (us)"), "{out}");
+    assert!(out.contains("10000, 200 outstanding"), "{out}");
+}
+
+#[test]
+fn client__nothing_listens() {
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for transport in ["homa", "tcp"] {
+        let begin = Instant::now();
+        let output = run(&["client", &format!("127.0.0.1:{free}/99"), "--transport", transport]);
+        let (_, err) = texts(&output);
+        assert_eq!(output.status.code(), Some(1), "{transport}: {err}");
+        assert!(begin.elapsed() < Duration::from_secs(1), "{transport}: {:?}", begin.elapsed());
+        assert!(err.contains("nothing listens at"), "{transport}: {err}");
+    }
+}
+
+#[test]
+fn client__server_killed_in_mid_run() {
+    for (transport, listen) in [HOMA, TCP] {
+        let mut server = Server::start(transport, listen);
+        let child =
+            client(transport, &server.address, &["--outstanding", "4", "--duration", "60s"]);
+        std::thread::sleep(Duration::from_millis(500));
+        server.child.kill().unwrap();
+        let killed = Instant::now();
+        let (code, out, err) = finish(child, Duration::from_secs(10));
+        assert!(
+            killed.elapsed() < Duration::from_millis(1300),
+            "{transport}: {:?}",
+            killed.elapsed()
+        );
+        assert_eq!(code, Some(1), "{transport}: {err}");
+        assert!(err.contains("calls failed: "), "{transport}: {err}");
+        assert!(out.contains("Kops/s"), "the summary is printed: {out}");
+    }
+}
+
+#[test]
+fn client__keeps_going_until_the_server_is_back() {
+    for (transport, listen) in [HOMA, TCP] {
+        let server = Server::start(transport, listen);
+        let address = server.address.clone();
+        let child = client(transport, &address, &["--keep-going", "--duration", "6s"]);
+        std::thread::sleep(Duration::from_millis(300));
+        drop(server);
+        std::thread::sleep(Duration::from_millis(1500));
+        let _server = Server::start(transport, &address);
+        let (code, out, err) = finish(child, Duration::from_secs(20));
+        assert_eq!(code, Some(1), "some calls failed: {err}");
+        let last = out.lines().rfind(|line| line.contains("clients: ")).unwrap();
+        assert!(!last.contains("clients: 0.00"), "{transport}: calls succeed again: {out}");
+    }
+}
+
+#[test]
+fn client__interrupted_ends_with_130_and_a_summary() {
+    let server = Server::start(HOMA.0, HOMA.1);
+    let child = client("homa", &server.address, &["--duration", "60s"]);
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&child, "-INT");
+    let (code, out, _) = finish(child, Duration::from_secs(10));
+    assert_eq!(code, Some(130));
+    assert!(out.contains("Kops/s"), "{out}");
+}
+
+#[test]
+fn client__stopped_for_a_while_loses_nothing() {
+    for (transport, listen) in [HOMA, TCP] {
+        let server = Server::start(transport, listen);
+        let child = client(transport, &server.address, &["--outstanding", "8", "--duration", "3s"]);
+        std::thread::sleep(Duration::from_millis(400));
+        signal(&child, "-STOP");
+        std::thread::sleep(Duration::from_millis(1200));
+        signal(&child, "-CONT");
+        let (code, _, err) = finish(child, Duration::from_secs(20));
+        assert_eq!(code, Some(0), "{transport}: {err}");
+    }
+}

@@ -1,0 +1,8 @@
+//! The `homa` command as its users see it.
+
+#![allow(non_snake_case, reason = "tests are named function__case")]
+
+mod bench;
+mod client;
+mod common;
+mod usage;
