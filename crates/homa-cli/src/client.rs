@@ -10,6 +10,7 @@ use crate::exit::Stop;
 use crate::interrupt::Interrupt;
 use crate::interval::{ClientLines, gbps, kops};
 use crate::load::{Ending, Load, Outcome, Pace, Plan, Progress, Watcher};
+use crate::stats::LatencySummary;
 use crate::transport::tcp::{TcpClient, Variant};
 use crate::transport::{HomaClient, HomaOptions, LoadClient, Protocol};
 
@@ -96,7 +97,34 @@ fn verdict(args: &ClientArgs, outcome: &Outcome) -> Result<(), Stop> {
     }
 }
 
-fn summary(plan: &Plan, outcome: &Outcome) -> Table {
+/// A table of latencies, if there are any, and lines with everything else.
+fn summary(plan: &Plan, outcome: &Outcome) -> String {
+    let mut text = String::new();
+    if outcome.rpcs > 0 {
+        text = format!("{}\n", latency_table(plan, outcome));
+    }
+    text += &format!(
+        "workload {}, {} outstanding, {:.2} s: {} calls, {} failed\n",
+        plan.workload,
+        plan.outstanding,
+        outcome.measured.as_secs_f64(),
+        outcome.rpcs,
+        outcome.failures.total()
+    );
+    text += &format!(
+        "{:.2} Kops/s, {:.3} Gbps out, {:.3} Gbps in, CPU {:.2} cores",
+        kops(outcome.rpcs, outcome.measured),
+        gbps(outcome.request_bytes, outcome.measured),
+        gbps(outcome.response_bytes, outcome.measured),
+        outcome.cpu
+    );
+    if outcome.lag >= 0.01 {
+        text += &format!(", lag due to overload {:.1} %", outcome.lag * 100.0);
+    }
+    text
+}
+
+fn latency_table(plan: &Plan, outcome: &Outcome) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED);
     table.set_content_arrangement(ContentArrangement::Disabled);
@@ -104,30 +132,14 @@ fn summary(plan: &Plan, outcome: &Outcome) -> Table {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let mut latency = |name: &str, summary: crate::stats::LatencySummary| {
-        let figures = [summary.min, summary.p50, summary.p99, summary.p99_9, summary.max];
+    let mut add = |name: &str, latency: LatencySummary| {
+        let figures = [latency.min, latency.p50, latency.p99, latency.p99_9, latency.max];
         let cells = figures.map(|figure| format!("{figure:.2}"));
         table.add_row(std::iter::once(name.to_owned()).chain(cells));
     };
-    latency("RTT (us)", outcome.by_size.total().summary());
+    add("RTT (us)", outcome.by_size.total().summary());
     if plan.pace != Pace::Closed {
-        latency("RTT from release (us)", outcome.release.summary());
-    }
-    let facts = [
-        ("workload", format!("{}, {} outstanding", plan.workload, plan.outstanding)),
-        ("calls", outcome.rpcs.to_string()),
-        ("failed", outcome.failures.total().to_string()),
-        ("seconds", format!("{:.2}", outcome.measured.as_secs_f64())),
-        ("Kops/s", format!("{:.2}", kops(outcome.rpcs, outcome.measured))),
-        ("Gbps out", format!("{:.3}", gbps(outcome.request_bytes, outcome.measured))),
-        ("Gbps in", format!("{:.3}", gbps(outcome.response_bytes, outcome.measured))),
-        ("CPU (cores)", format!("{:.2}", outcome.cpu)),
-        ("lag due to overload", format!("{:.1} %", outcome.lag * 100.0)),
-    ];
-    for (name, value) in facts {
-        if name != "lag due to overload" || outcome.lag >= 0.01 {
-            table.add_row([name.to_owned(), value]);
-        }
+        add("RTT from release (us)", outcome.release.summary());
     }
     table
 }

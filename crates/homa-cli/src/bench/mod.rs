@@ -39,7 +39,12 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
         Finish::Complete => {}
     }
     let missed = fail_if::true_ones(&args.fail_if, &report);
-    if missed.is_empty() { Ok(()) } else { Err(Stop::Missed(missed)) }
+    let errors: u64 = report.results.iter().map(|result| result.errors).sum();
+    match errors {
+        _ if !missed.is_empty() => Err(Stop::Missed(missed)),
+        0 => Ok(()),
+        count => Err(Stop::Failed(format!("{count} calls failed"))),
+    }
 }
 
 /// Whether each condition is about something that will be measured.

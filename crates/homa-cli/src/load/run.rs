@@ -12,6 +12,9 @@ use crate::random::Random;
 use crate::stats::{BySize, CpuTime, Failures, Latency};
 use crate::transport::{LoadClient, Outcome as CallOutcome, Request};
 
+/// How many calls begin before outcomes are looked at: those that wait meanwhile must not fill the
+/// socket's buffer.
+const MAX_RELEASED: usize = 256;
 /// How long a slot rests after its call failed: failures can be very quick.
 const REST: Duration = Duration::from_millis(10);
 /// The longest wait, so that Ctrl-C is noticed.
@@ -132,8 +135,9 @@ impl<'a> Load<'a> {
             if self.interrupt.is_set() {
                 return Ok(Ending::Interrupted);
             }
-            self.tracker.release(now, self.client);
-            let timeout = self.tracker.next_wake(end).saturating_duration_since(now);
+            let more = self.tracker.release(now, self.client);
+            let wake = if more { now } else { self.tracker.next_wake(end) };
+            let timeout = wake.saturating_duration_since(now);
             let tracker = &mut self.tracker;
             let mut sink = |slot, outcome: CallOutcome<'_>| tracker.end_call(slot, outcome);
             self.client.receive(timeout.min(LONGEST_WAIT), &mut sink)?;
@@ -211,12 +215,13 @@ impl Tracker {
         }
     }
 
-    /// Starts all calls that are due and have a slot.
-    fn release(&mut self, now: Instant, client: &mut dyn LoadClient) {
-        while let Some(slot) = self.calls.take_slot(now) {
+    /// Starts calls that are due and have a slot; whether there may be more.
+    fn release(&mut self, now: Instant, client: &mut dyn LoadClient) -> bool {
+        for _ in 0..MAX_RELEASED {
+            let Some(slot) = self.calls.take_slot(now) else { return false };
             let Some(intended) = self.arrivals.take(now, &mut self.random) else {
                 self.calls.give_back(slot);
-                return;
+                return false;
             };
             let length = self.plan.workload.draw(&mut self.random);
             let header = Header::request(slot, length, self.plan.one_way);
@@ -230,6 +235,7 @@ impl Tracker {
             self.silence.get_or_insert(Duration::ZERO);
             client.send(Request { slot, header, body });
         }
+        true
     }
 
     fn end_call(&mut self, slot: u32, outcome: CallOutcome<'_>) {

@@ -76,17 +76,17 @@ mod tests {
 
     #[test]
     fn wait__without_polling_sleeps_at_once() {
-        let asked = sleeps(Duration::ZERO, Duration::from_millis(20));
+        let asked = sleeps(Duration::ZERO, Duration::from_millis(200));
         assert_eq!(asked[0], Duration::ZERO, "what is there already needs no sleep");
-        assert!(asked[1] > Duration::from_millis(15));
+        assert!(asked[1] > Duration::from_millis(100));
     }
 
     #[test]
     fn wait__polls_first_then_sleeps() {
-        let asked = sleeps(Duration::from_millis(5), Duration::from_millis(20));
+        let asked = sleeps(Duration::from_millis(20), Duration::from_millis(400));
         let polls = asked.iter().take_while(|time| time.is_zero()).count();
-        assert!(polls > 10, "{polls}");
-        assert!(asked[polls] <= Duration::from_millis(15));
+        assert!(polls >= 2, "{polls}");
+        assert!(asked[polls] <= Duration::from_millis(380));
     }
 
     #[test]
