@@ -56,6 +56,6 @@ pub use faulty::{FaultCounters, FaultPlan, FaultyIo, ParseFaultPlanError};
 pub use memory::MemoryIo;
 pub use message::Message;
 pub use packet_io::{PacketIo, PathError, PathErrorKind, ReceivedPacket};
-pub use send_batch::{Destination, OutgoingPacket, SendBatch};
+pub use send_batch::{Destination, OutgoingPacket, SendBatch, is_sealed};
 pub use store::MessageStore;
 pub use udp::{UdpConfig, UdpIo};

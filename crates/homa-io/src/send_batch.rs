@@ -2,7 +2,19 @@
 
 use bytes::Bytes;
 use homa_proto::{LocalAddr, PeerAddr};
+use homa_wire::checksum::{self, Addresses};
 use homa_wire::{HEADER_LEN_MAX, Priority};
+use std::net::Ipv4Addr;
+
+/// No addresses: what checksums over UDP are computed with.
+const UNSPECIFIED: Addresses =
+    Addresses::V4 { source: Ipv4Addr::UNSPECIFIED, dest: Ipv4Addr::UNSPECIFIED };
+
+/// Whether a packet as received carries the checksum that [`SendBatch::seal_last`] gives.
+#[must_use]
+pub fn is_sealed(packet: &[u8]) -> bool {
+    checksum::verify(UNSPECIFIED, &[packet])
+}
 
 /// Packets to send, in order.
 ///
@@ -103,6 +115,25 @@ impl SendBatch {
         entry.slice_count += 1;
         entry.payload_len += slice.len() as u32;
         self.slices.push(slice);
+    }
+
+    /// Puts the checksum of WIRE section 6 into the packet pushed last, once its payload is complete.
+    /// The addresses are left out of it: a socket bound to all addresses does not know which of
+    /// them a packet will leave from, and the UDP checksum covers them.
+    ///
+    /// # Panics
+    ///
+    /// If the batch is empty, or the packet's header shorter than a Homa header.
+    pub fn seal_last(&mut self) {
+        let packet = self.entries.last().map(|entry| self.view(entry)).expect("a packet to seal");
+        let mut parts = [&[][..]; Self::SLICES_PER_PACKET_MAX + 1];
+        for (place, part) in parts.iter_mut().zip(packet.parts()) {
+            *place = part;
+        }
+        let sum = checksum::compute(UNSPECIFIED, &parts);
+        if let Some(entry) = self.entries.last_mut() {
+            entry.header[checksum::FIELD].copy_from_slice(&sum.to_be_bytes());
+        }
     }
 
     /// Takes the packet pushed last back.
@@ -247,6 +278,24 @@ mod tests {
         batch.pop();
         batch.pop();
         assert!(batch.is_empty());
+    }
+
+    /// WIRE section 6, over header and all slices.
+    #[test]
+    fn seal_last__covers_the_whole_packet() {
+        let mut batch = SendBatch::new();
+        batch.push(destination(), &[3; 28]);
+        batch.append_payload(Bytes::from_static(b"odd"));
+        batch.append_payload(Bytes::from_static(b"even"));
+        batch.seal_last();
+        let mut packet = batch.front().unwrap().to_vec();
+        assert!(is_sealed(&packet));
+        for index in (0..16).chain(18..packet.len()) {
+            packet[index] ^= 0x10;
+            assert!(!is_sealed(&packet), "byte {index} is not covered");
+            packet[index] ^= 0x10;
+        }
+        assert!(!is_sealed(&[3; 35]), "no checksum is no seal");
     }
 
     #[test]

@@ -27,6 +27,11 @@ pub struct Config {
     /// The same for the driver task of an asynchronous endpoint, which meanwhile yields to other
     /// tasks; it keeps one of the runtime's threads busy. Default 0.
     pub poll_async: Duration,
+    /// Whether packets carry Homa's own checksum, and those without a right one are dropped. All
+    /// endpoints that talk to each other must agree. UDP's checksum covers what networks do to
+    /// packets; this one covers the way above it, at the price of reading each byte once more on
+    /// either side. Default off.
+    pub checksums: bool,
     /// Faults to inject into the packets that arrive and leave, for tests. Default none.
     pub fault: Option<FaultPlan>,
     /// Seed of every random choice, to reproduce a run. Default `None`: from the operating system.
@@ -40,6 +45,7 @@ impl Default for Config {
             proto: homa_proto::Config::default(),
             poll: Duration::from_micros(50),
             poll_async: Duration::ZERO,
+            checksums: false,
             fault: None,
             seed: None,
         }

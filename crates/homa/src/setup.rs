@@ -33,6 +33,9 @@ pub(crate) fn open(addr: SocketAddr, config: &Config) -> Result<Arc<Handle>, Bin
     let mut endpoint = homa_proto::Endpoint::new(proto, Clock::now())?;
     endpoint.set_encapsulation(Encapsulation::Udp);
     let mut driver = Driver::new(endpoint, io);
+    if config.checksums {
+        driver.require_checksums();
+    }
     // The first of 32768 ports is always free.
     let client = driver.open_client().map_err(|_| BindError::NoMemory)?;
     let state = State::new(driver, client);

@@ -26,6 +26,7 @@ use homa_wire::{HEADER_LEN_MAX, Header, RefuseReason, Version};
 
 use crate::{
     Clock, Destination, Message, MessageStore, PacketIo, PathError, PathErrorKind, SendBatch,
+    is_sealed,
 };
 
 pub use sys::{Alarm, Bell, Woken, report_errors_as_urgent, wait};
@@ -48,6 +49,8 @@ pub struct Driver<I> {
     io: I,
     batch: SendBatch,
     version: Version,
+    /// Packets leave with checksums, and those without a right one are dropped.
+    checksums: bool,
     /// The time of the turn or verb at hand, read from the clock once for each.
     now: Instant,
     /// The peer whose path MTU is the protocol's default.
@@ -102,6 +105,8 @@ pub struct DriveStats {
     pub packets_sent: u64,
     /// Times that a batch found no room, or not for all its packets.
     pub sends_blocked: u64,
+    /// Packets dropped because their checksum was not right.
+    pub bad_checksums: u64,
     /// Errors of the packet I/O itself; what was to be sent then is lost and sent again on request.
     pub io_errors: u64,
 }
@@ -121,6 +126,7 @@ impl<I: PacketIo> Driver<I> {
     pub fn new(endpoint: Endpoint, io: I) -> Self {
         Self {
             version: endpoint.config().wire_version,
+            checksums: false,
             endpoint,
             store: MessageStore::new(RETAINED_CHUNKS_MAX),
             io,
@@ -130,6 +136,13 @@ impl<I: PacketIo> Driver<I> {
             flush: Flush::Done,
             stats: DriveStats::default(),
         }
+    }
+
+    /// From now on packets leave with the checksum of WIRE section 6, and packets without a right
+    /// one are dropped and counted. Both sides must agree on it; kernel peers and the default are
+    /// without.
+    pub fn require_checksums(&mut self) {
+        self.checksums = true;
     }
 
     /// Takes one turn: receives a batch of packets, handles them and the timers that are due, sends
@@ -188,6 +201,10 @@ impl<I: PacketIo> Driver<I> {
         let peer = self.io.packet(index).peer;
         self.announce_mtu(peer);
         let packet = self.io.packet(index);
+        if self.checksums && !is_sealed(packet.bytes) {
+            self.stats.bad_checksums += 1;
+            return;
+        }
         let (header, payload) = match Header::parse(packet.bytes, self.version) {
             Ok(parsed) => parsed,
             Err(error) => return self.endpoint.count_bad_packet(&error),
@@ -316,6 +333,10 @@ impl<I: PacketIo> Driver<I> {
         {
             debug_assert!(false, "the protocol sends only what was parked and not released");
             self.batch.pop();
+            return;
+        }
+        if self.checksums {
+            self.batch.seal_last();
         }
     }
 
