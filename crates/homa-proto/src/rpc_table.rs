@@ -91,12 +91,20 @@ impl RpcTable {
         self.slab.key_at(slot)
     }
 
-    /// The keys of a peer's RPCs, newest first. At most `len()` steps.
-    pub(crate) fn of_peer(&self, peer: u32) -> impl Iterator<Item = RpcKey> {
-        let first = self.first_of_peer.get(peer as usize).copied().unwrap_or(NONE);
-        core::iter::successors(Some(first), |&slot| Some(self.links.get(slot as usize)?.next))
-            .take_while(|&slot| slot != NONE)
-            .filter_map(|slot| self.slab.key_at(slot))
+    /// A peer's newest RPC. To visit all, take each one's `next_of_peer` before anything is done
+    /// about it: it may end then, and no memory is needed for a list.
+    pub(crate) fn first_of_peer(&self, peer: u32) -> Option<RpcKey> {
+        self.slab.key_at(*self.first_of_peer.get(peer as usize)?)
+    }
+
+    /// The RPC with the same peer that was created before this one.
+    pub(crate) fn next_of_peer(&self, key: RpcKey) -> Option<RpcKey> {
+        self.slab.key_at(self.links.get(key.slot() as usize)?.next)
+    }
+
+    /// Slots that may hold an RPC: all below this number.
+    pub(crate) fn slots(&self) -> u32 {
+        self.slab.slots()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RpcKey, &Rpc)> {
@@ -191,17 +199,20 @@ mod tests {
     }
 
     #[test]
-    fn of_peer__lists_exactly_the_peers_rpcs() {
+    fn next_of_peer__visits_exactly_the_peers_rpcs() {
         let mut table = RpcTable::new(100, 1);
         let keys: Vec<_> =
             (0..30).map(|i| table.insert(rpc(2 * i, i as u32 % 3)).unwrap()).collect();
         for &i in &[0usize, 15, 27, 3] {
             table.remove(keys[i]);
         }
-        let mut left: Vec<_> = table.of_peer(0).map(|k| table.get(k).unwrap().id.0 / 2).collect();
+        let of_peer = |peer| {
+            core::iter::successors(table.first_of_peer(peer), |&key| table.next_of_peer(key))
+        };
+        let mut left: Vec<_> = of_peer(0).map(|key| table.get(key).unwrap().id.0 / 2).collect();
         left.sort_unstable();
         assert_eq!(left, [6, 9, 12, 18, 21, 24]);
-        assert_eq!(table.of_peer(7).count(), 0);
+        assert_eq!(of_peer(7).count(), 0);
         assert_eq!(table.len(), 26);
         assert_eq!(table.clients(), 26);
     }

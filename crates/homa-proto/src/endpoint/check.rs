@@ -44,8 +44,13 @@ impl<O: Observer> Endpoint<O> {
         assert!(self.rpcs.servers() <= self.config.limits.server_rpcs_max, "server limit");
         for (slot, peer) in self.peers.iter() {
             assert_eq!(peer.open_rpcs, open_by_peer[slot as usize], "RPCs of a peer");
-            assert_eq!(self.rpcs.of_peer(slot).count(), peer.open_rpcs as usize, "list of a peer");
+            assert_eq!(self.rpcs_of_peer(slot), peer.open_rpcs as usize, "list of a peer");
         }
+    }
+
+    fn rpcs_of_peer(&self, peer: u32) -> usize {
+        let first = self.rpcs.first_of_peer(peer);
+        core::iter::successors(first, |&key| self.rpcs.next_of_peer(key)).count()
     }
 
     fn check_state(&self, key: crate::slab::RpcKey) {

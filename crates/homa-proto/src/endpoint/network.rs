@@ -36,23 +36,30 @@ impl<O: Observer> Endpoint<O> {
             self.stats.unreachables_ignored += 1;
             return;
         };
-        let keys: alloc::vec::Vec<RpcKey> = match quoted {
-            Some(quoted) => self.quoted_rpc(slot, &quoted).into_iter().collect(),
-            None => self.rpcs.of_peer(slot).collect(),
-        };
-        if keys.is_empty() {
-            self.stats.unreachables_ignored += 1;
-        }
-        for key in keys {
-            match self.rpcs.get(key).map(|rpc| rpc.state) {
-                Some(State::Requesting | State::Receiving) => {
-                    self.fail(now, key, Failure::Unreachable(kind));
-                }
-                Some(State::Collecting | State::Replying) => {
-                    self.cancel(now, key, Cancelled::Unreachable(kind));
-                }
-                _ => {}
+        if let Some(quoted) = quoted {
+            match self.quoted_rpc(slot, &quoted) {
+                Some(key) => self.end_unreachable(now, key, kind),
+                None => self.stats.unreachables_ignored += 1,
             }
+            return;
+        }
+        let mut next = self.rpcs.first_of_peer(slot);
+        while let Some(key) = next {
+            next = self.rpcs.next_of_peer(key);
+            self.end_unreachable(now, key, kind);
+        }
+    }
+
+    /// An RPC ends whose packets don't reach the peer, if it has anything to send or to receive.
+    fn end_unreachable(&mut self, now: Instant, key: RpcKey, kind: Unreachable) {
+        match self.rpcs.get(key).map(|rpc| rpc.state) {
+            Some(State::Requesting | State::Receiving) => {
+                self.fail(now, key, Failure::Unreachable(kind));
+            }
+            Some(State::Collecting | State::Replying) => {
+                self.cancel(now, key, Cancelled::Unreachable(kind));
+            }
+            _ => {}
         }
     }
 
@@ -74,8 +81,9 @@ impl<O: Observer> Endpoint<O> {
             return;
         }
         let packet_max = self.packet_payload_max(slot);
-        let keys: alloc::vec::Vec<RpcKey> = self.rpcs.of_peer(slot).collect();
-        for key in keys {
+        let mut next = self.rpcs.first_of_peer(slot);
+        while let Some(key) = next {
+            next = self.rpcs.next_of_peer(key);
             if let Some(out) = self.rpcs.get_mut(key).and_then(|rpc| rpc.outgoing.as_mut()) {
                 out.shrink_packets(packet_max);
             }

@@ -256,38 +256,13 @@ impl<O: Observer> Endpoint<O> {
             self.rearm(key);
             return;
         }
-        let priority = self.control_priority();
-        let resends: Vec<Resend> = match &rpc.incoming {
-            None => {
-                // linux_6.10.6 takes "all" for an empty range; it understands this form (WIRE
-                // section 10), and others answer it with the first segment.
-                let old_form = rpc.patience.unanswered % 3 == 2;
-                let all = Resend::all(priority);
-                Vec::from([if old_form { Resend::new(0, 100, priority) } else { all }])
-            }
-            // Dropped anyway while there is no memory for it.
-            Some(_) if self.incoming_room() == 0 => Vec::new(),
-            Some(incoming) => {
-                // Without a silence, bytes beyond the highest are merely on their way.
-                let is_silent = now >= rpc.patience.waits_since() + self.interval(rpc, peer);
-                let granted = incoming.granted;
-                let upto = if is_silent || sender_is_done {
-                    granted
-                } else {
-                    granted.min(incoming.bytes.highest())
-                };
-                incoming
-                    .bytes
-                    .missing(upto)
-                    .take(RESENDS_PER_PROBE)
-                    .map(|range| Resend::new(range.start, range.end - range.start, priority))
-                    .collect()
-            }
-        };
-        for &resend in &resends {
+        // Without a silence, bytes beyond the highest are merely on their way.
+        let is_silent = now >= rpc.patience.waits_since() + self.interval(rpc, peer);
+        let (resends, count) = self.missing(rpc, is_silent || sender_is_done);
+        for &resend in &resends[..count] {
             self.send_control(key, Body::Resend(resend));
         }
-        if resends.is_empty() {
+        if count == 0 {
             // Without a probe the RPC does not age.
             if let Some(rpc) = self.rpcs.get_mut(key) {
                 rpc.patience.since = now;
@@ -299,6 +274,33 @@ impl<O: Observer> Endpoint<O> {
             incoming.gaps_since = incoming.gaps_since.map(|_| now);
         }
         self.rearm(key);
+    }
+
+    /// RESENDs for what an RPC misses, and their number. `beyond_highest` includes granted bytes
+    /// after the last that arrived.
+    fn missing(&self, rpc: &Rpc, beyond_highest: bool) -> ([Resend; RESENDS_PER_PROBE], usize) {
+        let priority = self.control_priority();
+        let mut resends = [Resend::all(priority); RESENDS_PER_PROBE];
+        let Some(incoming) = &rpc.incoming else {
+            // linux_6.10.6 takes "all" for an empty range; it understands this form (WIRE section
+            // 10), and others answer it with the first segment.
+            if rpc.patience.unanswered % 3 == 2 {
+                resends[0] = Resend::new(0, 100, priority);
+            }
+            return (resends, 1);
+        };
+        // It would be dropped anyway while there is no memory for it.
+        if self.incoming_room() == 0 {
+            return (resends, 0);
+        }
+        let highest = incoming.bytes.highest();
+        let upto = if beyond_highest { incoming.granted } else { incoming.granted.min(highest) };
+        let mut count = 0;
+        for (resend, range) in resends.iter_mut().zip(incoming.bytes.missing(upto)) {
+            *resend = Resend::new(range.start, range.end - range.start, priority);
+            count += 1;
+        }
+        (resends, count)
     }
 
     fn probe_sent(&mut self, now: Instant, key: RpcKey) {
@@ -339,8 +341,9 @@ impl<O: Observer> Endpoint<O> {
         if let Some(addr) = self.peers.get(peer).map(|peer| peer.addr) {
             self.trace(now, TraceEvent::PeerTimedOut { peer: addr });
         }
-        let keys: Vec<_> = self.rpcs.of_peer(peer).collect();
-        for key in keys {
+        let mut next = self.rpcs.first_of_peer(peer);
+        while let Some(key) = next {
+            next = self.rpcs.next_of_peer(key);
             let Some(rpc) = self.rpcs.get(key) else { continue };
             let waits =
                 matches!(rpc.state, State::Requesting | State::Receiving | State::Collecting);

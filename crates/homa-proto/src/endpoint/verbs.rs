@@ -199,13 +199,10 @@ impl<O: Observer> Endpoint<O> {
         if self.sockets.close(socket).is_none() {
             return;
         }
-        let keys: alloc::vec::Vec<_> = self
-            .rpcs
-            .iter()
-            .filter(|(_, rpc)| rpc.socket == socket)
-            .map(|(key, rpc)| (key, rpc.is_client()))
-            .collect();
-        for (key, is_client) in keys {
+        for slot in 0..self.rpcs.slots() {
+            let Some(key) = self.rpcs.key_at(slot) else { continue };
+            let Some(rpc) = self.rpcs.get(key).filter(|rpc| rpc.socket == socket) else { continue };
+            let is_client = rpc.is_client();
             if is_client {
                 self.fail(now, key, Failure::ShutDown);
             } else {
