@@ -76,6 +76,10 @@ impl Seats {
         self.helper_asleep || self.link.is_some() || self.is_leader_asleep()
     }
 
+    pub(crate) fn is_leader_there(&self) -> bool {
+        self.leader != Leader::Nobody
+    }
+
     pub(crate) fn is_leader_asleep(&self) -> bool {
         matches!(self.leader, Leader::Asleep { .. })
     }

@@ -110,10 +110,10 @@ impl Shared {
 impl Locked<'_> {
     /// Takes a turn of the drive loop.
     pub(crate) fn drive(&mut self) -> Turn {
-        if !self.by_helper {
-            // Only ever changed under the lock.
-            let turns = self.shared.turns.load(Ordering::Relaxed);
-            self.shared.turns.store(turns.wrapping_add(1), Ordering::Relaxed);
+        if self.by_helper
+            && let Some(link) = &mut self.seats.link
+        {
+            link.is_late();
         }
         self.turn()
     }
@@ -140,6 +140,11 @@ impl Drop for Locked<'_> {
             return;
         }
         let wakes = settle(&mut guard, self.by_helper);
+        if std::mem::take(&mut guard.turned) && !self.by_helper {
+            // Only ever changed under the lock.
+            let turns = self.shared.turns.load(Ordering::Relaxed);
+            self.shared.turns.store(turns.wrapping_add(1), Ordering::Relaxed);
+        }
         drop(guard);
         wakes.fire(self.shared);
     }

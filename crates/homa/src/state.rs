@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use bytes::Buf;
 use homa_io::{DriveStats, Driver, Message, PacketIo, Sink, Turn};
-use homa_proto::{CallOptions, Cancelled, Failure, Instant, RpcInfo, RpcKey, SocketId};
+use homa_proto::{CallOptions, Cancelled, Duration, Failure, Instant, RpcInfo, RpcKey, SocketId};
 use homa_wire::RefuseReason;
 
 use crate::Addr;
@@ -17,6 +17,10 @@ use crate::lead::Seats;
 use crate::queue::Queue;
 use crate::requests::{Entry, Requests, ServerEntry, ServerIndex};
 use crate::stats::Stats;
+use crate::task::Link;
+
+/// After so long without a turn, a verb takes one.
+const VERBS_WITHOUT_TURN: Duration = Duration::from_micros(200);
 
 type BoxedDriver = Driver<Box<dyn PacketIo>>;
 
@@ -37,6 +41,9 @@ pub(crate) struct State {
     pub(crate) idle: Queue<()>,
     /// Verbs were called whose packets have not left.
     unflushed: bool,
+    /// When the latest turn was taken, and whether since the lock was taken.
+    turned_at: Instant,
+    pub(crate) turned: bool,
     /// Somebody collects packets: see `Endpoint::cork`.
     corks: u32,
     /// The counters when the endpoint was closed.
@@ -52,6 +59,8 @@ pub(crate) struct Tables {
     pub(crate) wakers: Vec<Waker>,
     /// Something happened that a sleeping leader may wait for.
     pub(crate) touched: bool,
+    /// Requests and responses that arrived, for the driver task to count.
+    pub(crate) arrivals: u32,
     /// A verb left packets unsent, for whoever drives.
     pub(crate) backlog: bool,
 }
@@ -75,6 +84,7 @@ impl Sink for Tables {
     fn request_complete(&mut self, key: RpcKey, info: &RpcInfo) {
         self.requests.completed(key, info, &mut self.wakers);
         self.touched = true;
+        self.arrivals += 1;
     }
 
     fn readable(&mut self, key: RpcKey, upto: u32) {
@@ -85,6 +95,7 @@ impl Sink for Tables {
     fn response(&mut self, key: RpcKey) {
         self.calls.complete(key, &mut self.wakers);
         self.touched = true;
+        self.arrivals += 1;
     }
 
     fn failed(&mut self, key: RpcKey, failure: Failure) {
@@ -110,6 +121,7 @@ impl State {
                 requests: Requests::new(),
                 wakers: Vec::new(),
                 touched: false,
+                arrivals: 0,
                 backlog: false,
             },
             seats: Seats::default(),
@@ -117,6 +129,8 @@ impl State {
             draining: false,
             idle: Queue::new(),
             unflushed: false,
+            turned_at: Instant::ZERO,
+            turned: false,
             corks: 0,
             last_stats: Stats::default(),
         }
@@ -130,18 +144,32 @@ impl State {
             return Turn { progress: false, more: false };
         };
         self.unflushed = false;
-        driver.turn(&mut self.tables)
+        self.turned = true;
+        let turn = driver.turn(&mut self.tables);
+        self.turned_at = driver.now();
+        turn
     }
 
     /// Sends what the verbs so far call for, unless it is being collected.
+    ///
+    /// A thread that calls one verb after the other takes a turn now and then, or the peers would
+    /// hear nothing while it keeps the lock busy.
     pub(crate) fn flush(&mut self) {
-        if !self.unflushed || self.corks > 0 {
+        if !self.unflushed {
+            return;
+        }
+        let Some(driver) = &mut self.driver else { return };
+        let since_turn = driver.now().saturating_since(self.turned_at);
+        let turn_due = since_turn >= VERBS_WITHOUT_TURN && !self.seats.is_leader_there();
+        let collecting = self.corks > 0 || self.seats.link.as_ref().is_some_and(Link::returns_soon);
+        if collecting && !turn_due {
             return;
         }
         self.unflushed = false;
-        if let Some(driver) = &mut self.driver {
-            driver.flush(&mut self.tables);
-            self.tables.backlog = driver.has_more() || driver.wants_room();
+        driver.flush(&mut self.tables);
+        self.tables.backlog = driver.has_more() || driver.wants_room();
+        if turn_due {
+            self.turn();
         }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! It is a task of the tokio runtime in which the endpoint was bound. It waits for the socket to
 //! become readable and for an alarm (a timerfd: the runtime's own timers are rounded to
-//! milliseconds), and takes a turn for either. After a turn that found something it looks again
-//! behind the tasks that were woken, and goes on looking for `Config::poll_async`.
+//! milliseconds), and takes a turn for either. After turns that found several things it looks again
+//! behind the tasks that were woken, whose packets then leave together; and it goes on looking for
+//! `Config::poll_async`.
 //!
 //! What it waits on lives in the endpoint's state, under its lock, so that closing the endpoint
 //! frees the UDP port at once, wherever the task may be. If the runtime is blocked, or shut down,
@@ -35,6 +36,8 @@ pub(crate) struct Link {
     waker: Option<Waker>,
     /// When a turn last found something.
     busy_at: Instant,
+    /// The task takes its next turn right behind the tasks that it has just woken.
+    returns_soon: bool,
 }
 
 impl Link {
@@ -59,6 +62,7 @@ impl Link {
             alarm_at: None,
             waker: None,
             busy_at: state.now(),
+            returns_soon: false,
         })
     }
 
@@ -70,6 +74,17 @@ impl Link {
     /// The task's waker, if it waits.
     pub(crate) fn take_waker(&mut self) -> Option<Waker> {
         self.waker.take()
+    }
+
+    /// Whether packets of verbs may wait for the task's next turn: then those of all tasks that it
+    /// has woken at once leave together. Should one of these compute, the helper takes the turn.
+    pub(crate) fn returns_soon(&self) -> bool {
+        self.returns_soon
+    }
+
+    /// The task did not return: somebody else takes its turn.
+    pub(crate) fn is_late(&mut self) {
+        self.returns_soon = false;
     }
 
     /// Waits for the next packet and the next ring of the alarm, forgetting those so far: to be
@@ -107,32 +122,47 @@ fn register<T: AsRawFd>(descriptor: T, interest: Interest) -> io::Result<AsyncFd
 
 /// Drives the endpoint until it closes.
 pub(crate) async fn drive(shared: Arc<Shared>) {
-    poll_fn(|cx| poll_drive(&shared, cx)).await;
+    while let Next::TurnAgain = poll_fn(|cx| poll_turn(&shared, cx)).await {
+        // Behind the tasks that were woken, and behind the runtime's own look at other sockets.
+        tokio::task::yield_now().await;
+    }
 }
 
-fn poll_drive(shared: &Shared, cx: &mut Context<'_>) -> Poll<()> {
-    let Some(mut locked) = shared.lock_to_drop() else { return Poll::Ready(()) };
+enum Next {
+    TurnAgain,
+    End,
+}
+
+/// Takes a turn. Ready unless it found nothing and it is time to wait.
+fn poll_turn(shared: &Shared, cx: &mut Context<'_>) -> Poll<Next> {
+    let Some(mut locked) = shared.lock_to_drop() else { return Poll::Ready(Next::End) };
     // No link, or one that fails: the endpoint is closed, or the runtime shuts down.
-    let Some(link) = &mut locked.seats.link else { return Poll::Ready(()) };
+    let Some(link) = &mut locked.seats.link else { return Poll::Ready(Next::End) };
+    link.waker = None;
+    link.returns_soon = false;
     if link.arm(cx).is_err() {
-        return Poll::Ready(());
+        return Poll::Ready(Next::End);
     }
-    let turn = locked.drive();
+    locked.tables.arrivals = 0;
+    let first = locked.drive();
+    // A second look at once is cheaper than one behind the runtime's, and finds most often that
+    // there was one packet: then it is time to wait.
+    let turn = if first.progress { locked.drive() } else { first };
     let (now, due) = (locked.now(), locked.next_due());
     let (_, want_room) = locked.sleep_on();
-    let Some(link) = &mut locked.seats.link else { return Poll::Ready(()) };
-    if turn.progress || turn.more {
+    let woke_several = locked.tables.arrivals > 1;
+    let Some(link) = &mut locked.seats.link else { return Poll::Ready(Next::End) };
+    if first.progress || first.more {
         link.busy_at = now;
     }
     let polling = elapsed(link.busy_at, now) < shared.poll_async;
-    if turn.progress || turn.more || want_room || polling {
-        link.waker = None;
-        cx.waker().wake_by_ref();
-        return Poll::Pending;
+    if turn.progress || turn.more || want_room || polling || woke_several {
+        link.returns_soon = woke_several;
+        return Poll::Ready(Next::TurnAgain);
     }
     link.waker = Some(cx.waker().clone());
     match due.map(|due| link.set_alarm(due)) {
-        Some(Err(_)) => Poll::Ready(()),
+        Some(Err(_)) => Poll::Ready(Next::End),
         _ => Poll::Pending,
     }
 }

@@ -112,11 +112,14 @@ async fn accept__skips_requests_that_were_cancelled() {
     for _ in 0..100 {
         let id = client.send(addr, "cancelled").unwrap();
         client.abort(id);
-        client.recv().await.unwrap();
+        assert_eq!(client.recv().await, Some((id, Err(CallError::Aborted))));
     }
     let call = tokio::spawn(client.call(addr, "wanted"));
-    let stats = || server_endpoint.stats().protocol;
-    while stats().server_rpcs_unknown < stats().server_requests_done - 1 {
+    let settled = || {
+        let stats = server_endpoint.stats().protocol;
+        stats.server_requests_done == 101 && stats.server_rpcs_unknown == 100
+    };
+    while !settled() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let mut request = server.accept().await.unwrap();
