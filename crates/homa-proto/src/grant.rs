@@ -115,6 +115,8 @@ pub(crate) struct GrantScheduler {
     oldest: IndexedHeap<u64>,
     /// The message of the last such grant, while it deserves more.
     fifo_message: Option<u32>,
+    /// Bytes of all such grants.
+    fifo_bytes: u64,
 }
 
 impl GrantScheduler {
@@ -132,6 +134,7 @@ impl GrantScheduler {
             fifo_due: Instant::ZERO,
             oldest: IndexedHeap::new(),
             fifo_message: None,
+            fifo_bytes: 0,
         }
     }
 
@@ -253,6 +256,11 @@ impl GrantScheduler {
     /// Bytes that may be on their way to this host: granted or unscheduled, and not received.
     pub(crate) fn incoming_bytes(&self) -> u64 {
         self.incoming_bytes
+    }
+
+    /// Bytes granted to oldest messages so far, regardless of their length.
+    pub(crate) fn fifo_bytes(&self) -> u64 {
+        self.fifo_bytes
     }
 
     /// Number of incomplete messages that are longer than their unscheduled part.

@@ -65,10 +65,12 @@ pub(crate) struct Liveness {
     pub(crate) heard: Instant,
     /// The RPC that probes it while it is silent.
     pub(crate) prober: Option<RpcKey>,
-    /// Probes since it was last heard.
+    /// Probes since it was last heard, without those sent in a burst.
     unanswered: u32,
     /// When the first of them went out.
     first_unanswered: Instant,
+    /// When the last of them went out.
+    last_unanswered: Instant,
     /// RPCs that wait for the outcome.
     parked: Vec<RpcKey>,
     /// Earliest time for a further probe of any RPC.
@@ -82,6 +84,7 @@ impl Liveness {
             prober: None,
             unanswered: 0,
             first_unanswered: now,
+            last_unanswered: now,
             parked: Vec::new(),
             next_probe: now,
         }
@@ -105,11 +108,16 @@ impl Liveness {
         now.saturating_since(self.heard) >= patience
     }
 
-    /// A probe of `key` goes out.
-    pub(crate) fn probed(&mut self, now: Instant) {
+    /// A probe goes out. Those less than `spacing` after the last that counted don't count: a
+    /// burst of them is answered, or not, as one; and a process that was held up wakes to a clock
+    /// that has run on, asks, and must wait for answers before it may conclude anything.
+    pub(crate) fn probed(&mut self, now: Instant, spacing: Duration) {
         if self.unanswered == 0 {
             self.first_unanswered = now;
+        } else if now.saturating_since(self.last_unanswered) < spacing {
+            return;
         }
+        self.last_unanswered = now;
         self.unanswered = self.unanswered.saturating_add(1);
     }
 
@@ -213,12 +221,13 @@ mod tests {
     #[test]
     fn is_dead__needs_both_probes_and_time() {
         let mut liveness = Liveness::new(at(0));
-        let limit = Duration::from_millis(100);
+        let (limit, spacing) = (Duration::from_millis(100), Duration::from_millis(5));
         for ms in [5, 10, 15, 20] {
-            liveness.probed(at(ms));
+            liveness.probed(at(ms), spacing);
+            liveness.probed(at(ms + 1), spacing);
         }
         assert!(!liveness.is_dead(at(500), limit, 5));
-        liveness.probed(at(25));
+        liveness.probed(at(25), spacing);
         assert!(!liveness.is_dead(at(104), limit, 5));
         assert!(liveness.is_dead(at(105), limit, 5));
         liveness.hear(at(106));

@@ -116,14 +116,16 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// How long an RPC waits for its peer before it asks: the peer's delay, at least
-    /// `resend_interval`, doubled with each BUSY in a row; an unanswered RPC asks at full rate.
+    /// `resend_interval`, doubled with each BUSY in a row, and with every second RESEND in a row
+    /// that went unanswered.
     fn interval(&self, rpc: &Rpc, peer: &Peer) -> Duration {
         let max = self.config.timing.resend_interval_max;
         let base = self.peer_interval(peer);
-        if rpc.patience.unanswered > 0 {
-            return base;
-        }
-        base.saturating_mul(1 << rpc.patience.busy_streak.min(10)).min(max)
+        let doublings = match rpc.patience.unanswered {
+            0 => rpc.patience.busy_streak,
+            unanswered => unanswered / 2,
+        };
+        base.saturating_mul(1 << doublings.min(10)).min(max)
     }
 
     fn peer_interval(&self, peer: &Peer) -> Duration {
@@ -307,7 +309,7 @@ impl<O: Observer> Endpoint<O> {
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
         rpc.patience.probed(now);
         if let Some(peer) = self.peers.get_mut(rpc.peer) {
-            peer.liveness.probed(now);
+            peer.liveness.probed(now, self.config.timing.resend_interval);
         }
     }
 

@@ -57,6 +57,7 @@ impl<O: Observer> Endpoint<O> {
             payload: None,
         };
         self.stats.grants_sent += 1;
+        self.stats.fifo_grant_bytes = self.grants.fifo_bytes();
         self.rearm(key);
         Some(transmit)
     }

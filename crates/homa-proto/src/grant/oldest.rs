@@ -20,6 +20,7 @@ impl GrantScheduler {
         let wanted = self.message(slot)?.ungranted().min(self.config.fifo_increment_bytes);
         let bytes = u64::from(wanted).min(memory_room) as u32;
         let priority = Priority::clamped(self.config.priority_levels.saturating_sub(2));
+        self.fifo_bytes += u64::from(bytes);
         (bytes > 0).then(|| self.grant(slot, bytes, priority))
     }
 

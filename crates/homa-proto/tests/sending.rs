@@ -1,0 +1,225 @@
+//! The order and the pace of sending (PROTOCOL section 10), and what DATA carries.
+#![allow(non_snake_case, reason = "tests are named function__case")]
+
+use homa_proto::{CallOptions, Config, Duration, Event, Instant, Priority, RpcKey};
+use homa_testkit::{FaultPlan, Network, Outcome, Probe, Remote, data};
+use homa_wire::{Body, Data};
+
+fn micros(micros: u64) -> Duration {
+    Duration::from_micros(micros)
+}
+
+/// The keys of DATA packets sent, in order, repetitions left out.
+fn order(probe: &mut Probe) -> Vec<RpcKey> {
+    let sent = probe.take_sent();
+    let mut keys: Vec<_> = sent.iter().filter_map(|t| t.payload.map(|(key, _)| key)).collect();
+    keys.dedup();
+    keys
+}
+
+/// HOMA-PACER-1: shortest remaining first, the older of equals first.
+#[test]
+fn messages__leave_in_order_of_their_remaining_bytes() {
+    let mut config = Config::default();
+    config.pacing = false;
+    let mut probe = Probe::new(&config);
+    let (now, socket, to) = (probe.now, probe.client_socket, Remote::server(1));
+    let keys = [30_000, 5_000, 20_000, 5_000, 90_000].map(|length| {
+        let options = CallOptions::default();
+        probe.endpoint.send_request(now, socket, to.addr, to.port, length, options).unwrap()
+    });
+    probe.drain();
+    assert_eq!(order(&mut probe), [1, 3, 2, 0, 4].map(|n| keys[n]));
+}
+
+/// HOMA-PACER-2, HOMA-PACER-3, HOMA-PACER-4, HOMA-PACER-5, HOMA-PACER-7: long messages leave at
+/// slightly less than the link's speed, a short one and control packets at once.
+#[test]
+fn pacer__holds_back_long_messages_only() {
+    let mut config = Config::default();
+    config.link_mbps = 1_000;
+    config.pacer.fifo_share_permille = 0;
+    config.unscheduled_bytes = 1_000_000;
+    let mut probe = Probe::new(&config);
+    let (server, start) = (Remote::server(1), probe.now);
+    probe.call(server, 1_000_000);
+    assert!(probe.take_data().len() <= 2, "about 5 us of the link");
+    probe.advance(micros(1000));
+    let sent: u64 = probe.take_data().iter().map(|d| u64::from(d.1)).sum();
+    // 125,000 bytes a millisecond at 99%, of which headers take a part.
+    assert!((112_000..124_000).contains(&sent), "{sent} bytes in a millisecond");
+    let short = probe.call(server, 900);
+    assert_eq!(order(&mut probe), [short], "it does not wait");
+    let resend = Body::Resend(homa_wire::Resend::all(Priority::HIGHEST));
+    probe.request(Remote::client(2), 2, resend, 0);
+    assert_eq!(probe.take_bodies(), [Body::RpcUnknown], "nor do control packets");
+    probe.advance(micros(10_000));
+    let sent = probe.take_sent_at();
+    let finished = sent.last().map(|(at, _)| at.saturating_since(start).as_micros());
+    assert!((8_000..9_000).contains(&finished.unwrap()), "{finished:?}");
+    assert!(probe.endpoint.stats().pacer_pauses > 100);
+    assert!(probe.endpoint.poll_timeout() > Some(probe.now));
+}
+
+/// HOMA-PACER-8: a share of the paced bytes is the oldest message's.
+#[test]
+fn pacer__reserves_a_share_for_the_oldest() {
+    let mut config = Config::default();
+    config.link_mbps = 1_000;
+    config.unscheduled_bytes = 1_000_000;
+    config.pacer.fifo_share_permille = 100;
+    let mut probe = Probe::new(&config);
+    let server = Remote::server(1);
+    let oldest = probe.call(server, 1_000_000);
+    for _ in 0..12 {
+        probe.call(server, 90_000);
+    }
+    probe.take_sent();
+    probe.advance(micros(8_000));
+    let sent = probe.take_sent();
+    let bytes_of = |wanted: bool| {
+        let of =
+            sent.iter().filter_map(|t| t.payload).filter(|(key, _)| (*key == oldest) == wanted);
+        of.map(|(_, payload)| u64::from(payload.len())).sum::<u64>()
+    };
+    let (own, others) = (bytes_of(true), bytes_of(false));
+    let permille = own * 1000 / (own + others);
+    assert!((80..=120).contains(&permille), "{permille} per mille");
+    assert!(probe.endpoint.stats().pacer_fifo_bytes > 0);
+}
+
+/// A driver that knows its queue slows the pacer down (HOMA-PACER-3).
+#[test]
+fn handle_tx_backlog__holds_back() {
+    let mut config = Config::default();
+    config.link_mbps = 1_000;
+    let mut probe = Probe::new(&config);
+    // 125,000 bytes take a millisecond.
+    probe.endpoint.handle_tx_backlog(probe.now, 125_000);
+    probe.call(Remote::server(1), 20_000);
+    assert_eq!(probe.take_data(), []);
+    probe.advance(micros(900));
+    assert_eq!(probe.take_data(), []);
+    probe.advance(micros(200));
+    assert!(!probe.take_data().is_empty());
+}
+
+/// HOMA-DATA-1, HOMA-DATA-3, HOMA-DATA-4, HOMA-DATA-6, HOMA-DATA-11, HOMA-MODEL-10, HOMA-MODEL-2: the
+/// first packet is DATA, and all of a message say the same.
+#[test]
+fn data__says_what_the_receiver_needs() {
+    let mut config = Config::default();
+    config.pacing = false;
+    let mut probe = Probe::new(&config);
+    let key = probe.call(Remote::server(1), 50_000);
+    let info = probe.endpoint.info(key).unwrap();
+    let grant = homa_wire::Grant::new(50_000, Priority::LOWEST);
+    probe.answer(key, Body::Grant(grant), 0);
+    let mut at = 0;
+    for transmit in probe.take_sent() {
+        let Body::Data(Data { message_length, incoming, ack, retransmit, offset, .. }) =
+            transmit.header.body
+        else {
+            panic!("{transmit:?}")
+        };
+        assert_eq!((message_length, incoming, ack, retransmit), (50_000, 40_000, None, false));
+        assert_eq!(transmit.header.sender_id, info.id);
+        assert_eq!(transmit.header.dest_port, 4000);
+        let (of, payload) = transmit.payload.unwrap();
+        assert_eq!((of, payload.start, offset), (key, at, at));
+        at = payload.end;
+    }
+    assert_eq!(at, 50_000);
+}
+
+/// The application may choose the level of a request's unscheduled bytes.
+#[test]
+fn call_options__priority() {
+    let mut config = Config::default();
+    config.priority_levels = 6;
+    let mut probe = Probe::new(&config);
+    for (asked, got) in [(0, 0), (3, 3), (7, 5)] {
+        let mut options = CallOptions::default();
+        options.priority = Some(Priority::clamped(asked));
+        probe.call_with(Remote::server(1), 100, options);
+        assert_eq!(probe.take_sent()[0].priority.level(), got);
+    }
+}
+
+/// HOMA-MODEL-1, HOMA-MODEL-3: RPCs are independent: later and shorter ones end first.
+#[test]
+fn calls__end_in_any_order() {
+    let mut network = Network::new(2, &Config::default(), FaultPlan::perfect(micros(5)));
+    let long = network.call(0, 1, 1_000_000).unwrap();
+    let short = network.call(0, 1, 100).unwrap();
+    let outcome = network.run_until_outcome(0, short, micros(100));
+    assert_eq!(outcome, Some(Outcome::Response(100)));
+    assert_eq!(network.host(0).outcome(long), None);
+    let outcome = network.run_until_outcome(0, long, Duration::from_millis(10));
+    assert_eq!(outcome, Some(Outcome::Response(1_000_000)));
+}
+
+/// PROTOCOL section 2: a response may come while the request is incomplete: the request is released,
+/// and no more of it is sent.
+#[test]
+fn response__may_come_before_the_request_is_out() {
+    let mut probe = Probe::new(&Config::default());
+    let key = probe.call(Remote::server(1), 500_000);
+    probe.answer(key, Body::Data(data(2000, 0, 2000)), 1416);
+    probe.take_sent();
+    let release = Event::Release { key };
+    assert_eq!(probe.take_events().iter().filter(|event| **event == release).count(), 1);
+    let grant = homa_wire::Grant::new(500_000, Priority::LOWEST);
+    probe.answer(key, Body::Grant(grant), 0);
+    assert_eq!(probe.take_data(), []);
+    probe.answer(key, Body::Data(data(2000, 1416, 2000)), 584);
+    assert!(probe.take_events().contains(&Event::ResponseComplete { key }));
+}
+
+/// Streaming: each longer prefix is announced, gaps hold it back.
+#[test]
+fn readable__announces_prefixes() {
+    let mut probe = Probe::new(&Config::default());
+    let client = Remote::client(1);
+    for offset in [0, 1000, 3000, 2000] {
+        probe.request(client, 2, Body::Data(data(5000, offset, 5000)), 1000);
+    }
+    let events = probe.take_events();
+    let key = match events[0] {
+        Event::RequestStarted { key } => key,
+        other => panic!("{other:?}"),
+    };
+    let readable = [1000, 2000, 4000].map(|upto| Event::Readable { key, upto });
+    assert_eq!(events[1..], readable);
+    probe.request(client, 2, Body::Data(data(5000, 4000, 5000)), 1000);
+    assert_eq!(probe.take_events(), [Event::RequestComplete { key }]);
+}
+
+/// An observer sees packets in and out and the life of RPCs.
+#[test]
+fn observer__sees_the_life_of_a_call() {
+    use homa_proto::TraceEvent;
+    let mut network = Network::new(2, &Config::default(), FaultPlan::perfect(micros(5)));
+    network.host_mut(0).keep_trace();
+    let key = network.call(0, 1, 100).unwrap();
+    let id = network.host(0).endpoint.info(key).unwrap().id;
+    network.run_until_outcome(0, key, micros(50)).unwrap();
+    let trace = network.host_mut(0).trace();
+    let times: Vec<Instant> = trace.iter().map(|(at, _)| *at).collect();
+    assert!(times.is_sorted());
+    let names: Vec<_> = trace
+        .iter()
+        .filter_map(|(_, event)| match event {
+            TraceEvent::RpcStarted { id: of, .. } if *of == id => Some("started"),
+            TraceEvent::PacketSent { .. } => Some("sent"),
+            TraceEvent::PacketReceived { header, .. } => match header.body {
+                Body::Data(_) => Some("received"),
+                _ => None,
+            },
+            TraceEvent::MessageComplete { id: of, .. } if *of == id => Some("complete"),
+            TraceEvent::RpcFinished { id: of } if *of == id => Some("finished"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(names[..5], ["started", "sent", "received", "complete", "finished"]);
+}
