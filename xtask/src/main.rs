@@ -1,2 +1,53 @@
-//! Checks and chores of this repository.
-fn main() {}
+//! Checks and chores of this repository: `cargo xtask TASK`.
+
+mod requirements;
+mod sources;
+mod tidy;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  requirements       lists requirements of the protocol that no test cites
+  tidy               checks sizes of files and functions, unsafe code, documents
+  verify [--sample]  runs the long checks, or a sample of them that takes a few minutes";
+
+/// What a task found wrong, one line each.
+type Findings = Vec<String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = root();
+    let findings = match arguments[..] {
+        ["requirements"] => requirements::check(&root),
+        ["tidy"] => tidy::check(&root),
+        ["verify"] => verify::run(&root, verify::Extent::Full),
+        ["verify", "--sample"] => verify::run(&root, verify::Extent::Sample),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match findings {
+        Ok(findings) if findings.is_empty() => ExitCode::SUCCESS,
+        Ok(findings) => {
+            findings.iter().for_each(|finding| println!("{finding}"));
+            println!("{} findings", findings.len());
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root: the folder above this package.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_path_buf()
+}
