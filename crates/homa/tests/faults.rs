@@ -3,8 +3,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::*;
-use homa::Config;
+use homa::{CallOptions, Config};
 
 fn faulty(plan: &str, seed: u64) -> Config {
     let mut config = Config::default();
@@ -45,6 +47,26 @@ async fn call__survives_everything_at_once() {
 #[tokio::test]
 async fn call__survives_delay() {
     calls_survive("delay=300us,jitter=200us").await;
+}
+
+/// Packets that arrive with wrong bytes, which nothing noticed: messages may be wrong then, or fail,
+/// but every call ends and nothing is left behind.
+#[tokio::test]
+async fn call__ends_in_spite_of_undetected_corruption() {
+    let [server, client] = [5, 6].map(|seed| faulty("corrupt-undetected=0.05", seed));
+    let (_server, addr) = echoing(server).await;
+    let client = endpoint(client).await;
+    let options = CallOptions::new().deadline(Duration::from_secs(2));
+    let calls: Vec<_> = (0..200)
+        .map(|seed| tokio::spawn(client.call_with(addr, contents(seed, 5000), options)))
+        .collect();
+    let mut right = 0;
+    for (seed, call) in (0..200).zip(calls) {
+        right +=
+            u32::from(call.await.unwrap().is_ok_and(|response| response == contents(seed, 5000)));
+    }
+    assert!(right > 100, "{right} of 200 right");
+    assert!(client.shutdown(Duration::from_secs(5)).await);
 }
 
 #[test]
