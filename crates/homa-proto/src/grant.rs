@@ -89,7 +89,9 @@ impl Message {
 enum Want {
     /// Nothing now: its window is full, or it is fully granted.
     Nothing,
-    /// It should be granted so many bytes, but there is no room yet.
+    /// It needs more memory than is there; others may need less.
+    Memory,
+    /// It should be granted something, but too much is on its way already.
     Room,
     /// It is granted so many bytes.
     Bytes(u32),
@@ -221,16 +223,22 @@ impl GrantScheduler {
     /// The next GRANT to send, if there is one; call again until there is none, after every other
     /// call and at [`next_time`](Self::next_time).
     ///
-    /// `memory_room_bytes` says how much more may be promised for the sake of this host's memory;
-    /// no grant exceeds it.
-    pub(crate) fn poll(&mut self, now: Instant, memory_room_bytes: u64) -> Option<GrantDecision> {
-        if let Some(decision) = self.poll_oldest(now, memory_room_bytes) {
+    /// `memory_room` says how many bytes more may be promised to the message in a slot for the sake
+    /// of this host's memory; no grant exceeds it.
+    pub(crate) fn poll(
+        &mut self,
+        now: Instant,
+        memory_room: impl Fn(u32) -> u64,
+    ) -> Option<GrantDecision> {
+        if let Some(decision) = self.poll_oldest(now, &memory_room) {
             return Some(decision);
         }
+        let mut memory_is_short = false;
         for rank in 0..self.places.active().len() {
             let slot = self.places.active()[rank].slot;
-            match self.want(slot, memory_room_bytes) {
+            match self.want(slot, memory_room(slot)) {
                 Want::Nothing => {}
+                Want::Memory => memory_is_short = true,
                 // Those behind do not take the room that this one waits for.
                 Want::Room => return None,
                 Want::Bytes(bytes) => {
@@ -239,7 +247,7 @@ impl GrantScheduler {
                 }
             }
         }
-        None
+        if memory_is_short { self.poll_waiting(&memory_room) } else { None }
     }
 
     /// When the next grant to the oldest message falls due, which no other input announces. `None`
@@ -254,6 +262,7 @@ impl GrantScheduler {
     }
 
     /// Bytes that may be on their way to this host: granted or unscheduled, and not received.
+    #[cfg(test)]
     pub(crate) fn incoming_bytes(&self) -> u64 {
         self.incoming_bytes
     }
@@ -331,17 +340,32 @@ impl GrantScheduler {
             return Want::Nothing;
         }
         let needed = want.min(step);
-        let room = self.config.incoming_bytes_max.saturating_sub(self.incoming_bytes);
-        let bytes = u64::from(want).min(room).min(memory_room);
-        if bytes >= u64::from(needed) {
-            return Want::Bytes(bytes as u32);
-        }
         // With nothing on its way, nothing will make room: go on, however little there is.
-        let bytes = u64::from(needed).min(memory_room);
-        if self.incoming_bytes == 0 && bytes > 0 {
-            return Want::Bytes(bytes as u32);
+        let is_last_hope = self.incoming_bytes == 0;
+        let room = self.config.incoming_bytes_max.saturating_sub(self.incoming_bytes);
+        let bytes = match u64::from(want).min(room) as u32 {
+            bytes if bytes >= needed => bytes,
+            _ if is_last_hope => needed,
+            _ => return Want::Room,
+        };
+        let bytes = u64::from(bytes).min(memory_room) as u32;
+        if bytes >= needed || (is_last_hope && bytes > 0) {
+            Want::Bytes(bytes)
+        } else {
+            Want::Memory
         }
-        Want::Room
+    }
+
+    /// The messages in the places need more memory than is there: one that needs less may go on, and
+    /// make room by its end. Looks at all messages, which is for an exhausted host only.
+    fn poll_waiting(&mut self, memory_room: &impl Fn(u32) -> u64) -> Option<GrantDecision> {
+        let slots = 0..u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
+        let mut waiting = slots.filter(|&slot| !self.places.is_active(slot));
+        let (slot, bytes) = waiting.find_map(|slot| match self.want(slot, memory_room(slot)) {
+            Want::Bytes(bytes) => Some((slot, bytes)),
+            _ => None,
+        })?;
+        Some(self.grant(slot, bytes, Priority::LOWEST))
     }
 
     /// Bytes of a message that may be on their way.

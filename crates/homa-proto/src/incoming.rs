@@ -84,6 +84,21 @@ impl Incoming {
         self.bytes.received() < self.granted
     }
 
+    /// Up to which offset there is memory for the message, with `room` bytes left on this host: a
+    /// message takes more only if all that it may still need is left. So of the messages that have
+    /// begun, the one that took some last can always end, and make room for others.
+    pub(crate) fn affordable(&self, room: u64) -> u32 {
+        let length = self.bytes.length();
+        if u64::from(length - self.charged) <= room { length } else { self.charged }
+    }
+
+    /// Accounts for memory up to an offset; returns how much is new.
+    pub(crate) fn charge(&mut self, upto: u32) -> u32 {
+        let more = upto.saturating_sub(self.charged);
+        self.charged += more;
+        more
+    }
+
     /// Memory that the message holds when bytes up to `highest` have arrived.
     pub(crate) fn charge_for(&self, highest: u32) -> u32 {
         highest
@@ -139,6 +154,16 @@ mod tests {
         assert_eq!(observed.reordering, Some(Duration::from_millis(3)));
         insert(&mut incoming, at(5), 3000, 4000);
         assert_eq!(incoming.gaps_since, None);
+    }
+
+    #[test]
+    fn affordable__is_all_that_is_missing_or_nothing_more() {
+        let mut incoming = Incoming::new(100_000, 100_000, 8);
+        assert_eq!(incoming.affordable(99_999), 0);
+        assert_eq!(incoming.affordable(100_000), 100_000);
+        incoming.charged = 65_536;
+        assert_eq!(incoming.affordable(34_463), 65_536);
+        assert_eq!(incoming.affordable(34_464), 100_000);
     }
 
     #[test]

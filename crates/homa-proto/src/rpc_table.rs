@@ -79,6 +79,10 @@ impl RpcTable {
         self.slab.get_mut(key)
     }
 
+    pub(crate) fn at(&self, slot: u32) -> Option<&Rpc> {
+        self.slab.at(slot)
+    }
+
     pub(crate) fn key_at(&self, slot: u32) -> Option<RpcKey> {
         self.slab.key_at(slot)
     }

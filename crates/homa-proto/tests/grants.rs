@@ -2,7 +2,7 @@
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
 use homa_proto::{Config, Duration, Priority};
-use homa_testkit::{FaultPlan, Network, Probe, Remote, data};
+use homa_testkit::{FaultPlan, Network, Outcome, Probe, Remote, data};
 use homa_wire::{Body, Data, Grant, PacketType};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -176,6 +176,54 @@ fn grants__wait_for_memory() {
     probe.advance(Duration::from_millis(20));
     announce(&mut probe, Remote::client(2), 2, 200_000);
     assert!(!grants(&mut probe).is_empty());
+}
+
+/// Messages that together exceed the memory for incoming bytes complete one after the other: what
+/// has arrived of one never keeps all of them from going on.
+#[test]
+fn messages_beyond_memory__complete_in_turn() {
+    for unscheduled in [40_000, 1_000_000] {
+        let mut config = Config::default();
+        config.unscheduled_bytes = unscheduled;
+        config.limits.incoming_bytes_max = 2_100_000;
+        let faults = FaultPlan::perfect(micros(5));
+        let mut network = Network::new(4, &config, faults);
+        let mut calls = Vec::new();
+        for n in 0..30 {
+            let from = 1 + n % 3;
+            calls.push((from, network.call(from, 0, 1_000_000).unwrap()));
+            network.run_for(micros(20));
+        }
+        assert!(network.run_until_quiet(Duration::from_secs(30)));
+        let (mut answered, mut refused) = (0, 0);
+        for (from, key) in calls {
+            match network.host(from).outcome(key) {
+                Some(Outcome::Response(1_000_000)) => answered += 1,
+                Some(Outcome::Failed(homa_proto::Failure::Refused { .. })) => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(answered >= 2, "{answered} answered, {refused} refused");
+        network.assert_quiet();
+    }
+}
+
+/// As above for responses, which can't be refused.
+#[test]
+fn responses_beyond_memory__complete_in_turn() {
+    let mut config = Config::default();
+    config.limits.incoming_bytes_max = 2_000_000;
+    let mut network = Network::new(4, &config, FaultPlan::perfect(micros(5)));
+    for host in 1..4 {
+        network.host_mut(host).application = homa_testkit::Application::Reply(1_000_000);
+    }
+    let keys: Vec<_> = (0..60).map(|n| network.call(0, 1 + n % 3, 100).unwrap()).collect();
+    for key in keys {
+        let outcome = network.run_until_outcome(0, key, Duration::from_secs(9));
+        assert_eq!(outcome, Some(Outcome::Response(1_000_000)));
+    }
+    assert!(network.run_until_quiet(Duration::from_secs(1)));
+    network.assert_quiet();
 }
 
 /// WIRE section 10, item 4: a sender with incoming = 0 that ignores grants and sends all is served.

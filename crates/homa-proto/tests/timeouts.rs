@@ -30,18 +30,18 @@ fn times_of(probe: &mut Probe, start: Instant, packet_type: PacketType) -> Vec<u
 }
 
 /// HOMA-RESEND-1, HOMA-RESEND-4, HOMA-TIMEOUT-1, HOMA-TIMEOUT-2: the first RESEND after 5 ms of
-/// silence, then every 5 ms, and the end after 100 ms without any answer.
+/// silence, then ever less often, and the end after five of them and 100 ms without any answer.
 #[test]
-fn silent_server__is_probed_every_interval_and_given_up_after_the_limit() {
+fn silent_server__is_probed_and_given_up_after_the_limit() {
     let mut probe = Probe::new(&Config::default());
     let start = probe.now;
     let key = probe.call(Remote::server(SERVER), 100);
     probe.advance(millis(99));
     assert_eq!(failure_of(&probe.take_events(), key), None);
     let times = times_of(&mut probe, start, PacketType::Resend);
-    assert!((15..=20).contains(&times.len()), "{times:?}");
-    assert_eq!(times[0], 5);
-    probe.advance(millis(16));
+    assert!((5..=20).contains(&times.len()), "{times:?}");
+    assert_eq!(times[..2], [5, 10]);
+    probe.advance(millis(51));
     assert_eq!(failure_of(&probe.take_events(), key), Some(Failure::Timeout));
     assert_eq!(probe.endpoint.stats().rpc_timeouts, 1);
     assert_eq!(probe.endpoint.poll_timeout(), None);
@@ -64,7 +64,7 @@ fn live_server__that_leaves_one_rpc_unanswered_loses_only_that() {
         }
     }
     let failed_at = failed_at.expect("the ignored RPC ends");
-    assert!((100..=120).contains(&failed_at), "after {failed_at} ms");
+    assert!((100..=150).contains(&failed_at), "after {failed_at} ms");
     assert!(probe.endpoint.info(answered).is_some());
     assert_eq!(probe.endpoint.stats().peer_timeouts, 0);
 }
@@ -100,8 +100,8 @@ fn silent_server__is_probed_by_one_rpc_at_a_time() {
     let start = probe.now;
     probe.advance(millis(100));
     let times = times_of(&mut probe, start, PacketType::Resend);
-    assert!((10..=21).contains(&times.len()), "{} RESENDs in 100 ms", times.len());
-    probe.advance(millis(40));
+    assert!((5..=21).contains(&times.len()), "{} RESENDs in 100 ms", times.len());
+    probe.advance(millis(80));
     let events = probe.take_events();
     let failed = events.iter().filter(|e| matches!(e, Event::Failed { .. })).count();
     assert_eq!(failed, keys.len() + 1);
@@ -148,7 +148,7 @@ fn dead_server__that_returns_serves_new_calls() {
     probe.advance(millis(50));
     assert_eq!(failure_of(&probe.take_events(), second), None, "it was asked for 50 ms only");
     let resends = probe.take_bodies().iter().filter(|b| matches!(b, Body::Resend(_))).count();
-    assert!(resends >= 5, "{resends} RESENDs");
+    assert!(resends >= 3, "{resends} RESENDs");
     probe.answer(second, Body::Data(data(10, 0, 10)), 10);
     assert!(probe.take_events().contains(&Event::ResponseComplete { key: second }));
 }
@@ -163,7 +163,7 @@ fn dead_client__does_not_end_a_new_call_to_its_host() {
     let key = probe.call(Remote::server(SERVER), 100);
     probe.advance(millis(50));
     assert_eq!(failure_of(&probe.take_events(), key), None, "it was asked for 50 ms only");
-    probe.advance(millis(100));
+    probe.advance(millis(200));
     assert_eq!(failure_of(&probe.take_events(), key), Some(Failure::Timeout));
 }
 
@@ -262,8 +262,8 @@ fn silent_client__loses_its_incomplete_request() {
     assert!(resends.iter().all(|body| matches!(body, Body::Resend(r) if r.offset == 1416
         && r.length == 5000 - 1416)
         || matches!(body, Body::Cutoffs(_))));
-    assert!(resends.len() >= 10, "{} RESENDs", resends.len());
-    probe.advance(millis(30));
+    assert!(resends.len() >= 5, "{} RESENDs", resends.len());
+    probe.advance(millis(60));
     assert!(probe.take_events().iter().any(|e| matches!(e, Event::Cancelled { .. })));
     assert!(probe.endpoint.is_idle());
 }

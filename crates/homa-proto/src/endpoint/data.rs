@@ -70,7 +70,7 @@ impl<O: Observer> Endpoint<O> {
         data: &Data,
     ) -> Option<RpcKey> {
         let now = packet.now;
-        if let Some((reason, detail)) = self.refusal_of_request(packet, socket, data) {
+        if let Some((reason, detail)) = self.refusal_of_request(socket, data) {
             self.refuse_packet(packet, reason, detail);
             self.drop_packet(packet, DropReason::Refused);
             return None;
@@ -120,12 +120,7 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// Why a new request is refused, if it is, and the limit in question.
-    fn refusal_of_request(
-        &self,
-        packet: &Packet<'_>,
-        socket: &Socket,
-        data: &Data,
-    ) -> Option<(RefuseReason, u32)> {
+    fn refusal_of_request(&self, socket: &Socket, data: &Data) -> Option<(RefuseReason, u32)> {
         if let Some(reason) = Self::refusal_of(socket) {
             return Some((reason, 0));
         }
@@ -134,7 +129,7 @@ impl<O: Observer> Endpoint<O> {
             return Some((RefuseReason::TooLong, length_max));
         }
         let too_many = self.rpcs.servers() >= self.config.limits.server_rpcs_max;
-        let no_room = u64::from(packet.payload_len) > self.incoming_room();
+        let no_room = u64::from(data.message_length) > self.incoming_room();
         (too_many || no_room).then_some((RefuseReason::Overloaded, 0))
     }
 
@@ -283,14 +278,13 @@ impl<O: Observer> Endpoint<O> {
         let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) else {
             return false;
         };
-        let more = incoming.charge_for(end).saturating_sub(incoming.charged);
-        if u64::from(more) > room {
+        let wanted = incoming.charge_for(end);
+        if wanted > incoming.affordable(room) {
             self.stats.dropped_data_no_bufs += u64::from(packet.payload_len);
             self.drop_packet(packet, DropReason::NoMemory);
             return false;
         }
-        incoming.charged += more;
-        self.incoming_bytes += u64::from(more);
+        self.incoming_bytes += u64::from(incoming.charge(wanted));
         true
     }
 

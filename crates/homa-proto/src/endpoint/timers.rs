@@ -291,12 +291,10 @@ impl<O: Observer> Endpoint<O> {
             }
             return (resends, 1);
         };
-        // It would be dropped anyway while there is no memory for it.
-        if self.incoming_room() == 0 {
-            return (resends, 0);
-        }
         let highest = incoming.bytes.highest();
         let upto = if beyond_highest { incoming.granted } else { incoming.granted.min(highest) };
+        // What there is no memory for would be dropped anyway.
+        let upto = upto.min(incoming.affordable(self.incoming_room()));
         let mut count = 0;
         for (resend, range) in resends.iter_mut().zip(incoming.bytes.missing(upto)) {
             *resend = Resend::new(range.start, range.end - range.start, priority);

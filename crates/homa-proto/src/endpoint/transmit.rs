@@ -37,9 +37,13 @@ impl<O: Observer> Endpoint<O> {
         if !self.grants_due && !fifo_due {
             return None;
         }
-        // What is on its way was promised memory already.
-        let room = self.incoming_room().saturating_sub(self.grants.incoming_bytes());
-        let Some(GrantDecision { slot, offset, priority }) = self.grants.poll(now, room) else {
+        let (room, rpcs) = (self.incoming_room(), &self.rpcs);
+        let memory_room = |slot: u32| {
+            let incoming = rpcs.at(slot).and_then(|rpc| rpc.incoming.as_ref());
+            incoming.map_or(0, |message| message.affordable(room).saturating_sub(message.granted))
+        };
+        let decision = self.grants.poll(now, |slot| u64::from(memory_room(slot)));
+        let Some(GrantDecision { slot, offset, priority }) = decision else {
             self.grants_due = false;
             return None;
         };
@@ -47,6 +51,8 @@ impl<O: Observer> Endpoint<O> {
         let rpc = self.rpcs.get_mut(key)?;
         let incoming = rpc.incoming.as_mut()?;
         incoming.raise_granted(now, offset);
+        // What is granted must find memory when it comes.
+        self.incoming_bytes += u64::from(incoming.charge(incoming.charge_for(offset)));
         // From now on the peer owes these bytes.
         rpc.patience.since = now;
         let transmit = Transmit {

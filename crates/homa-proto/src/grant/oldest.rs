@@ -10,7 +10,11 @@ use super::{GrantConfig, GrantDecision, GrantScheduler, Message};
 use crate::time::{Duration, Instant};
 
 impl GrantScheduler {
-    pub(super) fn poll_oldest(&mut self, now: Instant, memory_room: u64) -> Option<GrantDecision> {
+    pub(super) fn poll_oldest(
+        &mut self,
+        now: Instant,
+        memory_room: &impl Fn(u32) -> u64,
+    ) -> Option<GrantDecision> {
         let interval = self.fifo_interval?;
         if now < self.fifo_due {
             return None;
@@ -18,7 +22,7 @@ impl GrantScheduler {
         let slot = self.choose_oldest()?;
         self.fifo_due = now + interval;
         let wanted = self.message(slot)?.ungranted().min(self.config.fifo_increment_bytes);
-        let bytes = u64::from(wanted).min(memory_room) as u32;
+        let bytes = u64::from(wanted).min(memory_room(slot)) as u32;
         let priority = Priority::clamped(self.config.priority_levels.saturating_sub(2));
         self.fifo_bytes += u64::from(bytes);
         (bytes > 0).then(|| self.grant(slot, bytes, priority))

@@ -41,7 +41,7 @@ fn scheduler(config: GrantConfig, messages: &[IncomingMessage]) -> GrantSchedule
 }
 
 fn drain(scheduler: &mut GrantScheduler, now: Instant) -> Vec<GrantDecision> {
-    let decisions = core::iter::from_fn(|| scheduler.poll(now, AMPLE)).collect();
+    let decisions = core::iter::from_fn(|| scheduler.poll(now, |_| AMPLE)).collect();
     scheduler.check_invariants();
     decisions
 }
@@ -283,11 +283,15 @@ fn poll__limit_below_a_segment() {
 fn poll__respects_memory_room() {
     let mut scheduler = scheduler(GrantConfig::default(), &[message(0, 900_000)]);
     let later = START + Duration::from_secs(1);
-    assert_eq!(scheduler.poll(later, 0), None);
-    assert_eq!(scheduler.poll(later, 15_000), Some(decision(0, 25_000, 0)));
-    assert_eq!(scheduler.poll(later, 9_999), None, "wait for a worthwhile step");
+    assert_eq!(scheduler.poll(later, |_| 0), None);
+    assert_eq!(scheduler.poll(later, |_| 15_000), Some(decision(0, 25_000, 0)));
+    assert_eq!(scheduler.poll(later, |_| 9_999), None, "wait for a worthwhile step");
     scheduler.progress(0, 25_000);
-    assert_eq!(scheduler.poll(later, 9_999), Some(decision(0, 34_999, 0)), "nothing else comes");
+    assert_eq!(
+        scheduler.poll(later, |_| 9_999),
+        Some(decision(0, 34_999, 0)),
+        "nothing else comes"
+    );
 }
 
 /// PROTOCOL section 8: 50,000 bytes at 5% of 25 Gb/s are 320 us.
@@ -346,7 +350,7 @@ fn next_time__is_none_without_candidates() {
 fn next_time__moves_on_without_memory() {
     let mut scheduler = scheduler(GrantConfig::default(), &[message(0, 900_000)]);
     let due = scheduler.next_time().unwrap();
-    assert_eq!(scheduler.poll(due, 0), None);
+    assert_eq!(scheduler.poll(due, |_| 0), None);
     assert_eq!(scheduler.next_time(), Some(due + Duration::from_micros(320)));
 }
 
@@ -505,7 +509,7 @@ proptest! {
                         let granted: Vec<_> = (0..scheduler.messages.len() as u32)
                             .map(|slot| scheduler.granted(slot)).collect();
                         let incoming = scheduler.incoming_bytes();
-                        let Some(grant) = scheduler.poll(now, memory_room) else { break };
+                        let Some(grant) = scheduler.poll(now, |_| memory_room) else { break };
                         let ordinary = scheduler.fifo_due == due.unwrap_or(scheduler.fifo_due);
                         if !ordinary {
                             prop_assert!(due.unwrap() <= now);
@@ -578,7 +582,7 @@ proptest! {
             // The time does not move: grants to the oldest message do not help.
             loop {
                 let room = memory.saturating_sub(scheduler.incoming_bytes());
-                if scheduler.poll(START, room).is_none() {
+                if scheduler.poll(START, |_| room).is_none() {
                     break;
                 }
                 idle = 0;
