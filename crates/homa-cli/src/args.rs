@@ -68,6 +68,14 @@ impl From<RegimeArgs> for Regime {
     }
 }
 
+/// Parameters of Homa that both sides must agree on.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct HomaArgs {
+    /// Homa carries and requires checksums of its own; the other side must do the same
+    #[arg(long)]
+    pub(crate) checksums: bool,
+}
+
 /// When calls begin.
 #[derive(Debug, Clone, Copy, Args)]
 #[group(multiple = false)]
@@ -106,6 +114,8 @@ pub(crate) struct ServerArgs {
     pub(crate) max_message: Size,
     #[command(flatten)]
     pub(crate) regime: RegimeArgs,
+    #[command(flatten)]
+    pub(crate) homa: HomaArgs,
 }
 
 const SERVER_EXAMPLES: &str = "\
@@ -151,6 +161,8 @@ pub(crate) struct ClientArgs {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) regime: RegimeArgs,
+    #[command(flatten)]
+    pub(crate) homa: HomaArgs,
 }
 
 fn client_examples() -> String {
@@ -210,6 +222,8 @@ pub(crate) struct BenchArgs {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) regime: RegimeArgs,
+    #[command(flatten)]
+    pub(crate) homa: HomaArgs,
     /// Write the results as JSON (schema homa-bench/1); '-': to standard output, and the table to
     /// standard error
     #[arg(long, value_name = "FILE")]
@@ -261,6 +275,8 @@ pub(crate) struct BenchServerArgs {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) regime: RegimeArgs,
+    #[command(flatten)]
+    pub(crate) homa: HomaArgs,
 }
 
 #[derive(Debug, Args)]

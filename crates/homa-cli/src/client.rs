@@ -56,7 +56,8 @@ fn connect(args: &ClientArgs, plan: &Plan) -> Result<Box<dyn LoadClient>, Stop> 
         Protocol::Homa => {
             let homa_port = args.server.homa_port().map_err(Stop::Usage)?;
             let server = args.server.resolve().map_err(Stop::Failed)?;
-            let options = HomaOptions::for_messages_of(u64::from(plan.workload.max_len()));
+            let options = HomaOptions::for_messages_of(u64::from(plan.workload.max_len()))
+                .with_checksums(args.homa.checksums);
             let client = HomaClient::new(server, homa_port, slots, regime, &options);
             Box::new(client.map_err(Stop::Failed)?)
         }

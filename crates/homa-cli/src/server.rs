@@ -24,7 +24,8 @@ pub(crate) const ASK_CPU: &str = "cpu";
 
 /// `homa server`: answers requests until interrupted.
 pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> {
-    let options = HomaOptions::for_messages_of(args.max_message.0);
+    let options =
+        HomaOptions::for_messages_of(args.max_message.0).with_checksums(args.homa.checksums);
     let mut server = bind(args.transport, &args.listen, args.regime.into(), options)?;
     eprintln!("homa: {} server listening on {}", args.transport.name(), server.address());
     let mut lines = ServerLines::new(args.transport.name());
@@ -51,8 +52,9 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
 /// The benchmark's own server: tells its address, serves, and ends when its input is closed, which
 /// happens in any case when the benchmark's process ends.
 pub(crate) fn run_for_bench(args: &BenchServerArgs) -> Result<(), Stop> {
-    let options =
-        HomaOptions::for_messages_of(args.max_message.0).with_fault(args.fault, args.seed);
+    let options = HomaOptions::for_messages_of(args.max_message.0)
+        .with_fault(args.fault, args.seed)
+        .with_checksums(args.homa.checksums);
     let mut server = bind(args.transport, &args.listen, args.regime.into(), options)?;
     println!("{READY}{}", server.address());
     thread::spawn(answer_parent);

@@ -43,6 +43,9 @@ impl ServerProcess {
             .args(["--max-message", &max_message.to_string()])
             .args(["--seed", &args.seed.to_string()])
             .args(["--poll", &format!("{}ns", args.regime.poll.as_nanos())]);
+        if args.homa.checksums {
+            command.arg("--checksums");
+        }
         if let Some(fault) = &args.fault {
             command.args(["--fault", &fault.to_string()]);
         }

@@ -28,12 +28,19 @@ const BATCH: usize = 64;
 pub(crate) struct HomaOptions {
     max_message: u64,
     fault: Option<FaultPlan>,
+    checksums: bool,
 }
 
 impl HomaOptions {
     /// For messages of up to so many bytes.
     pub(crate) fn for_messages_of(max_message: u64) -> Self {
-        Self { max_message, fault: None }
+        Self { max_message, fault: None, checksums: false }
+    }
+
+    /// The same, with checksums of Homa's own or without.
+    pub(crate) fn with_checksums(mut self, checksums: bool) -> Self {
+        self.checksums = checksums;
+        self
     }
 
     /// The same, with faults injected; `seed` changes which packets they meet.
@@ -51,6 +58,7 @@ impl HomaOptions {
         config.proto.message_length_max = config.proto.message_length_max.max(max_message);
         config.poll = regime.poll;
         config.fault = self.fault;
+        config.checksums = self.checksums;
         config
     }
 }
