@@ -89,3 +89,8 @@ pub use homa_wire::{Priority, RefuseReason};
 pub use request::{Request, StreamRequest};
 pub use server::{Server, StreamServer};
 pub use stats::Stats;
+
+/// The project's front page, so that its example is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
