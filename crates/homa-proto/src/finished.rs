@@ -265,7 +265,7 @@ mod tests {
             let mut certain: Vec<(u64, Instant)> = Vec::new();
             let mut doubtful: Vec<(u64, Instant)> = Vec::new();
             let mut now = at_millis(7);
-            for (id, pass_millis, record) in ops {
+            for (step, (id, pass_millis, record)) in ops.into_iter().enumerate() {
                 now += Duration::from_millis(pass_millis);
                 if record {
                     if ids.record(now, id, MEMORY, ids_max) == Recorded::ForgotEarly {
@@ -277,7 +277,8 @@ mod tests {
                     let newest = known.iter().rev().find(|(known, _)| known >> 1 == id >> 1);
                     newest.map_or(Duration::MAX, |(_, at)| now.saturating_since(*at))
                 };
-                for id in 0..1_400 {
+                // All ids in turn, some after each step.
+                for id in (step as u64 % 16..1_400).step_by(16).chain([id]) {
                     let (sure, doubt) = (age_of(&certain, id), age_of(&doubtful, id));
                     let known = ids.contains(now, id, MEMORY);
                     prop_assert!(known || sure >= MEMORY, "{id} was forgotten");

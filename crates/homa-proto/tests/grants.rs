@@ -4,7 +4,7 @@
 use homa_proto::{Config, Duration, Priority};
 use homa_testkit::{FaultPlan, Network, Outcome, Probe, Remote, data};
 use homa_wire::{Body, Data, Grant, PacketType};
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::rc::Rc;
 
 fn micros(micros: u64) -> Duration {
@@ -277,17 +277,16 @@ fn unscheduled_bytes__may_follow_the_round_trip() {
             let key = network.call(0, 1, 100).unwrap();
             network.run_until_outcome(0, key, Duration::from_secs(1)).unwrap();
         }
-        let incoming = Rc::new(RefCell::new(0));
+        let incoming = Rc::new(Cell::new(0));
         let seen = incoming.clone();
         network.set_filter(move |_, from, header| {
             if let (0, Body::Data(data)) = (from.0, header.body) {
-                *seen.borrow_mut() = data.incoming;
+                seen.set(data.incoming);
             }
             true
         });
         network.call(0, 1, 100_000).unwrap();
-        let incoming = *incoming.borrow();
-        incoming
+        incoming.get()
     };
     // 25 Gb/s for 8 us is 25,000 bytes; for a millisecond more than the limit.
     let near = first_flight(&config, 4);

@@ -251,7 +251,7 @@ fn stopped_client__keeps_its_held_requests() {
     assert_eq!(outcome, Some(Outcome::Response(50_000)));
 }
 
-/// HOMA-RESEND-6, HOMA-NEEDACK-5, HOMA-ONCE-5: a request of which the rest never comes is asked for
+/// HOMA-RESEND-6, HOMA-RESEND-7, HOMA-NEEDACK-5, HOMA-ONCE-5: a request of which the rest never comes is asked for
 /// and given up; the application hears of it.
 #[test]
 fn silent_client__loses_its_incomplete_request() {

@@ -48,7 +48,8 @@ impl Ledger {
     /// If bytes are missing. Returns the length in bytes.
     pub fn complete(&mut self, key: RpcKey) -> u32 {
         let message = self.messages.remove(&key).expect("a complete message has bytes");
-        assert_eq!(message.ranges, [0..message.length], "bytes of {key:?} are missing");
+        let whole = 0..message.length;
+        assert_eq!(message.ranges, [whole], "bytes of {key:?} are missing");
         message.length
     }
 
