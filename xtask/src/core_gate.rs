@@ -1,6 +1,8 @@
 //! `core-gate`: the core compiles under a kernel's constraints and calls nothing that a kernel
 //! lacks.
 
+use crate::Findings;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,29 +32,31 @@ const PROBE: &str = include_str!("../core-gate/probe.rs");
 ///
 /// # Errors
 ///
-/// What failed, as a sentence.
-pub(crate) fn run(root: &Path) -> Result<(), String> {
+/// What could not be done at all.
+pub(crate) fn check(root: &Path) -> io::Result<Findings> {
     if !is_installed() {
         println!("skipped: the target {TARGET} is not installed (rustup target add {TARGET})");
-        return Ok(());
+        return Ok(Findings::new());
     }
     let folder = root.join("target/core-gate");
-    write_probe(root, &folder).map_err(|error| format!("can't write the probe: {error}"))?;
+    write_probe(root, &folder)?;
     let status = Command::new(env!("CARGO"))
         .current_dir(&folder)
         .args(["build", "--release", "--quiet", "--offline", "--target", TARGET])
         .args(["--target-dir", "target"])
         .status();
     if !status.is_ok_and(|status| status.success()) {
-        return Err(format!("the core does not build for {TARGET}"));
+        return Ok(vec![format!("the core does not build for {TARGET}")]);
     }
     let release = folder.join("target").join(TARGET).join("release");
-    check_calls(&release.join("libcore_gate_probe.rlib"))?;
+    let mut findings = check_calls(&release.join("libcore_gate_probe.rlib"))?;
     for library in libraries_of_the_core(&release.join("deps")) {
-        check_calls(&library)?;
+        findings.extend(check_calls(&library)?);
     }
-    println!("the core builds for {TARGET} and calls nothing that a kernel lacks");
-    Ok(())
+    if findings.is_empty() {
+        println!("the core builds for {TARGET} and calls nothing that a kernel lacks");
+    }
+    Ok(findings)
 }
 
 fn is_installed() -> bool {
@@ -61,7 +65,7 @@ fn is_installed() -> bool {
     output.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
 }
 
-fn write_probe(root: &Path, folder: &Path) -> std::io::Result<()> {
+fn write_probe(root: &Path, folder: &Path) -> io::Result<()> {
     let manifest = format!(
         "[package]\nname = \"core-gate-probe\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
          [lib]\npath = \"probe.rs\"\n\n\
@@ -84,18 +88,19 @@ fn libraries_of_the_core(folder: &Path) -> Vec<PathBuf> {
     entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_core).collect()
 }
 
-fn check_calls(library: &Path) -> Result<(), String> {
+/// Forbidden calls of a library.
+fn check_calls(library: &Path) -> io::Result<Findings> {
     let Ok(output) = Command::new("nm").arg("-u").arg(library).output() else {
         println!("skipped: nm is not installed, so the core's calls are unseen");
-        return Ok(());
+        return Ok(Findings::new());
     };
     let listing = String::from_utf8_lossy(&output.stdout);
-    let mut calls = listing.lines().filter_map(|line| line.trim().strip_prefix("U ")).peekable();
-    if calls.peek().is_none() {
-        return Err(format!("nm finds no calls in {}", library.display()));
+    let calls: Vec<_> = listing.lines().filter_map(|line| line.trim().strip_prefix("U ")).collect();
+    if calls.is_empty() {
+        return Err(io::Error::other(format!("nm finds no calls in {}", library.display())));
     }
-    match calls.find(|call| FORBIDDEN.contains(call)) {
-        Some(call) => Err(format!("the core calls {call}, which a kernel does not offer")),
-        None => Ok(()),
-    }
+    let forbidden = calls.into_iter().filter(|call| FORBIDDEN.contains(call));
+    Ok(forbidden
+        .map(|call| format!("the core calls {call}, which a kernel does not offer"))
+        .collect())
 }

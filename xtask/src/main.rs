@@ -1,5 +1,6 @@
 //! Checks and chores of this repository: `cargo xtask TASK`.
 
+mod core_gate;
 mod requirements;
 mod sources;
 mod tidy;
@@ -13,6 +14,7 @@ usage: cargo xtask TASK
 
   requirements       lists requirements of the protocol that no test cites
   tidy               checks sizes of files and functions, unsafe code, documents
+  core-gate          builds the core for a bare machine and looks at what it calls
   verify [--sample]  runs the long checks, or a sample of them that takes a few minutes";
 
 /// What a task found wrong, one line each.
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let findings = match arguments[..] {
         ["requirements"] => requirements::check(&root),
         ["tidy"] => tidy::check(&root),
+        ["core-gate"] => core_gate::check(&root),
         ["verify"] => verify::run(&root, verify::Extent::Full),
         ["verify", "--sample"] => verify::run(&root, verify::Extent::Sample),
         _ => {
