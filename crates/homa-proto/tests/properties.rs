@@ -171,7 +171,7 @@ fn run(seed: u64, faults: FaultPlan, operations: &[Operation]) -> Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(48), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(24), ..ProptestConfig::default() })]
 
     /// HOMA-MODEL-1, HOMA-ONCE-1, HOMA-ONCE-3, HOMA-HDR-1: over a network that loses, repeats,
     /// reorders and delays packets every call ends exactly once, with its whole response; no request

@@ -306,3 +306,40 @@ fn poll_timeout__is_none_while_the_application_works() {
     probe.request(Remote::client(SERVER), 4, Body::Data(data(100, 0, 100)), 100);
     assert_eq!(probe.endpoint.poll_timeout(), None);
 }
+
+/// A deadline without end, and one that is over at once.
+#[test]
+fn call_deadline__may_be_extreme() {
+    let mut probe = Probe::new(&Config::default());
+    let mut options = CallOptions::default();
+    options.deadline = Some(Duration::MAX);
+    let endless = probe.call_with(Remote::server(SERVER), 100, options);
+    options.deadline = Some(Duration::ZERO);
+    let over = probe.call_with(Remote::server(SERVER), 100, options);
+    probe.advance(millis(1));
+    let events = probe.take_events();
+    assert_eq!(failure_of(&events, over), Some(Failure::DeadlineExceeded));
+    for _ in 0..1000 {
+        probe.advance(millis(40));
+        probe.answer(endless, Body::Busy, 0);
+    }
+    assert!(probe.endpoint.info(endless).is_some());
+}
+
+/// Loss recovery goes on over a path whose round trip exceeds every interval; nothing is asked for
+/// twice within one.
+#[test]
+fn long_path__needs_few_resends() {
+    let faults = FaultPlan::perfect(millis(30));
+    let mut network = Network::new(2, &Config::default(), faults);
+    for n in 1..=10 {
+        let key = network.call(0, 1, n * 30_000).unwrap();
+        let outcome = network.run_until_outcome(0, key, Duration::from_secs(5));
+        assert_eq!(outcome, Some(Outcome::Response(n * 30_000)));
+    }
+    assert!(network.run_until_quiet(Duration::from_secs(10)));
+    network.assert_quiet();
+    let stats = network.host(0).endpoint.stats().clone();
+    let resends = stats.packets_sent[PacketType::Resend.index()];
+    assert!(resends <= 200, "{resends} RESENDs");
+}
