@@ -210,3 +210,41 @@ fn finished_ids__beyond_the_limit_are_forgotten_early() {
     probe.request(client, 10_000, Body::Data(data(100, 0, 100)), 100);
     assert_eq!(probe.complete_request(), None, "the latest are known");
 }
+
+/// A server whose application takes nothing holds bounded memory, and all its clients are told:
+/// some at once, the others by their deadline, after which nothing is left.
+#[test]
+fn application_that_never_answers__holds_bounded_memory() {
+    use homa_proto::Failure;
+    use homa_testkit::{Application, FaultPlan, Network, Outcome};
+    let mut config = Config::default();
+    config.limits.incoming_bytes_max = 2_000_000;
+    config.limits.server_rpcs_max = 150;
+    let mut network = Network::new(3, &config, FaultPlan::perfect(Duration::from_micros(5)));
+    network.host_mut(0).application = Application::Ignore;
+    let mut calls = Vec::new();
+    for n in 0..400u32 {
+        let from = 1 + n as usize % 2;
+        calls.push((from, network.call(from, 0, 100 + n % 5 * 20_000).unwrap()));
+        network.run_for(Duration::from_micros(10));
+        assert!(network.host(0).endpoint.incoming_bytes() <= 2_000_000);
+    }
+    // Ten seconds of BUSY make many steps.
+    network.checks = false;
+    network.run_for(Duration::from_secs(11));
+    let (mut refused, mut late) = (0, 0);
+    for (from, key) in calls {
+        match network.host(from).outcome(key) {
+            Some(Outcome::Failed(Failure::Refused {
+                reason: RefuseReason::Overloaded, ..
+            })) => {
+                refused += 1;
+            }
+            Some(Outcome::Failed(Failure::DeadlineExceeded)) => late += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(refused > 100 && late > 20, "{refused} refused, {late} late");
+    assert!(network.run_until_quiet(Duration::from_secs(20)));
+    network.assert_quiet();
+}

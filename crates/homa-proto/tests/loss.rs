@@ -349,3 +349,21 @@ fn announcement__precedes_granted_bytes_at_the_granted_priority() {
     assert_eq!(sent.len(), 3);
     assert!(sent.iter().all(|t| t.priority == Priority::clamped(2)), "{sent:?}");
 }
+
+/// HOMA-ONCE-3: a server that lost everything in the middle of its response does not get the request
+/// again: the call fails.
+#[test]
+fn restarted_server__does_not_execute_again_what_it_had_answered() {
+    let faults = FaultPlan::perfect(Duration::from_micros(5));
+    let mut network = Network::new(2, &Config::default(), faults);
+    network.host_mut(1).application = homa_testkit::Application::Reply(900_000);
+    let key = network.call(0, 1, 100).unwrap();
+    network.run_for(Duration::from_micros(100));
+    assert_eq!(network.host(1).executions.len(), 1);
+    network.restart(1, &Config::default());
+    let outcome = network.run_until_outcome(0, key, millis(400));
+    assert_eq!(outcome, Some(Outcome::Failed(homa_proto::Failure::Timeout)));
+    assert_eq!(network.host(1).executions.len(), 0);
+    assert!(network.run_until_quiet(Duration::from_secs(1)));
+    network.assert_quiet();
+}
