@@ -367,3 +367,18 @@ fn restarted_server__does_not_execute_again_what_it_had_answered() {
     assert!(network.run_until_quiet(Duration::from_secs(1)));
     network.assert_quiet();
 }
+
+/// RPC_UNKNOWN answers a RESEND: a call whose request keeps getting lost on the way to a live server
+/// does not time out, and goes on when packets get through.
+#[test]
+fn rpc_unknown__keeps_a_call_alive() {
+    let faults = FaultPlan::perfect(Duration::from_micros(5));
+    let mut network = Network::new(2, &Config::default(), faults);
+    network.set_filter(|_, _, header| !matches!(header.body, Body::Data(_)));
+    let key = network.call(0, 1, 100).unwrap();
+    network.run_for(Duration::from_secs(2));
+    assert_eq!(network.host(0).outcome(key), None);
+    network.clear_filter();
+    let outcome = network.run_until_outcome(0, key, millis(200));
+    assert_eq!(outcome, Some(Outcome::Response(100)));
+}

@@ -151,6 +151,8 @@ impl<O: Observer> Endpoint<O> {
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
         rpc.patience.last_restart = Some(now);
         rpc.patience.heard = now;
+        // The RESEND was answered. Should this go on for ever, the call's deadline ends it.
+        rpc.patience.unanswered = 0;
         let resends =
             rpc.outgoing.as_mut().is_some_and(|out| out.queue_resend(0, out.next, priority));
         if resends {
