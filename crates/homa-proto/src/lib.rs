@@ -113,6 +113,7 @@ mod reassembly;
 mod rpc;
 mod rpc_table;
 mod send;
+mod size_class;
 mod slab;
 mod sockets;
 mod stats;

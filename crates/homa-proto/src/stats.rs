@@ -1,6 +1,7 @@
 //! Free-running counters: HomaModule's where they have a meaning here, under its names
 //! (PARAMETERS section 2), and those of our own limits.
 
+use crate::size_class;
 use homa_wire::{PRIORITY_LEVELS, PacketType};
 
 macro_rules! counters {
@@ -10,6 +11,8 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct Stats {
             $($(#[doc = $doc])+ pub $name: u64,)+
+            /// Bytes of incoming messages, by their length.
+            pub message_sizes: MessageSizes,
             /// Packets sent, by [`PacketType::index`].
             pub packets_sent: [u64; PacketType::COUNT],
             /// Packets received, by [`PacketType::index`].
@@ -43,6 +46,8 @@ counters! {
     client_rpcs_failed,
     /// Client RPCs that the application aborted.
     client_rpcs_aborted,
+    /// Bytes of requests sent in full.
+    client_request_bytes_done,
     /// Server RPCs created by a request's first packet.
     server_requests_started,
     /// Requests received in full.
@@ -55,6 +60,14 @@ counters! {
     server_response_bytes_started,
     /// Responses sent in full.
     server_responses_done,
+    /// Bytes of responses sent in full.
+    server_response_bytes_done,
+    /// Bytes of messages that the application gave to be sent.
+    sent_msg_bytes,
+    /// Incoming messages longer than 131,072 bytes.
+    large_msg_count,
+    /// Bytes of these messages.
+    large_msg_bytes,
     /// Server RPCs ended by their acknowledgement.
     server_rpcs_acked,
     /// Server RPCs ended because the client did not know them (RPC_UNKNOWN).
@@ -77,6 +90,8 @@ counters! {
     resent_discards,
     /// Other DATA received that brought nothing new.
     packet_discards,
+    /// Times that a packet arrived before earlier ones of its message, leaving a gap.
+    gaps_created,
     /// DATA dropped because its message length contradicts earlier packets.
     length_mismatches,
     /// DATA dropped because its bytes lie outside the message.
@@ -139,14 +154,48 @@ impl Stats {
     /// Every counter: name, value, meaning.
     pub fn iter(&self) -> impl Iterator<Item = (CounterName, u64, &'static str)> + '_ {
         let plain = PLAIN.iter().map(|&(name, doc, read)| {
-            (CounterName { prefix: name, suffix: "", level: None }, read(self), doc.trim())
+            (CounterName { prefix: name, suffix: "", number: None }, read(self), doc.trim())
         });
         let sent = by_type("packets_sent_", &self.packets_sent, "packets sent of this type");
         let rcvd = by_type("packets_rcvd_", &self.packets_rcvd, "packets received of this type");
         let bytes = by_level("_bytes", &self.priority_bytes, "bytes sent at this priority level");
         let packets =
             by_level("_packets", &self.priority_packets, "packets sent at this priority level");
-        plain.chain(sent).chain(rcvd).chain(bytes).chain(packets)
+        let sizes = self.message_sizes.iter();
+        plain.chain(sizes).chain(sent).chain(rcvd).chain(bytes).chain(packets)
+    }
+
+    /// Counts an incoming message, when its first packet has arrived.
+    pub(crate) fn count_message(&mut self, length: u32) {
+        let class = size_class::of(length);
+        match self.message_sizes.0.get_mut(class) {
+            Some(bytes) => *bytes += u64::from(length),
+            None => {
+                self.large_msg_count += 1;
+                self.large_msg_bytes += u64::from(length);
+            }
+        }
+    }
+}
+
+/// Bytes of incoming messages by length: HomaModule's `msg_bytes_N`, N being the longest length of
+/// a class; classes are 64 bytes wide up to 4096, then 1024 up to 131,072.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageSizes([u64; size_class::BOUNDED]);
+
+impl Default for MessageSizes {
+    fn default() -> Self {
+        Self([0; size_class::BOUNDED])
+    }
+}
+
+impl MessageSizes {
+    fn iter(&self) -> impl Iterator<Item = (CounterName, u64, &'static str)> + '_ {
+        self.0.iter().enumerate().map(|(class, &bytes)| {
+            let number = size_class::upper(class);
+            let name = CounterName { prefix: "msg_bytes_", number, suffix: "" };
+            (name, bytes, "bytes of incoming messages of up to this length")
+        })
     }
 }
 
@@ -156,7 +205,7 @@ fn by_type<'a>(
     doc: &'static str,
 ) -> impl Iterator<Item = (CounterName, u64, &'static str)> + 'a {
     PacketType::ALL.iter().map(move |packet_type| {
-        let name = CounterName { prefix, suffix: packet_type.name(), level: None };
+        let name = CounterName { prefix, suffix: packet_type.name(), number: None };
         (name, values[packet_type.index()], doc)
     })
 }
@@ -166,8 +215,8 @@ fn by_level<'a>(
     values: &'a [u64; PRIORITY_LEVELS],
     doc: &'static str,
 ) -> impl Iterator<Item = (CounterName, u64, &'static str)> + 'a {
-    values.iter().zip(0u8..).map(move |(&value, level)| {
-        (CounterName { prefix: "priority", suffix, level: Some(level) }, value, doc)
+    values.iter().zip(0..).map(move |(&value, level)| {
+        (CounterName { prefix: "priority", suffix, number: Some(level) }, value, doc)
     })
 }
 
@@ -176,14 +225,14 @@ fn by_level<'a>(
 pub struct CounterName {
     prefix: &'static str,
     suffix: &'static str,
-    level: Option<u8>,
+    number: Option<u32>,
 }
 
 impl core::fmt::Display for CounterName {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.prefix)?;
-        if let Some(level) = self.level {
-            write!(f, "{level}")?;
+        if let Some(number) = self.number {
+            write!(f, "{number}")?;
         }
         f.write_str(self.suffix)
     }
@@ -202,6 +251,8 @@ mod tests {
         stats.packets_sent[PacketType::NeedAck.index()] = 3;
         stats.priority_bytes[7] = 9;
         stats.rpc_timeouts = 1;
+        stats.count_message(65);
+        stats.count_message(200_000);
         let names: BTreeSet<_> = stats.iter().map(|(name, ..)| name.to_string()).collect();
         assert_eq!(names.len(), stats.iter().count());
         let value = |wanted: &str| {
@@ -210,6 +261,8 @@ mod tests {
         assert_eq!(value("packets_sent_NEED_ACK"), Some(3));
         assert_eq!(value("priority7_bytes"), Some(9));
         assert_eq!(value("rpc_timeouts"), Some(1));
+        assert_eq!(value("msg_bytes_128"), Some(65));
+        assert_eq!((value("large_msg_count"), value("large_msg_bytes")), (Some(1), Some(200_000)));
         assert!(stats.iter().all(|(_, _, doc)| !doc.is_empty()));
     }
 }

@@ -10,6 +10,7 @@
 
 use homa_wire::{PRIORITY_LEVELS, Priority};
 
+use crate::size_class;
 use crate::time::{Duration, Instant};
 
 /// Cutoffs by priority level: the longest message that may use the level for unscheduled bytes.
@@ -140,12 +141,6 @@ pub(crate) fn cutoffs_of_unknown_peer(levels: u8) -> CutoffTable {
     table
 }
 
-/// Buckets of 64 bytes up to 4,096, then of 1,024 bytes up to 131,072, then one for the rest: the
-/// resolution of HomaModule's message size metrics.
-const FINE: usize = 64;
-const COARSE: usize = 124;
-const BUCKETS: usize = FINE + COARSE + 1;
-
 /// Counting stops here, far from overflow, which nothing reaches while computations go on.
 const BYTES_MAX: u64 = 1 << 48;
 
@@ -170,7 +165,7 @@ impl Bucket {
 pub(crate) struct TrafficStats {
     config: CutoffConfig,
     cutoffs: UnscheduledCutoffs,
-    buckets: [Bucket; BUCKETS],
+    buckets: [Bucket; size_class::COUNT],
     messages: u64,
     bytes: u64,
     /// Nine message lengths, below each of which a further tenth of the messages lies, as of the
@@ -186,7 +181,7 @@ impl TrafficStats {
             cutoffs: UnscheduledCutoffs::new(&config, version),
             due: now + config.interval,
             config,
-            buckets: [Bucket::default(); BUCKETS],
+            buckets: [Bucket::default(); size_class::COUNT],
             messages: 0,
             bytes: 0,
             deciles: [0; 9],
@@ -198,7 +193,7 @@ impl TrafficStats {
         if self.bytes >= BYTES_MAX || length == 0 {
             return;
         }
-        let bucket = &mut self.buckets[bucket_of(length)];
+        let bucket = &mut self.buckets[size_class::of(length)];
         bucket.messages += 1;
         bucket.bytes += u64::from(length);
         self.messages += 1;
@@ -217,7 +212,7 @@ impl TrafficStats {
             return None;
         }
         let table = self.compute();
-        self.buckets = [Bucket::default(); BUCKETS];
+        self.buckets = [Bucket::default(); size_class::COUNT];
         self.messages = 0;
         self.bytes = 0;
         self.cutoffs.replace(&self.config, table?).then_some(self.cutoffs)
@@ -311,22 +306,9 @@ impl TrafficStats {
     }
 
     /// Length of the longest messages in a bucket.
-    fn upper_bound(&self, bucket: usize) -> u32 {
-        let upper = match bucket {
-            fine if fine < FINE => (fine as u32 + 1) * 64,
-            coarse if coarse < FINE + COARSE => ((coarse - FINE) as u32 + 5) * 1_024,
-            _ => self.config.message_length_max,
-        };
-        upper.min(self.config.message_length_max)
-    }
-}
-
-fn bucket_of(length: u32) -> usize {
-    let length = length as usize;
-    match length {
-        0..=4_096 => length.div_ceil(64).saturating_sub(1),
-        4_097..=131_072 => FINE + length.div_ceil(1_024) - 5,
-        _ => FINE + COARSE,
+    fn upper_bound(&self, class: usize) -> u32 {
+        let length_max = self.config.message_length_max;
+        size_class::upper(class).map_or(length_max, |upper| upper.min(length_max))
     }
 }
 
@@ -425,25 +407,6 @@ mod tests {
             for length in [1, MAX] {
                 assert_eq!(level(&cutoffs_of_unknown_peer(levels), levels, length), expected);
             }
-        }
-    }
-
-    #[test]
-    fn bucket_of__bounds() {
-        let stats = TrafficStats::new(CutoffConfig::default(), 1, Instant::ZERO);
-        for (length, upper) in [
-            (1, 64),
-            (64, 64),
-            (65, 128),
-            (4_096, 4_096),
-            (4_097, 5_120),
-            (5_120, 5_120),
-            (5_121, 6_144),
-            (131_072, 131_072),
-            (131_073, MAX),
-            (u32::MAX, MAX),
-        ] {
-            assert_eq!(stats.upper_bound(bucket_of(length)), upper, "{length}");
         }
     }
 
@@ -564,7 +527,7 @@ mod tests {
         let mut stats = stats(CutoffConfig::default(), [(1, u32::MAX)]);
         let full = Bucket { messages: BYTES_MAX / 2, bytes: BYTES_MAX / 2 - 1 };
         stats.buckets[0] = full;
-        stats.buckets[BUCKETS - 1] = full;
+        stats.buckets[size_class::COUNT - 1] = full;
         stats.messages = full.messages * 2;
         stats.bytes = full.bytes * 2;
         stats.record(u32::MAX);

@@ -187,7 +187,7 @@ impl<O: Observer> Endpoint<O> {
         let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) else {
             return false;
         };
-        let prefix = incoming.bytes.prefix();
+        let (prefix, highest) = (incoming.bytes.prefix(), incoming.bytes.highest());
         let new_bytes = match incoming.bytes.insert(data.offset, end, &mut self.fresh) {
             Ok(0) if packet.payload_len > 0 => {
                 self.count_duplicate(packet, data);
@@ -201,6 +201,7 @@ impl<O: Observer> Endpoint<O> {
         };
         let is_first = !core::mem::replace(&mut incoming.begun, true);
         self.stats.resent_packets_used += u64::from(data.retransmit);
+        self.stats.gaps_created += u64::from(data.offset > highest);
         let observed = incoming.arrived(now, data.offset, end, data.retransmit);
         if let Some(peer) = self.peers.get_mut(peer) {
             observed.grant_delay.into_iter().for_each(|delay| peer.delay.sample(delay));
@@ -220,6 +221,7 @@ impl<O: Observer> Endpoint<O> {
         let granted = incoming.granted;
         if is_first {
             self.traffic.record(length);
+            self.stats.count_message(length);
             self.update_cutoffs(packet.now);
         }
         if received == length {

@@ -127,11 +127,14 @@ impl<O: Observer> Endpoint<O> {
             return popped;
         }
         self.sender.remove(key.slot());
-        if out.is_some_and(|out| out.is_sent()) {
+        if let Some(out) = out.filter(|out| out.is_sent()) {
+            let length = u64::from(out.length);
             if is_client {
                 self.stats.client_requests_done += 1;
+                self.stats.client_request_bytes_done += length;
             } else {
                 self.stats.server_responses_done += 1;
+                self.stats.server_response_bytes_done += length;
             }
         }
         // It is the other side's turn now.

@@ -81,6 +81,7 @@ impl<O: Observer> Endpoint<O> {
         self.outgoing_bytes += u64::from(length);
         self.stats.client_requests_started += 1;
         self.stats.client_request_bytes_started += u64::from(length);
+        self.stats.sent_msg_bytes += u64::from(length);
         self.trace(now, TraceEvent::RpcStarted { id, peer, length });
         self.schedule_send(key);
         self.rearm(key);
@@ -145,6 +146,7 @@ impl<O: Observer> Endpoint<O> {
         self.outgoing_bytes += u64::from(length);
         self.stats.server_responses_started += 1;
         self.stats.server_response_bytes_started += u64::from(length);
+        self.stats.sent_msg_bytes += u64::from(length);
         self.trace(now, TraceEvent::ReplyStarted { id, length });
         self.schedule_send(key);
         self.rearm(key);
