@@ -19,7 +19,7 @@ pub enum Application {
     Echo,
     /// Replies at once with so many bytes.
     Reply(u32),
-    /// Takes the request and keeps it: [`Host::reply_to_held`] answers.
+    /// Takes the request and keeps it: `Network::reply_to_held` answers.
     Hold,
     /// Never takes a request.
     Ignore,
