@@ -6,7 +6,7 @@ use homa_proto::{
     Priority, QuotedPacket, RpcKey, SendError, Unreachable,
 };
 use homa_testkit::{FaultPlan, Network, Outcome, Probe, Remote, data};
-use homa_wire::{Body, Grant, Resend};
+use homa_wire::{Body, Grant, Refuse, RefuseReason, Resend};
 
 const KINDS: [Unreachable; 3] = [Unreachable::Port, Unreachable::Protocol, Unreachable::Host];
 
@@ -193,6 +193,7 @@ fn close__ends_the_sockets_rpcs() {
     probe.drain();
     let events = probe.take_events();
     assert!(events.contains(&Event::Failed { key: call, failure: Failure::ShutDown }));
+    assert!(probe.take_bodies().contains(&Body::RpcUnknown), "the server is told");
     assert!(probe.endpoint.info(request).is_some());
     let sent = probe.endpoint.send_request(
         now,
@@ -207,6 +208,8 @@ fn close__ends_the_sockets_rpcs() {
     probe.drain();
     let cause = Cancelled::ShutDown;
     assert!(probe.take_events().contains(&Event::Cancelled { key: request, cause }));
+    let refusal = Refuse { reason: RefuseReason::ShuttingDown, detail: 0 };
+    assert!(probe.take_bodies().contains(&Body::Refuse(refusal)), "the client is told");
     assert!(probe.endpoint.is_idle());
     assert_eq!(probe.endpoint.poll_timeout(), None);
     probe.endpoint.close(now, probe.server_socket);

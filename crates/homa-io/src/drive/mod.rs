@@ -198,18 +198,19 @@ impl<I: PacketIo> Driver<I> {
     /// One packet: parsed, handed to the protocol, and what is new of its payload copied into the
     /// store.
     fn receive_packet(&mut self, index: usize) {
-        let peer = self.io.packet(index).peer;
-        self.announce_mtu(peer);
         let packet = self.io.packet(index);
         if self.checksums && !is_sealed(packet.bytes) {
             self.stats.bad_checksums += 1;
             return;
         }
-        let (header, payload) = match Header::parse(packet.bytes, self.version) {
-            Ok(parsed) => parsed,
+        let (header, payload_len) = match Header::parse(packet.bytes, self.version) {
+            Ok((header, payload)) => (header, payload.len()),
             Err(error) => return self.endpoint.count_bad_packet(&error),
         };
-        let meta = PacketMeta { peer, local: packet.local };
+        let meta = PacketMeta { peer: packet.peer, local: packet.local };
+        self.announce_mtu(meta.peer);
+        let bytes = self.io.packet(index).bytes;
+        let payload = &bytes[bytes.len() - payload_len..];
         if let Some(delivery) = self.endpoint.handle_packet(self.now, meta, &header, payload.len())
         {
             store_delivery(&mut self.store, &delivery, payload);

@@ -7,7 +7,7 @@ use crate::observer::{Observer, TraceEvent};
 use crate::rpc::{Rpc, State};
 use crate::slab::RpcKey;
 use crate::time::Instant;
-use homa_wire::Body;
+use homa_wire::{Body, Refuse, RefuseReason};
 
 impl<O: Observer> Endpoint<O> {
     /// A client RPC fails.
@@ -15,7 +15,7 @@ impl<O: Observer> Endpoint<O> {
         let Some(rpc) = self.rpcs.get(key).filter(|rpc| rpc.is_client()) else { return };
         let id = rpc.id;
         // A server that is alive need not keep what nobody waits for.
-        if matches!(failure, Failure::Timeout | Failure::DeadlineExceeded | Failure::BadResponse) {
+        if !matches!(failure, Failure::Refused { .. } | Failure::Unreachable(_)) {
             self.send_control(key, Body::RpcUnknown);
         }
         self.stats.client_rpcs_failed += 1;
@@ -31,6 +31,12 @@ impl<O: Observer> Endpoint<O> {
         // A request that never reached the application may be sent again after a silence; one that
         // the client gave up must not come back as a late duplicate.
         let executed = rpc.state != State::Collecting || cause == Cancelled::ByClient;
+        let is_unanswered =
+            matches!(rpc.state, State::Collecting | State::Ready | State::InService);
+        if cause == Cancelled::ShutDown && is_unanswered && self.config.refuse {
+            let reason = RefuseReason::ShuttingDown;
+            self.send_control(key, Body::Refuse(Refuse { reason, detail: 0 }));
+        }
         if cause != Cancelled::ByClient {
             self.stats.server_rpc_discards += 1;
         }

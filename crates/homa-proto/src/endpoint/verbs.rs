@@ -195,8 +195,9 @@ impl<O: Observer> Endpoint<O> {
         self.remove_rpc(now, key, false);
     }
 
-    /// Closes a socket: its client RPCs fail, its server RPCs are cancelled, and later packets for
-    /// its port find nobody. Takes time proportional to the number of open RPCs.
+    /// Closes a socket: its client RPCs fail, its server RPCs are cancelled, their other sides are
+    /// told, and later packets for its port find nobody. Takes time proportional to the number of
+    /// open RPCs.
     pub fn close(&mut self, now: Instant, socket: SocketId) {
         if self.sockets.close(socket).is_none() {
             return;
