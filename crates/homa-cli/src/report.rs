@@ -44,6 +44,8 @@ pub(crate) struct TestResult {
     pub(crate) spread: Spread,
     pub(crate) cpu: Cpu,
     pub(crate) by_size: Vec<SizeClass>,
+    /// The shorter half of the requests, where lengths differ: what Homa is for.
+    pub(crate) shorter_half: Option<SizeClass>,
 }
 
 /// How far the rounds lay apart.
@@ -82,10 +84,11 @@ pub(crate) struct Ratio {
 /// A figure that is compared, and how to find it.
 type ComparedMetric = (&'static str, fn(&TestResult) -> f64);
 
-const COMPARED: [ComparedMetric; 5] = [
+const COMPARED: [ComparedMetric; 6] = [
     ("p50", |result| result.rtt_us.p50),
     ("p99", |result| result.rtt_us.p99),
     ("p99_9", |result| result.rtt_us.p99_9),
+    ("shorter_half_p99", |result| result.shorter_half.map_or(0.0, |half| half.p99)),
     ("kops", |result| result.kops),
     ("gbps", |result| result.gbps),
 ];
@@ -168,6 +171,7 @@ pub(crate) mod tests {
             spread: Spread { kops: range, gbps: range, p50: range, p99: range, p99_9: range },
             cpu: Cpu { client: 1.0, server: Some(0.5) },
             by_size: vec![SizeClass { upper_bytes: 128, count: 12345, p50, p99: 2.0 * p50 }],
+            shorter_half: None,
         }
     }
 
@@ -215,6 +219,7 @@ pub(crate) mod tests {
                 "spread",
                 "cpu",
                 "by_size",
+                "shorter_half",
             ])
         );
         assert_eq!(result["variant"], Value::Null);

@@ -71,6 +71,7 @@ pub(super) fn aggregate(
             server: cpu_server.map(median),
         },
         by_size: by_size.summary(),
+        shorter_half: by_size.shorter_half(),
     }
 }
 

@@ -12,10 +12,21 @@ struct Line {
     ratio: Option<&'static str>,
 }
 
-const LINES: [Line; 8] = [
+impl Line {
+    fn is_of_shorter_half(&self) -> bool {
+        self.ratio == Some("shorter_half_p99")
+    }
+}
+
+const LINES: [Line; 9] = [
     Line { name: "P50 (us)", figure: |r| us(r.rtt_us.p50), ratio: Some("p50") },
     Line { name: "P99 (us)", figure: |r| us(r.rtt_us.p99), ratio: Some("p99") },
     Line { name: "P99.9 (us)", figure: |r| us(r.rtt_us.p99_9), ratio: Some("p99_9") },
+    Line {
+        name: "P99 of the shorter half",
+        figure: |r| r.shorter_half.map_or_else(String::new, |half| us(half.p99)),
+        ratio: Some("shorter_half_p99"),
+    },
     Line { name: "Kops/s", figure: |r| three_digits(r.kops), ratio: Some("kops") },
     Line { name: "Gbps", figure: |r| three_digits(r.gbps), ratio: Some("gbps") },
     Line { name: "CPU client", figure: |r| format!("{:.2}", r.cpu.client), ratio: None },
@@ -77,7 +88,9 @@ fn add_test(
             format!("{}, {} outstanding", length_label(&result.workload), result.outstanding),
         ]
     });
-    for line in &LINES {
+    let lengths_differ =
+        report.results.iter().any(|result| result.test == test && result.shorter_half.is_some());
+    for line in LINES.iter().filter(|line| lengths_differ || !line.is_of_shorter_half()) {
         let mut row = vec![labels.next().unwrap_or_default(), line.name.to_owned()];
         for contender in contenders {
             let result = report.result(test, *contender);

@@ -53,6 +53,25 @@ impl BySize {
         total
     }
 
+    /// The figures of the shortest requests, at least half of all, as one class. `None` if all have
+    /// about one length.
+    pub(crate) fn shorter_half(&self) -> Option<SizeClass> {
+        let all = self.total().count();
+        let mut half = Latency::new();
+        let mut classes = self.classes.iter().enumerate();
+        let last = classes.by_ref().find_map(|(index, class)| {
+            half.add(class.as_ref()?);
+            (2 * half.count() >= all).then_some(index)
+        })?;
+        let summary = half.summary();
+        (half.count() < all).then(|| SizeClass {
+            upper_bytes: FIRST_UPPER_BYTES << last,
+            count: half.count(),
+            p50: summary.p50,
+            p99: summary.p99,
+        })
+    }
+
     /// The figures of each class that has any requests, in ascending order of length.
     pub(crate) fn summary(&self) -> Vec<SizeClass> {
         let classes = self.classes.iter().enumerate();
@@ -88,6 +107,21 @@ mod tests {
     fn class_of__upper_ends_are_inclusive() {
         let classes: Vec<_> = [0, 1, 64, 65, 128, 129, 1_000_000].map(class_of).into();
         assert_eq!(classes, [0, 0, 0, 1, 1, 2, 14]);
+    }
+
+    #[test]
+    fn shorter_half__has_at_least_half_of_the_requests() {
+        let mut sizes = BySize::default();
+        for (length, micros) in [(50, 1), (100, 2), (100, 3), (200, 4), (9000, 900)] {
+            sizes.class_mut(length).record(Duration::from_micros(micros));
+        }
+        let half = sizes.shorter_half().unwrap();
+        assert_eq!((half.upper_bytes, half.count), (128, 3));
+        assert!(half.p99 < 4.0);
+        let mut one = BySize::default();
+        one.class_mut(100).record(Duration::from_micros(2));
+        assert_eq!(one.shorter_half(), None);
+        assert_eq!(BySize::default().shorter_half(), None);
     }
 
     #[test]
