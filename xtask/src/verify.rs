@@ -54,7 +54,7 @@ pub(crate) fn run(root: &Path, extent: Extent) -> io::Result<Findings> {
         println!("{name}");
         let status = Command::new(env!("CARGO"))
             .current_dir(root)
-            .args(["test", "--release", "--quiet", "--package", check.package])
+            .args(["test", "--release", "--locked", "--quiet", "--package", check.package])
             .args(check.target)
             .env("PROPTEST_CASES", cases.to_string())
             .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")

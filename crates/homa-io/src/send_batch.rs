@@ -22,7 +22,7 @@ pub fn is_sealed(packet: &[u8]) -> bool {
 /// message can be released while its last packets still wait here. Once it has been filled for the
 /// first time, a batch allocates nothing.
 ///
-/// Segmentation offload will take consecutive packets with one [`Destination`] as one: that is why
+/// Segmentation offload sends consecutive packets with one [`Destination`] as one: that is why
 /// whoever fills a batch keeps packets of one destination together, and why the order in which they
 /// were pushed is kept.
 #[derive(Debug)]

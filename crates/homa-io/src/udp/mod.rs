@@ -170,9 +170,11 @@ impl UdpIo {
         let mut packets = batch.iter();
         let mut messages = Messages::new();
         for Prepared { name, control, packets: count } in &self.prepared {
-            packets.next().iter().for_each(|packet| messages.push(packet, name, control));
-            for packet in packets.by_ref().take(count - 1) {
-                messages.extend(&packet);
+            for (index, packet) in packets.by_ref().take(*count).enumerate() {
+                match index {
+                    0 => messages.push(&packet, name, control),
+                    _ => messages.extend(&packet),
+                }
             }
         }
         let sent = messages.send(self.socket.as_fd())?;
