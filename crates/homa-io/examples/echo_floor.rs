@@ -29,11 +29,15 @@ fn main() -> io::Result<()> {
         report("160 B, 1 outstanding, level 3", ping_pong(specific, Priority::clamped(3))?);
         report("160 B, 1 outstanding, wildcard server", ping_pong(wildcard, Priority::HIGHEST)?);
         report("160 B, 1 outstanding, dual stack", ping_pong(dual_stack, Priority::HIGHEST)?);
-        for outstanding in [8, 64] {
-            let rate = rate(specific, SHORT_LEN, outstanding)?;
-            println!("160 B, {outstanding} outstanding: {:.0} K echoes/s", rate / 1e3);
+        for (outstanding, offload) in [(8, true), (8, false), (64, true), (64, false)] {
+            let rate = rate(specific, SHORT_LEN, outstanding, offload)?;
+            let with = if offload { "with" } else { "without" };
+            println!(
+                "160 B, {outstanding} outstanding, {with} offload: {:.0} K echoes/s",
+                rate / 1e3
+            );
         }
-        let rate = rate(specific, 60_000, 16)?;
+        let rate = rate(specific, 60_000, 16, true)?;
         println!("60 KB, 16 outstanding, each way: {:.1} Gb/s", rate * 60_000.0 * 8.0 / 1e9);
     }
     Ok(())
@@ -79,7 +83,7 @@ fn std_ping_pong() -> io::Result<Vec<Duration>> {
 
 /// Round trips with one packet under way.
 fn ping_pong(bind: SocketAddr, priority: Priority) -> io::Result<Vec<Duration>> {
-    let server = Echo::start(bind, priority)?;
+    let server = Echo::start(bind, priority, true)?;
     let mut client = UdpIo::bind(([127, 0, 0, 1], 0).into(), UdpConfig::default())?;
     let payload = Bytes::from(vec![1; SHORT_LEN - HEADER_LEN]);
     let mut batch = SendBatch::new();
@@ -94,9 +98,9 @@ fn ping_pong(bind: SocketAddr, priority: Priority) -> io::Result<Vec<Duration>> 
 }
 
 /// Echoes per second with a number of packets under way.
-fn rate(bind: SocketAddr, len: usize, outstanding: usize) -> io::Result<f64> {
-    let server = Echo::start(bind, Priority::HIGHEST)?;
-    let mut client = UdpIo::bind(([127, 0, 0, 1], 0).into(), UdpConfig::default())?;
+fn rate(bind: SocketAddr, len: usize, outstanding: usize, offload: bool) -> io::Result<f64> {
+    let server = Echo::start(bind, Priority::HIGHEST, offload)?;
+    let mut client = UdpIo::bind(([127, 0, 0, 1], 0).into(), config(offload))?;
     let payload = Bytes::from(vec![1; len - HEADER_LEN]);
     let mut batch = SendBatch::new();
     let (mut under_way, mut echoes) = (0, 0);
@@ -115,6 +119,12 @@ fn rate(bind: SocketAddr, len: usize, outstanding: usize) -> io::Result<f64> {
         echoes += received;
     }
     Ok(echoes as f64 / start.elapsed().as_secs_f64())
+}
+
+fn config(segmentation_offload: bool) -> UdpConfig {
+    let mut config = UdpConfig::default();
+    config.segmentation_offload = segmentation_offload;
+    config
 }
 
 fn timed(mut round: impl FnMut() -> io::Result<()>) -> io::Result<Vec<Duration>> {
@@ -149,8 +159,8 @@ struct Echo {
 }
 
 impl Echo {
-    fn start(bind: SocketAddr, priority: Priority) -> io::Result<Self> {
-        let mut io = UdpIo::bind(bind, UdpConfig::default())?;
+    fn start(bind: SocketAddr, priority: Priority, offload: bool) -> io::Result<Self> {
+        let mut io = UdpIo::bind(bind, config(offload))?;
         let peer = SocketAddr::from(([127, 0, 0, 1], io.local_addr().port())).into();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();

@@ -2,8 +2,8 @@
 //! message from the kernel falls into packets.
 //!
 //! A system call, the way through the kernel's layers and the wake-up of the receiver are paid per
-//! message, so this is what decides the rate of short messages: 60-byte packets cost 1.56 us each
-//! by `sendto`, 1.39 us by `sendmmsg`, 0.41 us together.
+//! message, so this is what decides the rate of short messages; `sendmmsg` alone saves little
+//! (BENCHMARKING.md).
 
 use crate::sys::ControlMessages;
 use crate::{Destination, SendBatch};
