@@ -256,6 +256,8 @@ impl Timing {
         };
         positive(self.resend_interval, "timing.resend_interval")?;
         positive(self.timeout, "timing.timeout")?;
+        positive(self.gap_patience_min, "timing.gap_patience_min")?;
+        positive(self.resend_spacing, "timing.resend_spacing")?;
         positive(self.need_ack_delay, "timing.need_ack_delay")?;
         positive(self.client_silence_max, "timing.client_silence_max")?;
         positive(self.rpc_silence_max, "timing.rpc_silence_max")?;

@@ -127,11 +127,21 @@ impl Liveness {
         self.unanswered >= probes && now.saturating_since(self.first_unanswered) >= limit
     }
 
-    /// Takes a place in the queue of probes, which are at least `spacing` apart; returns its time.
-    pub(crate) fn reserve_probe(&mut self, now: Instant, spacing: Duration) -> Instant {
+    /// Takes a place in the queue of probes, which are at least `spacing` apart, and returns its
+    /// time. `None` if the queue reaches beyond `horizon`: many places in it are no longer needed
+    /// when their time comes, and must not put off the others for ever.
+    pub(crate) fn reserve_probe(
+        &mut self,
+        now: Instant,
+        spacing: Duration,
+        horizon: Duration,
+    ) -> Option<Instant> {
         let at = self.next_probe.max(now);
+        if at > now + horizon {
+            return None;
+        }
         self.next_probe = at + spacing;
-        at
+        Some(at)
     }
 
     /// Lets `key` wait until the peer is heard or the prober ends. False if memory is short.
@@ -237,9 +247,12 @@ mod tests {
     #[test]
     fn reserve_probe__spaces_probes() {
         let mut liveness = Liveness::new(at(0));
-        let spacing = Duration::from_millis(1);
-        assert_eq!(liveness.reserve_probe(at(5), spacing), at(5));
-        assert_eq!(liveness.reserve_probe(at(5), spacing), at(6));
-        assert_eq!(liveness.reserve_probe(at(20), spacing), at(20));
+        let (spacing, horizon) = (Duration::from_millis(1), Duration::from_millis(2));
+        assert_eq!(liveness.reserve_probe(at(5), spacing, horizon), Some(at(5)));
+        assert_eq!(liveness.reserve_probe(at(5), spacing, horizon), Some(at(6)));
+        assert_eq!(liveness.reserve_probe(at(5), spacing, horizon), Some(at(7)));
+        assert_eq!(liveness.reserve_probe(at(5), spacing, horizon), None);
+        assert_eq!(liveness.reserve_probe(at(6), spacing, horizon), Some(at(8)));
+        assert_eq!(liveness.reserve_probe(at(20), spacing, horizon), Some(at(20)));
     }
 }

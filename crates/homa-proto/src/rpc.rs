@@ -138,6 +138,8 @@ pub(crate) struct Rpc {
     pub(crate) call_deadline: Instant,
     /// The request's packets are waiting in the retransmission queue.
     pub(crate) in_resend_queue: bool,
+    /// Server: the application reads the request while it arrives.
+    pub(crate) streamed: bool,
 }
 
 impl Rpc {

@@ -186,6 +186,7 @@ mod tests {
             patience: Patience::new(Instant::ZERO),
             call_deadline: Instant::FAR_FUTURE,
             in_resend_queue: false,
+            streamed: false,
         }
     }
 

@@ -1,9 +1,12 @@
 //! Silence: probes, time-outs, and who must not be taken for dead (PROTOCOL section 7).
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
-use homa_proto::{CallOptions, Config, Duration, Event, Failure, Instant, RefuseReason, RpcKey};
+use homa_proto::{
+    CallOptions, Cancelled, Config, Duration, Event, Failure, Instant, Priority, RefuseReason,
+    RpcKey,
+};
 use homa_testkit::{Application, FaultPlan, Network, Outcome, Probe, Remote, data};
-use homa_wire::{Body, Cutoffs, PacketType};
+use homa_wire::{Body, Cutoffs, PacketType, Resend};
 
 const SERVER: u8 = 1;
 
@@ -269,19 +272,101 @@ fn silent_client__loses_its_incomplete_request() {
 }
 
 /// HOMA-NEEDACK-4, HOMA-NEEDACK-5, HOMA-ONCE-6: a request that the application has is kept while
-/// its client may still wait for it.
+/// its client may still wait for it, which a live client shows by asking; a dead one's is cancelled,
+/// before the reply as after it.
 #[test]
-fn silent_client__keeps_a_request_in_service() {
+fn silent_client__keeps_a_request_in_service_as_long_as_it_may_live() {
     let mut probe = Probe::new(&Config::default());
-    let key = probe.accept_request(Remote::client(SERVER), 2, 100);
-    probe.advance(Duration::from_secs(300));
-    assert!(probe.endpoint.info(key).is_some());
-    probe.reply(key, 100);
+    let client = Remote::client(SERVER);
+    let (worked_on, replied) =
+        (probe.accept_request(client, 2, 100), probe.accept_request(client, 4, 100));
+    for _ in 0..30 {
+        probe.advance(Duration::from_secs(9));
+        probe.receive(
+            client,
+            4000,
+            homa_proto::RpcId(2),
+            Body::Resend(Resend::all(Priority::HIGHEST)),
+            0,
+        );
+    }
+    assert!(probe.endpoint.info(worked_on).is_some() && probe.endpoint.info(replied).is_some());
+    probe.reply(replied, 100);
     probe.advance(Duration::from_secs(9));
-    assert!(probe.endpoint.info(key).is_some());
+    assert!(probe.endpoint.info(worked_on).is_some() && probe.endpoint.info(replied).is_some());
+    probe.take_events();
     probe.advance(Duration::from_secs(2));
-    assert!(probe.take_events().iter().any(|e| matches!(e, Event::Cancelled { .. })));
+    let cause = Cancelled::ClientSilent;
+    let events = probe.take_events();
+    for key in [worked_on, replied] {
+        assert!(events.contains(&Event::Cancelled { key, cause }), "{events:?}");
+    }
     assert!(probe.endpoint.is_idle());
+}
+
+/// KNOWN_ISSUES 2.2, and the other way round: those who wait for a silent peer don't wait for one
+/// that has stopped asking.
+#[test]
+fn refused_request__lets_others_probe() {
+    let mut probe = Probe::new(&Config::default());
+    let peer = Remote::client(SERVER);
+    probe.request(peer, 2, Body::Data(data(5000, 0, 5000)), 1416);
+    let events = probe.take_events();
+    let Some(Event::RequestStarted { key }) = events.first().copied() else { panic!("{events:?}") };
+    probe.advance(millis(20));
+    let call = probe.call(peer, 100);
+    probe.advance(millis(10));
+    probe.endpoint.refuse(probe.now, key, RefuseReason::DroppedUnanswered);
+    probe.advance(millis(400));
+    let failure = Failure::Timeout;
+    assert!(probe.take_events().contains(&Event::Failed { key: call, failure }));
+}
+
+/// A streamed request outlives the short silence of its client, and is never handed over twice.
+#[test]
+fn streamed_request__is_not_begun_twice() {
+    let mut probe = Probe::new(&Config::default());
+    let client = Remote::client(SERVER);
+    let packet = Body::Data(data(5000, 0, 5000));
+    probe.request(client, 2, packet, 1416);
+    let events = probe.take_events();
+    let Some(Event::RequestStarted { key }) = events.first().copied() else { panic!("{events:?}") };
+    probe.endpoint.begin_stream(key);
+    probe.advance(Duration::from_secs(2));
+    assert!(probe.endpoint.info(key).is_some());
+    probe.advance(Duration::from_secs(10));
+    assert!(probe.endpoint.info(key).is_none());
+    probe.take_events();
+    probe.request(client, 2, packet, 1416);
+    assert!(!probe.take_events().iter().any(|e| matches!(e, Event::RequestStarted { .. })));
+}
+
+/// HOMA-RESEND-1: whoever waited for many others to ask is still heard, at any rate of calls.
+#[test]
+fn lost_request__is_asked_for_at_high_rates() {
+    let faults = FaultPlan::perfect(Duration::from_micros(5));
+    let mut config = Config::default();
+    config.timing.resend_spacing = Duration::from_micros(100);
+    let mut network = Network::new(2, &config, faults);
+    network.checks = false;
+    network.host_mut(1).application = Application::Hold;
+    for _ in 0..100 {
+        for _ in 0..150 {
+            network.call(0, 1, 100).unwrap();
+        }
+        network.run_for(millis(1));
+        // Each is answered after 10 ms: late enough to have asked.
+        while network.host(1).held.len() > 1500 {
+            network.reply_to_held(1, 100);
+        }
+    }
+    network.set_filter(|_, _, header| !matches!(header.body, Body::Data(_)));
+    let lost = network.call(0, 1, 100).unwrap();
+    network.run_for(millis(1));
+    network.clear_filter();
+    network.host_mut(1).application = Application::Echo;
+    let outcome = network.run_until_outcome(0, lost, millis(500));
+    assert_eq!(outcome, Some(Outcome::Response(100)));
 }
 
 /// An idle endpoint has no deadline, whatever it did before; refusals are forgotten.
@@ -298,13 +383,16 @@ fn poll_timeout__is_none_when_idle() {
     assert!(probe.endpoint.is_idle());
 }
 
-/// A request in service, or one that the application has not taken, needs no timer.
+/// A request in service, or one that the application has not taken, has no deadline before its client
+/// could be given up.
 #[test]
-fn poll_timeout__is_none_while_the_application_works() {
+fn poll_timeout__is_far_away_while_the_application_works() {
     let mut probe = Probe::new(&Config::default());
     probe.accept_request(Remote::client(SERVER), 2, 100);
     probe.request(Remote::client(SERVER), 4, Body::Data(data(100, 0, 100)), 100);
-    assert_eq!(probe.endpoint.poll_timeout(), None);
+    probe.advance(Duration::from_secs(1));
+    let due = probe.endpoint.poll_timeout().unwrap();
+    assert!(due > probe.now + Duration::from_secs(8), "{due:?}");
 }
 
 /// A deadline without end, and one that is over at once.

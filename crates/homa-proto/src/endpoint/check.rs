@@ -35,6 +35,9 @@ impl<O: Observer> Endpoint<O> {
             let waits = rpc.in_resend_queue;
             assert_eq!(waits, !out.resend.is_empty(), "resend queue");
         }
+        let refused =
+            self.rpcs.iter().filter(|(_, rpc)| matches!(rpc.state, State::Refused { .. }));
+        assert_eq!(refused.count(), self.refused_rpcs as usize, "remembered refusals");
         assert_eq!(self.sender.len(), sendable, "nobody else wants to send");
         assert_eq!(self.incoming_bytes, incoming, "incoming memory");
         assert_eq!(self.outgoing_bytes, outgoing, "outgoing memory");
@@ -67,7 +70,7 @@ impl<O: Observer> Endpoint<O> {
             State::Replying => assert!(!rpc.is_client() && has_out && !has_in),
         }
         let armed = self.wheel.armed(key.slot()).is_some();
-        let quiet = matches!(rpc.state, State::Complete { .. } | State::Ready | State::InService);
+        let quiet = matches!(rpc.state, State::Complete { .. });
         assert!(armed || quiet, "an RPC that waits for something has a deadline: {:?}", rpc.state);
         let granted = self.grants.granted(key.slot());
         let arriving = matches!(rpc.state, State::Receiving | State::Collecting);

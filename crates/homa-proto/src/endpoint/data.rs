@@ -108,6 +108,7 @@ impl<O: Observer> Endpoint<O> {
             patience: Patience::new(now),
             call_deadline: Instant::FAR_FUTURE,
             in_resend_queue: false,
+            streamed: false,
         };
         let Ok(key) = self.insert_rpc(rpc) else { return self.cant_create(packet) };
         self.stats.server_requests_started += 1;

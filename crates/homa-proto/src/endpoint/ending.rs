@@ -30,7 +30,8 @@ impl<O: Observer> Endpoint<O> {
         let (id, was_refused) = (rpc.id, matches!(rpc.state, State::Refused { .. }));
         // A request that never reached the application may be sent again after a silence; one that
         // the client gave up must not come back as a late duplicate.
-        let executed = rpc.state != State::Collecting || cause == Cancelled::ByClient;
+        let executed =
+            rpc.state != State::Collecting || rpc.streamed || cause == Cancelled::ByClient;
         let is_unanswered =
             matches!(rpc.state, State::Collecting | State::Ready | State::InService);
         if cause == Cancelled::ShutDown && is_unanswered && self.config.refuse {
@@ -67,6 +68,7 @@ impl<O: Observer> Endpoint<O> {
     pub(super) fn remove_rpc(&mut self, now: Instant, key: RpcKey, remember: bool) -> Option<Rpc> {
         self.release_memory(key);
         let rpc = self.rpcs.remove(key)?;
+        self.refused_rpcs -= u32::from(matches!(rpc.state, State::Refused { .. }));
         self.sender.remove(key.slot());
         self.wheel.disarm(key.slot());
         if rpc.incoming.is_some() {

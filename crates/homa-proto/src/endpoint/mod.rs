@@ -83,6 +83,8 @@ pub struct Endpoint<O: Observer = ()> {
     /// Something changed that may let `grants` decide anew.
     grants_due: bool,
     traffic: TrafficStats,
+    /// Server RPCs kept only to repeat their refusal.
+    refused_rpcs: u32,
     /// Bytes accounted to incoming messages that the application has not taken.
     incoming_bytes: u64,
     /// The new ranges of the packet handled last.
@@ -150,6 +152,7 @@ impl<O: Observer> Endpoint<O> {
             grants,
             grants_due: false,
             traffic,
+            refused_rpcs: 0,
             incoming_bytes: 0,
             fresh: Vec::new(),
             sender: SendScheduler::new(config.pacer_config()),
@@ -232,10 +235,10 @@ impl<O: Observer> Endpoint<O> {
         })
     }
 
-    /// Whether no RPC is open and nothing waits to be sent.
+    /// Whether no RPC is open, but for refusals that are remembered, and nothing waits to be sent.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.rpcs.len() == 0 && self.control_queue.is_empty()
+        self.rpcs.len() == self.refused_rpcs && self.control_queue.is_empty()
     }
 
     /// Number of open client RPCs.

@@ -74,11 +74,11 @@ impl<O: Observer> Endpoint<O> {
         let peer = self.peers.get(rpc.peer)?;
         let end = match rpc.state {
             State::Requesting | State::Receiving => Some((rpc.call_deadline, Reason::CallDeadline)),
-            State::Collecting | State::Replying => {
+            State::Collecting | State::Ready | State::InService | State::Replying => {
                 Some((self.give_up_at(rpc, peer), Reason::GiveUp))
             }
             State::Refused { until, .. } => Some((until, Reason::ForgetRefusal)),
-            State::Complete { .. } | State::Ready | State::InService => None,
+            State::Complete { .. } => None,
         };
         let probe = if rpc.patience.parked {
             None
@@ -157,7 +157,11 @@ impl<O: Observer> Endpoint<O> {
             return heard + timing.client_silence_max;
         }
         let silent = peer.liveness.heard.max(heard) + timing.client_silence_max;
-        silent.min(heard + timing.rpc_silence_max)
+        match rpc.state {
+            // A live client asks for its response all the time, but perhaps for another RPC's.
+            State::Ready | State::InService => silent,
+            _ => silent.min(heard + timing.rpc_silence_max),
+        }
     }
 
     fn on_deadline(&mut self, now: Instant, key: RpcKey, reason: Reason) {
@@ -195,7 +199,7 @@ impl<O: Observer> Endpoint<O> {
             self.time_out_peer(now, slot);
         }
         let Some(rpc) = self.rpcs.get(key) else { return Turn::Ended };
-        if for_data && rpc.patience.is_exhausted(now, limit, probes) {
+        if for_data && !rpc.streamed && rpc.patience.is_exhausted(now, limit, probes) {
             self.time_out(now, key);
             return Turn::Ended;
         }
@@ -234,11 +238,12 @@ impl<O: Observer> Endpoint<O> {
             return Turn::Now;
         }
         let Some(peer) = self.peers.get_mut(rpc.peer) else { return Turn::Ended };
-        let at = peer.liveness.reserve_probe(now, spacing);
-        if at <= now {
-            return Turn::Now;
+        match peer.liveness.reserve_probe(now, spacing, self.config.timing.resend_interval) {
+            Some(at) if at <= now => return Turn::Now,
+            Some(at) => rpc.patience.reserved = Some(at),
+            // Too many want to ask: it tries again later.
+            None => rpc.patience.since = now,
         }
-        rpc.patience.reserved = Some(at);
         self.rearm(key);
         Turn::Later
     }
@@ -265,10 +270,11 @@ impl<O: Observer> Endpoint<O> {
             self.send_control(key, Body::Resend(resend));
         }
         if count == 0 {
-            // Without a probe the RPC does not age.
+            // Without a probe the RPC does not age, and others may probe in its place.
             if let Some(rpc) = self.rpcs.get_mut(key) {
                 rpc.patience.since = now;
             }
+            self.stop_probing(now, key);
         } else {
             self.probe_sent(now, key);
         }
@@ -311,6 +317,15 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
+    /// The RPC won't probe its peer, or not now: those that waited for its probe go on.
+    pub(super) fn stop_probing(&mut self, now: Instant, key: RpcKey) {
+        let Some(peer) = self.rpcs.get(key).map(|rpc| rpc.peer) else { return };
+        let waiting = self.peers.get_mut(peer).and_then(|peer| peer.liveness.leave(key));
+        if let Some(waiting) = waiting {
+            self.unpark(now, waiting);
+        }
+    }
+
     /// Lets RPCs go on that waited for another one's probe.
     pub(super) fn unpark(&mut self, now: Instant, waiting: Vec<RpcKey>) {
         for key in waiting {
@@ -347,7 +362,7 @@ impl<O: Observer> Endpoint<O> {
             let Some(rpc) = self.rpcs.get(key) else { continue };
             let waits =
                 matches!(rpc.state, State::Requesting | State::Receiving | State::Collecting);
-            if waits && now.saturating_since(rpc.patience.heard) >= limit {
+            if waits && !rpc.streamed && now.saturating_since(rpc.patience.heard) >= limit {
                 self.time_out(now, key);
             }
         }

@@ -76,6 +76,7 @@ impl<O: Observer> Endpoint<O> {
             patience: Patience::new(now),
             call_deadline: self.timeout_after(now, options.deadline),
             in_resend_queue: false,
+            streamed: false,
         };
         let key = self.insert_rpc(rpc).map_err(|_| SendError::NoMemory)?;
         self.outgoing_bytes += u64::from(length);
@@ -111,6 +112,16 @@ impl<O: Observer> Endpoint<O> {
         rpc.state = State::InService;
         if let Some(incoming) = rpc.incoming.take() {
             self.uncharge(incoming.charged);
+        }
+    }
+
+    /// The application reads a request while it arrives: from now on the request is kept, should
+    /// its client fall silent, until the client would have given up, and its id is remembered
+    /// whatever becomes of it, so that the application never sees it twice. Without effect on
+    /// requests that have arrived whole.
+    pub fn begin_stream(&mut self, key: RpcKey) {
+        if let Some(rpc) = self.rpcs.get_mut(key).filter(|rpc| rpc.state == State::Collecting) {
+            rpc.streamed = true;
         }
     }
 
@@ -170,6 +181,8 @@ impl<O: Observer> Endpoint<O> {
         }
         self.grants.remove(key.slot());
         self.grants_due = true;
+        self.refused_rpcs += 1;
+        self.stop_probing(now, key);
         self.stats.server_requests_refused += 1;
         self.trace(now, TraceEvent::RequestRefused { id, reason });
         if self.config.refuse {
@@ -195,8 +208,9 @@ impl<O: Observer> Endpoint<O> {
         self.remove_rpc(now, key, false);
     }
 
-    /// Closes a socket: its client RPCs fail, its server RPCs are cancelled, their other sides are
-    /// told, and later packets for its port find nobody. Takes time proportional to the number of
+    /// Closes a socket: its client RPCs fail (but those with a complete response, which count as
+    /// finished), its server RPCs are cancelled, their other sides are told, and later packets for
+    /// its port find nobody. Takes time proportional to the number of
     /// open RPCs.
     pub fn close(&mut self, now: Instant, socket: SocketId) {
         if self.sockets.close(socket).is_none() {
@@ -205,11 +219,11 @@ impl<O: Observer> Endpoint<O> {
         for slot in 0..self.rpcs.slots() {
             let Some(key) = self.rpcs.key_at(slot) else { continue };
             let Some(rpc) = self.rpcs.get(key).filter(|rpc| rpc.socket == socket) else { continue };
-            let is_client = rpc.is_client();
-            if is_client {
-                self.fail(now, key, Failure::ShutDown);
-            } else {
-                self.cancel(now, key, Cancelled::ShutDown);
+            match (rpc.is_client(), rpc.state) {
+                // The response is there, and the driver has been told.
+                (true, State::Complete { .. }) => self.finish(now, key),
+                (true, _) => self.fail(now, key, Failure::ShutDown),
+                (false, _) => self.cancel(now, key, Cancelled::ShutDown),
             }
         }
     }
