@@ -32,7 +32,7 @@ pub struct Config {
     pub priority_levels: u8,
     /// Speed of this host's link in Mb/s. Default 25,000 (`link_mbps`).
     pub link_mbps: u32,
-    /// Whether outgoing packets are paced to `link_mbps`. Drivers turn it off on loopback, where
+    /// Whether outgoing packets are paced to `link_mbps`. Packets to loopback addresses never are:
     /// there is no link to keep free. Default on.
     pub pacing: bool,
     /// The receiver's scheduling of incoming messages.
@@ -164,6 +164,9 @@ pub struct Limits {
     pub gaps_max: usize,
     /// Finished RPC ids remembered per client, in groups of 64 neighbours. Default 65,536 groups.
     pub finished_ids_max: usize,
+    /// The same over all clients, about 32 bytes each. Beyond it a client's older ids are forgotten
+    /// when newer ones come. Default 1,048,576 groups.
+    pub finished_ids_total_max: usize,
     /// Control packets waiting for the driver; more are dropped and counted. Held for one drain.
     /// Default 65,536.
     pub control_packets_max: usize,
@@ -179,6 +182,7 @@ impl Default for Limits {
             outgoing_bytes_max: 100_000_000,
             gaps_max: 4_096,
             finished_ids_max: 65_536,
+            finished_ids_total_max: 1 << 20,
             control_packets_max: 65_536,
         }
     }

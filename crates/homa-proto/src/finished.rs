@@ -92,9 +92,14 @@ impl FinishedIds {
         self.current.contains(hash, group) || self.previous.contains(hash, group)
     }
 
+    /// Groups of ids remembered, about 32 bytes each.
+    pub(crate) fn groups(&self) -> usize {
+        self.current.groups.len() + self.previous.groups.len()
+    }
+
     /// Starts a new generation if the current one has lasted for `memory`, and forgets both if it
-    /// has lasted for twice that. Returns their memory.
-    fn rotate(&mut self, now: Instant, memory: Duration) {
+    /// has lasted for twice that. Gives their memory back.
+    pub(crate) fn rotate(&mut self, now: Instant, memory: Duration) {
         let lasted = now.saturating_since(self.since);
         if lasted < memory {
             return;

@@ -2,6 +2,7 @@
 
 use crate::addr::PeerAddr;
 use crate::error::NoMemory;
+use crate::finished::{FinishedIds, Recorded};
 use crate::index_table::IndexTable;
 use crate::peer::Peer;
 use crate::slab::{Slab, SlabError};
@@ -28,6 +29,21 @@ pub(crate) struct PeerTable {
     hasher: FixedState,
     /// Where the search for a peer to evict goes on.
     hand: u32,
+    /// Groups of finished ids that all peers together hold.
+    finished_groups: usize,
+    /// The peer whose finished ids are looked at next.
+    finished_hand: u32,
+}
+
+/// How finished ids are remembered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FinishedLimits {
+    /// For how long at least.
+    pub(crate) memory: Duration,
+    /// Groups per peer and generation.
+    pub(crate) per_peer_max: usize,
+    /// Groups in all.
+    pub(crate) total_max: usize,
 }
 
 impl PeerTable {
@@ -37,6 +53,8 @@ impl PeerTable {
             index: IndexTable::new(),
             hasher: FixedState::with_seed(hash_seed),
             hand: 0,
+            finished_groups: 0,
+            finished_hand: 0,
         }
     }
 
@@ -69,6 +87,49 @@ impl PeerTable {
         Ok(key.slot())
     }
 
+    /// Remembers that an RPC with this peer as its client has finished.
+    ///
+    /// Each call also looks at one other peer, so that those who have fallen silent give their
+    /// memory back. When all peers together hold too much, this one's older ids are forgotten.
+    pub(crate) fn record_finished(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        id: u64,
+        limits: FinishedLimits,
+    ) -> Recorded {
+        self.finished_hand = (self.finished_hand + 1) % self.slab.slots().max(1);
+        self.with_finished(self.finished_hand, |finished| finished.rotate(now, limits.memory));
+        let is_full = self.finished_groups >= limits.total_max;
+        let ids_max = if is_full { 1 } else { limits.per_peer_max };
+        let recorded =
+            self.with_finished(slot, |finished| finished.record(now, id, limits.memory, ids_max));
+        recorded.unwrap_or(Recorded::NoMemory)
+    }
+
+    /// Whether an RPC with this peer as its client is remembered to have finished.
+    pub(crate) fn is_finished(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        id: u64,
+        memory: Duration,
+    ) -> bool {
+        self.with_finished(slot, |finished| finished.contains(now, id, memory)).unwrap_or(false)
+    }
+
+    fn with_finished<R>(
+        &mut self,
+        slot: u32,
+        act: impl FnOnce(&mut FinishedIds) -> R,
+    ) -> Option<R> {
+        let finished = &mut self.slab.at_mut(slot)?.finished;
+        let before = finished.groups();
+        let result = act(finished);
+        self.finished_groups = self.finished_groups + finished.groups() - before;
+        Some(result)
+    }
+
     pub(crate) fn get(&self, slot: u32) -> Option<&Peer> {
         self.slab.at(slot)
     }
@@ -96,6 +157,7 @@ impl PeerTable {
             };
             if peer.open_rpcs == 0 && peer.liveness.is_silent(now, idle_min) {
                 self.index.remove(self.hasher.hash_one(peer.addr), key.slot());
+                self.finished_groups -= peer.finished.groups();
                 self.slab.remove(key);
                 return true;
             }
@@ -122,6 +184,28 @@ mod tests {
 
     fn peer(host: u8, now: Instant) -> Peer {
         Peer::new(addr(host), now, 1500, 8, 1)
+    }
+
+    #[test]
+    fn record_finished__is_bounded_over_all_peers_and_forgets_the_silent() {
+        let mut table = PeerTable::new(100, 1);
+        let limits = FinishedLimits { memory: IDLE, per_peer_max: 1000, total_max: 500 };
+        for host in 0..50 {
+            let slot = table.insert(at(0), peer(host, at(0)), IDLE).unwrap();
+            // Each id in a group of its own.
+            for id in 0..100 {
+                table.record_finished(at(0), slot, id << 10, limits);
+            }
+        }
+        let held: usize = table.iter().map(|(_, peer)| peer.finished.groups()).sum();
+        assert_eq!(table.finished_groups, held);
+        assert!(held <= 500 + 2 * 50, "{held} groups");
+        // One that goes on makes all others give their memory back.
+        for second in 30..80 {
+            table.record_finished(at(second), 0, second << 10, limits);
+        }
+        assert!(table.finished_groups <= 40, "{} groups", table.finished_groups);
+        assert!(table.is_finished(at(80), 0, 79 << 10, IDLE));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::error::NoMemory;
 use crate::heap::IndexedHeap;
 use crate::pacer::{Pacer, PacerConfig};
 use crate::time::Instant;
+use alloc::vec::Vec;
 
 /// What the scheduler says about the next packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) struct SendScheduler {
     /// By age; kept only while pacing, since only then is a share reserved for the oldest.
     oldest: IndexedHeap<u64>,
     pacer: Pacer,
+    /// By slot: messages that do not go over the link, to peers on this host.
+    off_link: Vec<bool>,
     /// The message chosen last was the oldest one's turn.
     fifo_turn: bool,
 }
@@ -36,14 +39,25 @@ impl SendScheduler {
             shortest: IndexedHeap::new(),
             oldest: IndexedHeap::new(),
             pacer: Pacer::new(config),
+            off_link: Vec::new(),
             fifo_turn: false,
         }
     }
 
     /// Makes room for a slot, so that `set` can't fail.
     pub(crate) fn reserve_slot(&mut self, slot: u32) -> Result<(), NoMemory> {
+        let needed = slot as usize + 1;
+        if self.off_link.len() < needed {
+            self.off_link.try_reserve(needed - self.off_link.len()).map_err(|_| NoMemory)?;
+            self.off_link.resize(needed, false);
+        }
         self.shortest.reserve_slot(slot)?;
         self.oldest.reserve_slot(slot)
+    }
+
+    /// Whether the messages in a reserved slot go over the link: others are never held back.
+    pub(crate) fn set_off_link(&mut self, slot: u32, off_link: bool) {
+        self.off_link[slot as usize] = off_link;
     }
 
     /// The message in a reserved slot has something to send, or has `remaining` bytes left now.
@@ -65,6 +79,9 @@ impl SendScheduler {
     /// Chooses the next message; the caller sends one packet of it and reports that by `sent`.
     pub(crate) fn next(&mut self, now: Instant) -> Next {
         let Some((shortest, (remaining, _))) = self.shortest.peek() else { return Next::Nothing };
+        if self.off_link[shortest as usize] {
+            return Next::Message(shortest);
+        }
         match self.pacer.may_send(now, remaining) {
             Err(release) => Next::PausedUntil(release),
             Ok(()) => {
@@ -79,7 +96,16 @@ impl SendScheduler {
 
     /// A packet of `wire_bytes` left for the message chosen by `next`, which had `remaining` bytes
     /// to send. Returns whether it was the oldest message's turn.
-    pub(crate) fn sent(&mut self, now: Instant, remaining: u32, wire_bytes: u32) -> bool {
+    pub(crate) fn sent(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        remaining: u32,
+        wire_bytes: u32,
+    ) -> bool {
+        if self.off_link[slot as usize] {
+            return false;
+        }
         self.sent_unpaced(now, wire_bytes);
         if !self.pacer.is_on() || self.pacer.is_exempt(remaining) {
             return false;

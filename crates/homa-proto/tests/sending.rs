@@ -88,6 +88,24 @@ fn pacer__reserves_a_share_for_the_oldest() {
     assert!(probe.endpoint.stats().pacer_fifo_bytes > 0);
 }
 
+/// There is no link to peers on the same host.
+#[test]
+fn pacer__leaves_loopback_alone() {
+    let mut config = Config::default();
+    config.link_mbps = 10;
+    config.unscheduled_bytes = 1_000_000;
+    let mut probe = Probe::new(&config);
+    let local = std::net::SocketAddr::from(([127, 0, 0, 1], 4000));
+    let server = Remote { addr: local.into(), ..Remote::server(1) };
+    probe.call(server, 1_000_000);
+    let sent: u32 = probe.take_data().iter().map(|(start, end, _)| end - start).sum();
+    assert_eq!(sent, 1_000_000);
+    assert_eq!(probe.endpoint.stats().pacer_pauses, 0);
+    // Nor do they take anything from those behind it.
+    probe.call(Remote::server(2), 5_000);
+    assert!(!probe.take_data().is_empty());
+}
+
 /// A driver that knows its queue slows the pacer down (HOMA-PACER-3).
 #[test]
 fn handle_tx_backlog__holds_back() {

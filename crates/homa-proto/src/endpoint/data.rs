@@ -8,6 +8,7 @@ use crate::finished::Recorded;
 use crate::grant::IncomingMessage;
 use crate::incoming::Incoming;
 use crate::observer::{DropReason, Observer, TraceEvent};
+use crate::peer_table::FinishedLimits;
 use crate::reassembly::InsertError;
 use crate::rpc::{Patience, Rpc, State};
 use crate::slab::RpcKey;
@@ -89,7 +90,7 @@ impl<O: Observer> Endpoint<O> {
         };
         let id = packet.header.sender_id.flipped();
         let memory = self.config.timing.finished_memory;
-        if self.peers.get_mut(peer).is_some_and(|p| p.finished.contains(now, id.0, memory)) {
+        if self.peers.is_finished(now, peer, id.0, memory) {
             self.stats.finished_rpc_packets += 1;
             self.drop_packet(packet, DropReason::Finished);
             return None;
@@ -344,10 +345,12 @@ impl<O: Observer> Endpoint<O> {
     }
 
     pub(super) fn record_finished(&mut self, now: Instant, peer: u32, id: u64) {
-        let (memory, ids_max) =
-            (self.config.timing.finished_memory, self.config.limits.finished_ids_max);
-        let Some(peer) = self.peers.get_mut(peer) else { return };
-        match peer.finished.record(now, id, memory, ids_max) {
+        let limits = FinishedLimits {
+            memory: self.config.timing.finished_memory,
+            per_peer_max: self.config.limits.finished_ids_max,
+            total_max: self.config.limits.finished_ids_total_max,
+        };
+        match self.peers.record_finished(now, peer, id, limits) {
             Recorded::Ok => {}
             Recorded::ForgotEarly | Recorded::NoMemory => self.stats.finished_ids_forgotten += 1,
         }

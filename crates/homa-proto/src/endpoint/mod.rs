@@ -333,6 +333,7 @@ impl<O: Observer> Endpoint<O> {
         }
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.open_rpcs += 1;
+            self.sender.set_off_link(key.slot(), peer.addr.ip().is_loopback());
         }
         self.next_birth += 1;
         Ok(key)

@@ -106,7 +106,7 @@ impl<O: Observer> Endpoint<O> {
             let priority = self.data_priority(key, payload);
             let transmit = self.data_packet(key, payload, priority, false)?;
             let wire_bytes = self.wire_bytes(&transmit);
-            if self.sender.sent(now, remaining, wire_bytes) {
+            if self.sender.sent(now, slot, remaining, wire_bytes) {
                 self.stats.pacer_fifo_bytes += u64::from(wire_bytes);
             }
             return Some(transmit);
@@ -199,7 +199,7 @@ impl<O: Observer> Endpoint<O> {
             Body::Data(data) => !data.retransmit,
             _ => false,
         };
-        if !is_first_data {
+        if !is_first_data && !transmit.peer.ip().is_loopback() {
             self.sender.sent_unpaced(now, wire_bytes);
         }
         let level = transmit.priority.index();
