@@ -51,6 +51,7 @@ pub use chunk_pool::{CHUNK_LEN, ChunkPool};
 pub use clock::Clock;
 pub use drive::{
     Alarm, Bell, DriveStats, Driver, Sink, Turn, Woken, report_errors_as_urgent, wait,
+    wait_for_room,
 };
 pub use faulty::{FaultCounters, FaultPlan, FaultyIo, ParseFaultPlanError};
 pub use memory::MemoryIo;

@@ -29,7 +29,7 @@ use crate::{
     is_sealed,
 };
 
-pub use sys::{Alarm, Bell, Woken, report_errors_as_urgent, wait};
+pub use sys::{Alarm, Bell, Woken, report_errors_as_urgent, wait, wait_for_room};
 
 /// Packets sent in one flush at most, so that a large backlog does not keep the driver from
 /// receiving: four batches.
@@ -285,18 +285,17 @@ impl<I: PacketIo> Driver<I> {
     fn transmit(&mut self) {
         let mut packets = 0;
         loop {
-            self.fill_batch();
+            let more = self.fill_batch();
             if self.batch.is_empty() {
                 self.flush = Flush::Done;
                 return;
             }
-            let full = self.batch.is_full();
             packets += self.send_batch();
             if !self.batch.is_empty() {
                 self.flush = Flush::Blocked;
                 return;
             }
-            if !full {
+            if !more {
                 self.flush = Flush::Done;
                 return;
             }
@@ -307,17 +306,19 @@ impl<I: PacketIo> Driver<I> {
         }
     }
 
-    fn fill_batch(&mut self) {
+    /// Whether the protocol may want more sent than is in the batch now.
+    fn fill_batch(&mut self) -> bool {
         // What is left of a batch leaves first, and nothing is polled behind it: see `transmit`.
         if !self.batch.is_empty() {
-            return;
+            return true;
         }
         while !self.batch.is_full() {
             match self.endpoint.poll_transmit(self.now) {
                 Some(transmit) => self.push_packet(&transmit),
-                None => return,
+                None => return false,
             }
         }
+        true
     }
 
     /// Emits one packet into the batch: header by value, payload by reference.
@@ -416,6 +417,13 @@ impl<I: PacketIo> Driver<I> {
     /// announced by [`Sink::readable`]. `None` if the request is gone.
     pub fn read(&mut self, key: RpcKey, from: u32, upto: u32) -> Option<Message> {
         self.store.read(key, from, upto)
+    }
+
+    /// The application reads a request while it arrives: from now on the request is kept for as long
+    /// as its client may still send the rest, and never reported twice. Without effect on requests
+    /// that have arrived whole.
+    pub fn begin_stream(&mut self, key: RpcKey) {
+        self.endpoint.begin_stream(key);
     }
 
     /// Answers a request that was accepted.

@@ -124,6 +124,16 @@ pub fn wait(io: Option<RawFd>, want_room: bool, bell: &Bell, timeout: Option<Dur
     Woken { bell: fds[0].revents != 0, io: fds[1].revents != 0 }
 }
 
+/// Sleeps until there is room to send on `io`, or it has failed, or `timeout` is over. Packets that
+/// arrive do not end the sleep. Whether it ended early.
+pub fn wait_for_room(io: BorrowedFd<'_>, timeout: Duration) -> bool {
+    let mut fd = libc::pollfd { fd: io.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let timeout = timespec(timeout);
+    // SAFETY: `fd` and `timeout` are one valid entry and a valid time; both outlive the call, and so
+    // does the borrowed descriptor. A null signal mask leaves the mask alone.
+    unsafe { libc::ppoll(&raw mut fd, 1, &raw const timeout, std::ptr::null()) > 0 }
+}
+
 /// Makes pending errors of a socket count as urgent data (`POLLPRI`), for those who wait by epoll for
 /// what can be read: `POLLERR` alone is not reported as such. Without effect on other descriptors.
 pub fn report_errors_as_urgent(socket: &impl AsFd) {
@@ -199,6 +209,16 @@ mod tests {
         assert!(wait(fd, true, &bell, Some(Duration::ZERO)).io, "an idle socket has room");
         socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
         assert!(wait(fd, false, &bell, None).io);
+    }
+
+    #[test]
+    fn wait_for_room__is_not_ended_by_what_arrives() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        std::io::Write::write_all(&mut writer, b"x").unwrap();
+        assert!(wait_for_room(writer.as_fd(), Duration::from_secs(60)), "an empty pipe has room");
+        let start = Instant::now();
+        assert!(!wait_for_room(reader.as_fd(), Duration::from_millis(3)), "can be read only");
+        assert!(start.elapsed() >= Duration::from_millis(3));
     }
 
     #[test]

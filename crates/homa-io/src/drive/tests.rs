@@ -187,6 +187,25 @@ fn transmit__a_full_wire_holds_one_batch_back() {
     assert_eq!(pair.sent(PacketType::Data), 200, "each packet left once");
 }
 
+/// What waited for room leaves together with what the protocol wanted sent behind it.
+#[test]
+fn transmit__goes_on_behind_what_waited_for_room() {
+    const CAPACITY: usize = 100;
+    let mut pair = Pair::new(CAPACITY);
+    for _ in 0..150 {
+        pair.call("x");
+    }
+    pair.client.flush();
+    assert!(pair.client.driver.wants_room());
+    let waiting = pair.client.driver.batch.len();
+    let polled = pair.sent(PacketType::Data) as usize;
+    assert_eq!(polled, CAPACITY + waiting);
+    while pair.server.turn().progress {}
+    pair.client.flush();
+    assert!(!pair.client.driver.wants_room() && !pair.client.driver.has_more());
+    assert_eq!(pair.sent(PacketType::Data), 150);
+}
+
 #[test]
 fn transmit__a_large_backlog_stops_at_the_limit() {
     let mut pair = Pair::new(4096);
