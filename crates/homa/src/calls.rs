@@ -3,6 +3,7 @@
 use std::fmt;
 use std::task::Waker;
 
+use homa_io::Message;
 use homa_proto::{Failure, RpcKey};
 
 use crate::Addr;
@@ -13,7 +14,7 @@ use crate::queue::Queue;
 /// its endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId {
-    serial: u32,
+    serial: u64,
     index: u32,
 }
 
@@ -24,7 +25,7 @@ pub(crate) struct Calls {
     free: Vec<u32>,
     /// Which entry the RPC in a slot of the protocol's table belongs to.
     by_slot: Vec<Option<(RpcKey, u32)>>,
-    next_serial: u32,
+    next_serial: u64,
     /// Outcomes of calls started with `send`, in order of completion.
     pub(crate) done: Queue<CallId>,
 }
@@ -44,6 +45,8 @@ pub(crate) enum Outcome {
     Pending,
     /// The response has arrived and waits in the driver.
     Response,
+    /// The response, taken out of a driver that is gone.
+    Taken(Message),
     Failed(CallError),
 }
 
@@ -51,7 +54,7 @@ pub(crate) enum Outcome {
 struct Entry {
     /// `None` while the entry is free.
     call: Option<Call>,
-    serial: u32,
+    serial: u64,
 }
 
 #[derive(Debug)]
@@ -89,7 +92,7 @@ impl Calls {
     /// Enters a call that was started.
     pub(crate) fn insert(&mut self, key: RpcKey, addr: Addr, owner: Owner) -> CallId {
         let serial = self.next_serial;
-        self.next_serial = serial.wrapping_add(1);
+        self.next_serial = serial + 1;
         let call = Some(Call { key, addr, owner, outcome: Outcome::Pending, waker: None });
         let entry = Entry { call, serial };
         let index = match self.free.pop() {
@@ -162,11 +165,22 @@ impl Calls {
         Some(key)
     }
 
+    /// Takes the responses that wait in the driver out of it, by `take`, before the driver goes.
+    pub(crate) fn take_responses(&mut self, mut take: impl FnMut(RpcKey) -> Option<Message>) {
+        for call in self.entries.iter_mut().filter_map(|entry| entry.call.as_mut()) {
+            if matches!(call.outcome, Outcome::Response) {
+                let taken = take(call.key).map(Outcome::Taken);
+                call.outcome = taken.unwrap_or(Outcome::Failed(CallError::ShutDown));
+            }
+        }
+    }
+
     /// Number of calls that are open, or whose outcome was not taken.
     pub(crate) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
+    /// A call has its outcome, unless it has one: exactly one is ever given.
     fn finish(
         &mut self,
         key: RpcKey,
@@ -180,6 +194,9 @@ impl Calls {
         let entry = &mut self.entries[*index as usize];
         // An entry that was vacated may have been taken by a later call with another key.
         let Some(call) = entry.call.as_mut().filter(|call| call.key == key) else { return };
+        if !matches!(call.outcome, Outcome::Pending) {
+            return;
+        }
         call.outcome = outcome(call.addr);
         match call.owner {
             Owner::Caller => wakers.extend(call.waker.take()),

@@ -4,9 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::task::Waker;
+use std::time::{Duration as StdDuration, Instant as StdInstant};
 
 use bytes::Buf;
-use homa_io::{DriveStats, Driver, Message, PacketIo, Sink, Turn};
+use homa_io::{DriveStats, Driver, Message, PacketIo, Sink, Turn, wait_for_room};
 use homa_proto::{CallOptions, Cancelled, Duration, Failure, Instant, RpcInfo, RpcKey, SocketId};
 use homa_wire::RefuseReason;
 
@@ -21,6 +22,10 @@ use crate::task::Link;
 
 /// After so long without a turn, a verb takes one.
 const VERBS_WITHOUT_TURN: Duration = Duration::from_micros(200);
+
+/// How long an endpoint that closes waits in all for room to send its last packets. They are short:
+/// a socket that has no room for so long will not have any.
+const LAST_FLUSH_MAX: StdDuration = StdDuration::from_millis(50);
 
 type BoxedDriver = Driver<Box<dyn PacketIo>>;
 
@@ -173,17 +178,19 @@ impl State {
         }
     }
 
-    /// Ends everything at once: open calls fail, open requests are cancelled, the socket closes, and
-    /// everybody who waits is woken.
+    /// Ends everything at once: open calls fail, open requests are cancelled, the other sides are
+    /// told, the socket closes, and everybody who waits is woken. Responses that were not taken
+    /// stay to be taken.
     pub(crate) fn close(&mut self) {
-        self.last_stats = self.stats();
-        let Some(mut driver) = self.driver.take() else { return };
+        let Some(driver) = &mut self.driver else { return };
+        self.tables.calls.take_responses(|key| driver.take_response(key));
         driver.close(self.client);
         for server in &self.tables.requests.servers {
             driver.close(server.socket);
         }
-        driver.flush(&mut self.tables);
-        drop(driver);
+        flush_last(driver, &mut self.tables);
+        self.last_stats = self.stats();
+        self.driver = None;
         let Tables { calls, requests, wakers, .. } = &mut self.tables;
         calls.done.wake_all(wakers);
         for server in &mut requests.servers {
@@ -221,8 +228,10 @@ impl State {
             return None;
         }
         let (key, outcome) = self.tables.calls.remove(id)?;
-        if let Outcome::Failed(error) = outcome {
-            return Some(Err(error));
+        match outcome {
+            Outcome::Taken(message) => return Some(Ok(message)),
+            Outcome::Failed(error) => return Some(Err(error)),
+            Outcome::Pending | Outcome::Response => {}
         }
         self.unflushed = true;
         let response = self.driver.as_mut().and_then(|driver| driver.take_response(key));
@@ -468,5 +477,134 @@ impl State {
             }
             None => self.last_stats.clone(),
         }
+    }
+}
+
+/// Sends all that is left to be sent, though it take many batches, before the socket closes.
+fn flush_last(driver: &mut BoxedDriver, tables: &mut Tables) {
+    let end = StdInstant::now() + LAST_FLUSH_MAX;
+    loop {
+        driver.flush(tables);
+        let left = end.saturating_duration_since(StdInstant::now());
+        if driver.wants_room() && !left.is_zero() {
+            wait_for_room(driver.ready_fd(), left);
+        } else if !driver.has_more() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+    use homa_io::{Clock, PathError, ReceivedPacket, SendBatch};
+    use homa_proto::{Endpoint, PeerAddr};
+    use std::net::UdpSocket;
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Takes a few packets at a time, to nowhere, as long as there is room.
+    struct Narrow {
+        socket: UdpSocket,
+        room: Arc<AtomicUsize>,
+        at_once: usize,
+    }
+
+    impl PacketIo for Narrow {
+        fn recv_batch(&mut self) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn packet(&self, _index: usize) -> ReceivedPacket<'_> {
+            unreachable!("nothing arrives")
+        }
+
+        fn send_batch(&mut self, batch: &mut SendBatch) -> io::Result<()> {
+            let room = self.room.load(Ordering::Relaxed);
+            let count = batch.len().min(room).min(self.at_once);
+            batch.remove_front(count);
+            self.room.store(room - count, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn next_error(&mut self) -> Option<PathError> {
+            None
+        }
+
+        fn path_mtu(&mut self, _peer: &PeerAddr) -> u32 {
+            1500
+        }
+
+        fn local_addr(&self) -> SocketAddr {
+            self.socket.local_addr().unwrap()
+        }
+
+        fn ready_fd(&self) -> BorrowedFd<'_> {
+            self.socket.as_fd()
+        }
+
+        fn receive_buffer_bytes(&self) -> usize {
+            1 << 20
+        }
+
+        fn next_due(&self) -> Option<StdInstant> {
+            None
+        }
+    }
+
+    /// A state with calls whose requests have left, by a socket that takes `at_once` packets at a
+    /// time; and the room that the socket has.
+    fn with_calls(count: usize, at_once: usize) -> (State, Arc<AtomicUsize>) {
+        let room = Arc::new(AtomicUsize::new(usize::MAX / 2));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let addr = Addr::new(socket.local_addr().unwrap(), 7).unwrap();
+        let endpoint = Endpoint::new(homa_proto::Config::default(), Clock::now()).unwrap();
+        let io: Box<dyn PacketIo> = Box::new(Narrow { socket, room: Arc::clone(&room), at_once });
+        let mut driver = Driver::new(endpoint, io);
+        let client = driver.open_client().unwrap();
+        let mut state = State::new(driver, client);
+        for _ in 0..count {
+            state.start_call(addr, "x".into(), CallOptions::default(), Owner::Queue).unwrap();
+        }
+        while state.sleep_on().1 || state.has_more() {
+            state.turn();
+        }
+        (state, room)
+    }
+
+    #[test]
+    fn close__tells_more_sides_than_one_flush_does() {
+        let (mut state, _room) = with_calls(2000, usize::MAX);
+        let before = state.stats().drive.packets_sent;
+        state.close();
+        assert_eq!(state.stats().drive.packets_sent - before, 2000);
+    }
+
+    #[test]
+    fn close__waits_for_room_to_tell_the_other_sides() {
+        let (mut state, _room) = with_calls(100, 5);
+        let before = state.stats().drive.packets_sent;
+        state.close();
+        assert_eq!(state.stats().drive.packets_sent - before, 100);
+    }
+
+    #[test]
+    fn close__gives_up_a_socket_without_room() {
+        let (mut state, room) = with_calls(100, 5);
+        room.store(12, Ordering::Relaxed);
+        let before = state.stats().drive.packets_sent;
+        let start = StdInstant::now();
+        state.close();
+        assert_eq!(state.stats().drive.packets_sent - before, 12);
+        assert!(start.elapsed() >= LAST_FLUSH_MAX);
+        assert!(start.elapsed() < StdDuration::from_secs(5), "{:?}", start.elapsed());
+        let mut outcomes = 0;
+        while let Some((_, outcome)) = state.take_next_outcome() {
+            assert_eq!(outcome, Err(CallError::ShutDown));
+            outcomes += 1;
+        }
+        assert_eq!(outcomes, 100);
     }
 }

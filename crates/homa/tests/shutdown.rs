@@ -3,6 +3,10 @@
 
 mod common;
 
+use std::collections::HashSet;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use common::*;
@@ -135,4 +139,58 @@ async fn drop__of_the_last_handle_closes() {
     assert!(call.await.unwrap().is_ok());
     drop(request);
     client.call(addr, "y").await.unwrap_err();
+}
+
+/// Responses that have arrived are received after the endpoint closed, and each call has exactly one
+/// outcome.
+#[test]
+fn blocking_close__keeps_the_responses_not_received() {
+    const ANSWERED: usize = 20;
+    let (server, addr) = blocking_echoing(Config::default(), 1);
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = addr_of(silent.local_addr().unwrap());
+    let client = blocking_endpoint(Config::default());
+    let answered: HashSet<_> = (0..ANSWERED).map(|_| client.send(addr, "x").unwrap()).collect();
+    let start = Instant::now();
+    while client.stats().protocol.client_responses_done < ANSWERED as u64 {
+        assert!(start.elapsed() < PATIENCE, "{:?}", client.stats());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let open: HashSet<_> = (0..10).map(|_| client.send(silent, "x").unwrap()).collect();
+    client.close();
+    let (mut responses, mut failures) = (HashSet::new(), HashSet::new());
+    while let Some((id, outcome)) = client.recv(None) {
+        let new = match outcome {
+            Ok(response) => {
+                assert_eq!(response, b"x"[..]);
+                responses.insert(id)
+            }
+            Err(error) => {
+                assert_eq!(error, CallError::ShutDown);
+                failures.insert(id)
+            }
+        };
+        assert!(new, "{id} has two outcomes");
+    }
+    assert_eq!((responses, failures), (answered, open));
+    server.close();
+}
+
+#[tokio::test]
+async fn close__keeps_the_response_of_a_call() {
+    let (_server, addr) = echoing(Config::default()).await;
+    let client = endpoint(Config::default()).await;
+    let mut call = client.call(addr, "x");
+    poll_fn(|cx| {
+        assert!(Pin::new(&mut call).poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    let start = Instant::now();
+    while client.stats().protocol.client_responses_done == 0 {
+        assert!(start.elapsed() < PATIENCE, "{:?}", client.stats());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    client.close();
+    assert_eq!(call.await.unwrap(), b"x"[..]);
 }
