@@ -29,7 +29,7 @@ pub(crate) fn open(addr: SocketAddr, config: &Config) -> Result<Arc<Handle>, Bin
         Some(plan) => Box::new(FaultyIo::new(udp, *plan)),
         None => Box::new(udp),
     };
-    let proto = protocol_config(config, addr, seed, receive_buffer_bytes);
+    let proto = protocol_config(config, seed, receive_buffer_bytes);
     let mut endpoint = homa_proto::Endpoint::new(proto, Clock::now())?;
     endpoint.set_encapsulation(Encapsulation::Udp);
     let mut driver = Driver::new(endpoint, io);
@@ -50,17 +50,10 @@ pub(crate) fn preferred_family(local: SocketAddr) -> Family {
 
 /// What may be under way to this host fits the socket's receive buffer, twice: unscheduled bytes,
 /// which nobody granted, need room as well. But it is never less than two of the largest packets.
-/// On loopback there is no link to pace packets for.
-fn protocol_config(
-    config: &Config,
-    addr: SocketAddr,
-    seed: u64,
-    receive_buffer_bytes: usize,
-) -> homa_proto::Config {
+fn protocol_config(config: &Config, seed: u64, receive_buffer_bytes: usize) -> homa_proto::Config {
     const WINDOW_BYTES_MIN: u64 = 2 * 65_535;
     let mut proto = config.proto.clone();
     proto.seed = seed;
-    proto.pacing &= !addr.ip().to_canonical().is_loopback();
     let fits = (receive_buffer_bytes as u64 / 2).max(WINDOW_BYTES_MIN);
     proto.grants.incoming_bytes_max = proto.grants.incoming_bytes_max.min(fits);
     proto
@@ -78,20 +71,11 @@ mod tests {
 
     #[test]
     fn protocol_config__window_is_bounded_by_the_receive_buffer() {
-        let (config, addr) = (Config::default(), CLIENT_ADDRS[0]);
-        let window = |buffer| protocol_config(&config, addr, 1, buffer).grants.incoming_bytes_max;
+        let config = Config::default();
+        let window = |buffer| protocol_config(&config, 1, buffer).grants.incoming_bytes_max;
         assert_eq!(window(300_000), 150_000);
         assert_eq!(window(1 << 30), config.proto.grants.incoming_bytes_max);
         assert_eq!(window(1000), 131_070, "two packets always fit");
-    }
-
-    #[test]
-    fn protocol_config__no_pacing_on_loopback() {
-        let pacing = |addr: &str| {
-            protocol_config(&Config::default(), addr.parse().unwrap(), 1, 1 << 20).pacing
-        };
-        assert!(!pacing("127.0.0.1:4000") && !pacing("[::1]:4000"));
-        assert!(pacing("10.0.0.1:4000") && pacing("[::]:4000"));
     }
 
     #[test]
