@@ -1,7 +1,7 @@
 //! Homa addresses: an IP address, a UDP port and a Homa port.
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use homa_proto::PeerAddr;
@@ -97,14 +97,16 @@ impl Family {
 }
 
 impl Addr {
-    /// The server with Homa port `homa_port` at the endpoint whose UDP socket is `endpoint`.
+    /// The server with Homa port `homa_port` at the endpoint whose UDP socket is `endpoint`. An
+    /// unspecified IP (`0.0.0.0`, `::`), such as a socket bound to all addresses has, means this
+    /// host: the loopback address of the same family takes its place.
     ///
     /// # Errors
     ///
     /// [`AddrError::Port`] if the Homa port is 0 or above 32767.
     pub fn new(endpoint: SocketAddr, homa_port: u16) -> Result<Self, AddrError> {
         if (1..=SERVER_PORT_MAX).contains(&homa_port) {
-            Ok(Self { endpoint, homa_port })
+            Ok(Self { endpoint: to_this_host(endpoint), homa_port })
         } else {
             Err(AddrError::Port(homa_port))
         }
@@ -239,6 +241,17 @@ impl<T: ToAddr + ?Sized> ToAddr for &T {
     }
 }
 
+/// Replaces an unspecified IP by the loopback address of its family.
+fn to_this_host(mut endpoint: SocketAddr) -> SocketAddr {
+    if endpoint.ip().is_unspecified() {
+        endpoint.set_ip(match Family::of(endpoint) {
+            Family::V4 => Ipv4Addr::LOCALHOST.into(),
+            Family::V6 => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    endpoint
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
@@ -287,6 +300,17 @@ mod tests {
         ] {
             assert!(matches!(text.parse::<Addr>(), Err(AddrError::Syntax(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn new__an_unspecified_ip_is_this_host() {
+        for (given, meant) in [("0.0.0.0:4000", "127.0.0.1:4000"), ("[::]:4000", "[::1]:4000")] {
+            assert_eq!(given.parse::<Addr>().unwrap().to_string(), meant);
+            assert_eq!(Addr::new(given.parse().unwrap(), 4000).unwrap().to_string(), meant);
+        }
+        let any: SocketAddr = "0.0.0.0:5".parse().unwrap();
+        let found = Addr::choose("h", 5, Ok([any].into_iter()), Family::V4);
+        assert_eq!(found.unwrap().to_string(), "127.0.0.1:5");
     }
 
     #[test]

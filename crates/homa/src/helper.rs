@@ -7,6 +7,9 @@
 //! there already, until it is called. The first who drives again, or has something to send, rings
 //! its bell: once per such sleep, which only ends a quiet time.
 //!
+//! Packets that a cork holds back leave at the helper's next look at the latest, whoever drives, and
+//! though a leader sleeps.
+//!
 //! So nothing waits for longer than one look if a thread computes between two calls, and a quiet
 //! endpoint wakes nobody.
 
@@ -45,6 +48,10 @@ fn help(shared: &Shared) {
         let others_drive = std::mem::replace(&mut turns_seen, turns) != turns;
         if others_drive && !woken.bell {
             quiet_looks = 0;
+            if shared.holds_back() {
+                let Some(mut locked) = shared.lock_by_helper() else { return };
+                locked.flush_now();
+            }
             continue;
         }
         shared.helper_bell.silence();
@@ -53,7 +60,7 @@ fn help(shared: &Shared) {
             return;
         }
         quiet_looks += 1;
-        if !locked.seats.is_leader_asleep() && locked.drive().progress {
+        if drive(&mut locked) {
             // There is work and nobody else to do it: the next look would be late.
             quiet_looks = LOOKS_UNTIL_SLEEP;
         }
@@ -86,8 +93,16 @@ fn stand_in<'a>(shared: &'a Shared, mut locked: Locked<'a>) {
         if !std::mem::take(&mut locked.seats.helper_asleep) || locked.is_closed() {
             return;
         }
-        if !locked.seats.is_leader_asleep() {
-            locked.drive();
-        }
+        drive(&mut locked);
     }
+}
+
+/// Takes a turn, and says whether it found anything. While a leader sleeps on the socket, and will
+/// take the turns itself, only what a cork holds back is sent.
+fn drive(locked: &mut Locked<'_>) -> bool {
+    if locked.seats.is_leader_asleep() {
+        locked.flush_now();
+        return false;
+    }
+    locked.drive().progress
 }

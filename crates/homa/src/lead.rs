@@ -15,7 +15,8 @@
 //! * **The helper** ([`crate::helper`]) drives while nobody else does, so that a handler that
 //!   computes for long, or a runtime that is blocked, does not keep the endpoint from answering.
 //!
-//! Every turn is taken with the endpoint's lock held; the lock is never held while asleep, while a
+//! Every turn is taken with the endpoint's lock held; the lock is never held while asleep
+//! (but for a few milliseconds at most when the endpoint closes and its socket has no room), while a
 //! waker is called, or while the application's code runs.
 
 use std::cell::RefCell;
@@ -230,6 +231,9 @@ impl Shared {
         parker.reset();
         awaited.enroll(&mut locked, &waker);
         let ticket = locked.seats.add_follower(&waker);
+        // Who waits has no more to collect, and the leader may be asleep. What comes of it finds the
+        // waker in its place.
+        locked.flush_now();
         drop(locked);
         parker.wait(self.poll, deadline);
         let mut locked = self.lock();
@@ -303,4 +307,44 @@ fn is_over(deadline: Option<Instant>) -> bool {
 
 pub(crate) fn time_until(instant: Instant) -> Duration {
     elapsed(Clock::now(), instant)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+    use crate::Addr;
+    use crate::awaited::CallDone;
+    use crate::calls::Owner;
+    use crate::state::State;
+    use homa_io::{Driver, MemoryIo};
+    use homa_proto::{CallOptions, Config, Endpoint};
+    use std::net::SocketAddr;
+
+    /// An endpoint without a helper, and the address of the other end of its wire.
+    fn shared() -> (Shared, MemoryIo, Addr) {
+        let [here, there] = [1000, 2000].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let (io, other_end) = MemoryIo::pair(here, there, 64).unwrap();
+        let endpoint = Endpoint::new(Config::default(), Clock::now()).unwrap();
+        let mut driver = Driver::new(endpoint, Box::new(io) as _);
+        let client = driver.open_client().unwrap();
+        let state = State::new(driver, client);
+        let shared = Shared::new(state, Duration::ZERO, Duration::ZERO).unwrap();
+        (shared, other_end, Addr::new(there, 7).unwrap())
+    }
+
+    #[test]
+    fn wait_on_thread__a_follower_sends_what_a_cork_holds_back() {
+        let (shared, _other_end, addr) = shared();
+        let mut locked = shared.lock();
+        locked.turn();
+        locked.seats.leader = Leader::Asleep { until: None };
+        locked.cork();
+        let call = locked.start_call(addr, "x".into(), CallOptions::default(), Owner::Caller);
+        assert!(locked.holds_back());
+        let deadline = Clock::now() + homa_proto::Duration::from_millis(5);
+        let outcome = shared.wait_on_thread(locked, &mut CallDone(call.unwrap()), Some(deadline));
+        assert!(outcome.is_none() && !shared.holds_back());
+        assert_eq!(shared.lock().stats().drive.packets_sent, 1);
+    }
 }

@@ -98,7 +98,9 @@ impl Request {
     }
 
     /// Waits until nobody waits for the answer any more, which for most requests is never: use it
-    /// beside the work, in a `select!`. One task at a time may wait.
+    /// beside the work, in a `select!`. One task at a time may wait. A request whose client has been
+    /// silent for `proto.timing.client_silence_max`, 10 seconds unless configured, counts as
+    /// cancelled, too.
     ///
     /// # Cancellation safety
     ///

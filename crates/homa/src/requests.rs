@@ -2,6 +2,7 @@
 
 use std::task::Waker;
 
+use bytes::Buf;
 use homa_io::{Driver, Message, PacketIo};
 use homa_proto::{PeerAddr, RpcInfo, RpcKey, SocketId};
 
@@ -48,6 +49,8 @@ pub(crate) struct Entry {
     pub(crate) complete: bool,
     /// Whether the protocol was told that the request is in service, and the store emptied.
     in_service: bool,
+    /// Its bytes, taken out of the store for a reply that failed.
+    unread: Option<Message>,
     /// Whether it is, or was, in its server's queue.
     queued: bool,
     /// Whether the application holds it.
@@ -166,6 +169,7 @@ impl Requests {
             readable: 0,
             complete: false,
             in_service: false,
+            unread: None,
             queued: false,
             accepted: false,
             cancelled: false,
@@ -205,6 +209,26 @@ impl Entry {
         key: RpcKey,
     ) -> Option<Message> {
         if std::mem::replace(&mut self.in_service, true) { None } else { driver.accept(key) }
+    }
+
+    /// Makes a complete request answerable. What was not read of it stays to be read, should the
+    /// answer fail.
+    pub(crate) fn begin_reply<I: PacketIo>(&mut self, driver: &mut Driver<I>, key: RpcKey) {
+        if let Some(message) = self.begin_service(driver, key) {
+            self.unread = Some(message);
+        }
+    }
+
+    /// Takes the bytes of a complete request beyond `from`, once.
+    pub(crate) fn take_rest<I: PacketIo>(
+        &mut self,
+        driver: &mut Driver<I>,
+        key: RpcKey,
+        from: u32,
+    ) -> Option<Message> {
+        let mut message = self.unread.take().or_else(|| self.begin_service(driver, key))?;
+        message.advance(from as usize);
+        Some(message)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::thread::JoinHandle;
@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Counts the turns that anybody but the helper takes: the helper only looks on while it moves.
     turns: AtomicU64,
+    /// Whether a cork holds packets back, which the helper sends at its next look.
+    held_back: AtomicBool,
     /// Wakes the leader that sleeps.
     pub(crate) leader_bell: Bell,
     /// Wakes the helper.
@@ -64,6 +66,7 @@ impl Shared {
         Ok(Self {
             state: Mutex::new(state),
             turns: AtomicU64::new(0),
+            held_back: AtomicBool::new(false),
             leader_bell: Bell::new()?,
             helper_bell: Bell::new()?,
             poll,
@@ -94,6 +97,11 @@ impl Shared {
     /// How many turns anybody but the helper has taken.
     pub(crate) fn turns(&self) -> u64 {
         self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Whether a cork holds packets back.
+    pub(crate) fn holds_back(&self) -> bool {
+        self.held_back.load(Ordering::Relaxed)
     }
 
     /// Closes the endpoint at once.
@@ -145,6 +153,7 @@ impl Drop for Locked<'_> {
             let turns = self.shared.turns.load(Ordering::Relaxed);
             self.shared.turns.store(turns.wrapping_add(1), Ordering::Relaxed);
         }
+        self.shared.held_back.store(guard.holds_back(), Ordering::Relaxed);
         drop(guard);
         wakes.fire(self.shared);
     }

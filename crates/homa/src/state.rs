@@ -6,7 +6,6 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::task::Waker;
 use std::time::{Duration as StdDuration, Instant as StdInstant};
 
-use bytes::Buf;
 use homa_io::{DriveStats, Driver, Message, PacketIo, Sink, Turn, wait_for_room};
 use homa_proto::{CallOptions, Cancelled, Duration, Failure, Instant, RpcInfo, RpcKey, SocketId};
 use homa_wire::RefuseReason;
@@ -163,19 +162,27 @@ impl State {
         if !self.unflushed {
             return;
         }
-        let Some(driver) = &mut self.driver else { return };
+        let Some(driver) = &self.driver else { return };
         let since_turn = driver.now().saturating_since(self.turned_at);
         let turn_due = since_turn >= VERBS_WITHOUT_TURN && !self.seats.is_leader_there();
         let collecting = self.corks > 0 || self.seats.link.as_ref().is_some_and(Link::returns_soon);
         if collecting && !turn_due {
             return;
         }
-        self.unflushed = false;
-        driver.flush(&mut self.tables);
-        self.tables.backlog = driver.has_more() || driver.wants_room();
+        self.flush_now();
         if turn_due {
             self.turn();
         }
+    }
+
+    /// Sends what the verbs so far call for, be it collected or not.
+    pub(crate) fn flush_now(&mut self) {
+        if !std::mem::take(&mut self.unflushed) {
+            return;
+        }
+        let Some(driver) = &mut self.driver else { return };
+        driver.flush(&mut self.tables);
+        self.tables.backlog = driver.has_more() || driver.wants_room();
     }
 
     /// Ends everything at once: open calls fail, open requests are cancelled, the other sides are
@@ -317,6 +324,7 @@ impl State {
             let (key, entry) = self.tables.requests.accept(server)?;
             let (peer, length) = (entry.peer.socket_addr(), entry.length);
             if streaming {
+                driver.begin_stream(key);
                 return Some(Accepted { key, peer, length, message: None });
             }
             if let Some(message) = entry.begin_service(driver, key) {
@@ -334,7 +342,7 @@ impl State {
         let (driver, entry) = self.open_request(key).ok_or(ReplyError::Cancelled)?;
         if entry.complete {
             // A stream need not have been read to its end.
-            entry.begin_service(driver, key);
+            entry.begin_reply(driver, key);
         }
         driver.reply(key, message)?;
         self.tables.requests.remove(key);
@@ -366,11 +374,11 @@ impl State {
         if from >= entry.readable {
             return None;
         }
-        let bytes = driver.read(key, from, entry.readable);
-        if entry.complete {
-            // All is read: the store need not hold it any longer.
-            entry.begin_service(driver, key);
-        }
+        let bytes = if entry.complete {
+            entry.take_rest(driver, key, from)
+        } else {
+            driver.read(key, from, entry.readable)
+        };
         Some(bytes.ok_or(ReadError::Cancelled))
     }
 
@@ -386,10 +394,7 @@ impl State {
         if !entry.complete {
             return None;
         }
-        let mut message = entry.begin_service(driver, key);
-        if let Some(message) = &mut message {
-            message.advance(from as usize);
-        }
+        let message = entry.take_rest(driver, key, from);
         Some(message.ok_or(ReadError::Cancelled))
     }
 
@@ -430,6 +435,11 @@ impl State {
 
     pub(crate) fn uncork(&mut self) {
         self.corks -= 1;
+    }
+
+    /// Whether packets wait for a cork to be drawn, or for the next turn.
+    pub(crate) fn holds_back(&self) -> bool {
+        self.unflushed && self.corks > 0
     }
 
     pub(crate) fn queue_of(&mut self, server: ServerIndex) -> &mut Queue<RpcKey> {

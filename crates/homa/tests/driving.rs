@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::*;
-use homa::{Config, Endpoint};
+use homa::{Config, Endpoint, proto};
 
 /// Far beyond the 100 ms of silence after which a peer counts as dead.
 const COMPUTATION: Duration = Duration::from_millis(500);
@@ -137,4 +137,32 @@ fn follower__is_woken_by_the_leader() {
         }
     });
     drop(endpoint);
+}
+
+/// Nobody takes a turn by itself: the leader and the helper are asleep, and no timer is due.
+#[test]
+fn cork__its_packets_leave_while_the_leader_sleeps() {
+    let mut config = Config::default();
+    let timing = &mut config.proto.timing;
+    timing.resend_interval = proto::Duration::from_secs(4);
+    timing.resend_interval_max = timing.resend_interval;
+    timing.timeout = proto::Duration::from_secs(8);
+    let endpoint = blocking_endpoint(config.clone());
+    let server = endpoint.serve(PORT).unwrap();
+    let client = blocking_endpoint(config);
+    client.send(addr_of(endpoint.local_addr()), "x").unwrap();
+    let mut request = server.accept().unwrap();
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| server.accept().is_none());
+        std::thread::sleep(Duration::from_millis(100));
+        let cork = endpoint.cork();
+        let start = Instant::now();
+        request.reply("y").unwrap();
+        let received = client.recv(Some(Duration::from_secs(1)));
+        let elapsed = start.elapsed();
+        drop(cork);
+        endpoint.close();
+        assert!(leader.join().unwrap());
+        assert!(received.is_some(), "{elapsed:?}");
+    });
 }

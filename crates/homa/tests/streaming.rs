@@ -123,3 +123,26 @@ fn blocking_read__gives_the_request_in_order() {
     stream.reply("read").unwrap();
     assert_eq!(client.recv(None).unwrap().1.unwrap(), b"read"[..]);
 }
+
+/// A reply that fails loses nothing of the request.
+#[tokio::test]
+async fn reply__that_fails_keeps_what_was_not_read() {
+    let server = endpoint(Config::default()).await;
+    let service = server.serve_streaming(PORT).unwrap();
+    let client = endpoint(slow()).await;
+    let request = contents(6, 100_000);
+    let call = tokio::spawn(client.call(addr_of(server.local_addr()), request.clone()));
+    let mut stream = service.accept().await.unwrap();
+    let first = stream.read().await.unwrap().unwrap();
+    while stream.reply("") == Err(ReplyError::Incomplete) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(stream.reply(""), Err(ReplyError::Empty));
+    let mut bytes = first.into_bytes().to_vec();
+    while let Some(piece) = stream.read().await.unwrap() {
+        piece.chunks().for_each(|chunk| bytes.extend_from_slice(chunk));
+    }
+    assert!(bytes == request);
+    stream.reply("read").unwrap();
+    assert_eq!(call.await.unwrap().unwrap(), b"read"[..]);
+}

@@ -59,7 +59,8 @@ impl Endpoint {
     /// Sends a request and waits for the response, for 10 seconds at the longest
     /// (`proto.timing.call_deadline`).
     ///
-    /// `addr` is best an [`Addr`], resolved once; text may name a host. The request and the
+    /// `addr` is best an [`Addr`], resolved once; text may name a host, and the time that resolving
+    /// it takes is not part of the call's deadline. The request and the
     /// response are 1 to `proto.message_length_max` bytes long.
     ///
     /// # Errors
