@@ -437,7 +437,7 @@ impl State {
         self.corks -= 1;
     }
 
-    /// Whether packets wait for a cork to be drawn, or for the next turn.
+    /// Whether packets wait for a cork to be drawn.
     pub(crate) fn holds_back(&self) -> bool {
         self.unflushed && self.corks > 0
     }
