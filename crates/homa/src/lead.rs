@@ -16,7 +16,7 @@
 //!   computes for long, or a runtime that is blocked, does not keep the endpoint from answering.
 //!
 //! Every turn is taken with the endpoint's lock held; the lock is never held while asleep
-//! (but for a few milliseconds at most when the endpoint closes and its socket has no room), while a
+//! (but for at most 50 ms, on a full socket when the endpoint closes and its socket has no room), while a
 //! waker is called, or while the application's code runs.
 
 use std::cell::RefCell;
