@@ -151,11 +151,12 @@ impl Shared {
             if let Some(output) = awaited.take(&mut locked) {
                 return Some(output);
             }
-            if is_over(deadline) {
-                return None;
-            }
+            // First, so that who has no time to wait looks at least once.
             if locked.seats.leader == Leader::Nobody {
                 return self.lead(locked, awaited, deadline);
+            }
+            if is_over(deadline) {
+                return None;
             }
             locked = self.follow(locked, awaited, deadline);
         }

@@ -18,6 +18,35 @@ fn compute() {
     }
 }
 
+/// Who has no time to wait still looks: it takes the turn in which the response arrives, instead of
+/// leaving that to the helper, which looks every 2 ms.
+#[test]
+fn blocking_recv__without_patience_takes_turns() {
+    let endpoint = blocking_endpoint(Config::default());
+    let server = endpoint.serve(PORT).unwrap();
+    let addr = addr_of(endpoint.local_addr());
+    let echo = std::thread::spawn(move || {
+        while let Some(mut request) = server.accept() {
+            request.reply("done").unwrap();
+        }
+    });
+    let client = blocking_endpoint(Config::default());
+    let mut calls_without_helper = 0;
+    for _ in 0..50 {
+        client.send(addr, "work").unwrap();
+        let turns_before = client.stats().drive.turns;
+        let mut looks = 0;
+        while client.recv(Some(Duration::ZERO)).is_none() {
+            looks += 1;
+        }
+        let turns = client.stats().drive.turns - turns_before;
+        calls_without_helper += u32::from(turns >= looks);
+    }
+    assert_eq!(calls_without_helper, 50, "each look is a turn");
+    endpoint.close();
+    echo.join().unwrap();
+}
+
 /// Nobody else waits in the server's endpoint while the handler computes.
 #[test]
 fn blocking_server__computes_for_500_ms() {

@@ -120,7 +120,7 @@ impl Endpoint {
 
     /// Waits for the next outcome of the calls started with [`Endpoint::send`], in order of
     /// completion. `None` when `timeout` is over (without one it never is), or once the endpoint is
-    /// closed and all outcomes are received.
+    /// closed and all outcomes are received. With a `timeout` of zero it looks once.
     pub fn recv(&self, timeout: Option<Duration>) -> Option<(CallId, Result<Message, CallError>)> {
         let mut received = None;
         let mut next = Outcomes::new(1, |id, outcome| received = Some((id, outcome)));
