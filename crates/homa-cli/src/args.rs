@@ -11,7 +11,7 @@ use crate::fail_if::Condition;
 use crate::load::Pace;
 use crate::message::MAX_SLOTS;
 use crate::transport::{FaultPlan, Protocol, Regime};
-use crate::units::{self, Size, parse_duration, parse_rate};
+use crate::units::{self, Size, parse_duration, parse_rate, parse_run_time};
 use crate::workload::Workload;
 
 /// Homa, an RPC transport for data centres, over UDP: echo server, load generator, benchmarks
@@ -151,7 +151,7 @@ pub(crate) struct ClientArgs {
     #[arg(long)]
     pub(crate) one_way: bool,
     /// How long to run
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_run_time)]
     pub(crate) duration: Duration,
     /// Go on even if no call succeeds
     #[arg(long)]
@@ -191,7 +191,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "LIST", default_value = "homa,tcp")]
     pub(crate) transports: Contenders,
     /// How long to measure each test with each protocol, over all rounds
-    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_run_time)]
     pub(crate) duration: Duration,
     /// How long to run before measuring, in each round
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]

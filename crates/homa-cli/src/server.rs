@@ -37,6 +37,7 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
             writeln!(io::stdout(), "{line}")?;
         }
     }
+    server.shut_down();
     writeln!(
         io::stdout(),
         "{} requests ({} bytes in, {} bytes out, {} errors) in {:.1} s",

@@ -60,6 +60,14 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
 }
 
+/// How long to run: not 0.
+pub(crate) fn parse_run_time(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("there is nothing to measure in no time".into()),
+        time => Ok(time),
+    }
+}
+
 /// A positive rate, in whatever unit the option says.
 pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     match parse_non_negative(text) {
@@ -136,6 +144,12 @@ mod tests {
         for text in ["", "5", "s", "-1s", "1 h", "nans", "infs"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn parse_run_time__must_be_positive() {
+        assert_eq!(parse_run_time("3s"), Ok(Duration::from_secs(3)));
+        assert!(parse_run_time("0").is_err() && parse_run_time("0ms").is_err());
     }
 
     #[test]

@@ -30,6 +30,14 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     if args.fault.is_some() && contenders.iter().any(|contender| *contender != Contender::Homa) {
         eprintln!("homa: --fault damages Homa's packets only, not those of TCP");
     }
+    if let Some(path) = args.json.as_deref().filter(|path| *path != Path::new("-")) {
+        // Found out before the measurement, not after it.
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|error| Stop::Failed(format!("cannot write {}: {error}", path.display())))?;
+    }
     let (results, finish) = Rounds::new(args, &tests, contenders, interrupt)?.run()?;
     let report = Report::new(results);
     publish(args, &report)?;

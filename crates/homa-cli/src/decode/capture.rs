@@ -5,12 +5,12 @@ use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
 use pcap_file::pcapng::{Block, PcapNgReader};
+use pcap_file::{DataLink, TsResolution};
 
 /// What every pcapng file begins with.
 const PCAPNG_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
@@ -73,10 +73,17 @@ impl Capture {
 type Next = Result<Option<(Duration, DataLink)>, pcap_file::PcapError>;
 
 fn next_pcap(reader: &mut PcapReader<Input>, bytes: &mut Vec<u8>) -> Next {
-    let link = reader.header().datalink;
-    let Some(packet) = reader.next_packet().transpose()? else { return Ok(None) };
+    let header = reader.header();
+    // The raw form, as the checked one refuses packets that are longer than what was captured.
+    let Some(packet) = reader.next_raw_packet().transpose()? else { return Ok(None) };
     copy_to(bytes, &packet.data);
-    Ok(Some((packet.timestamp, link)))
+    let nanos_per_unit = match header.ts_resolution {
+        TsResolution::MicroSecond => 1_000,
+        TsResolution::NanoSecond => 1,
+    };
+    let fraction = packet.ts_frac.saturating_mul(nanos_per_unit);
+    let time = Duration::from_secs(packet.ts_sec.into()) + Duration::from_nanos(fraction.into());
+    Ok(Some((time, header.datalink)))
 }
 
 fn next_pcapng(reader: &mut PcapNgReader<Input>, bytes: &mut Vec<u8>) -> Next {
@@ -131,6 +138,25 @@ mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
 
     use super::*;
+
+    #[test]
+    fn next__accepts_packets_longer_than_what_was_captured() {
+        let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        // At most 4 bytes a packet were captured, of Ethernet.
+        file.extend([4, 0, 0, 0, 1, 0, 0, 0]);
+        // At 3.000007 s, 4 of 1500 bytes.
+        file.extend([3, 0, 0, 0, 7, 0, 0, 0, 4, 0, 0, 0, 0xdc, 5, 0, 0, 1, 2, 3, 4]);
+        let path = std::env::temp_dir().join(format!("snapped-{}.pcap", std::process::id()));
+        std::fs::write(&path, file).unwrap();
+        let mut capture = Capture::open(&path).unwrap();
+        let frame = capture.next().unwrap().unwrap();
+        assert_eq!(
+            (frame.time, frame.bytes),
+            (Duration::from_micros(3_000_007), &[1, 2, 3, 4][..])
+        );
+        assert!(capture.next().unwrap().is_none());
+        std::fs::remove_file(path).unwrap();
+    }
 
     fn interface(resolution: Option<u8>) -> InterfaceDescriptionBlock<'static> {
         let options = resolution.map(InterfaceDescriptionOption::IfTsResol).into_iter().collect();

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ::homa::blocking::{Endpoint, Request as Incoming, Server};
 use ::homa::proto::Unreachable;
@@ -20,6 +21,10 @@ use crate::message::{HEADER_LEN, Header, make_response};
 /// Messages up to this length are made in one piece, longer ones of shared pieces: below, a copy
 /// costs less than keeping count of the pieces.
 const MAX_COPIED: usize = 4096;
+/// How long a server that was told to stop waits for what is under way.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Shorter waits are polled away.
+const SLEEP_MIN: Duration = Duration::from_millis(1);
 /// How many outcomes or requests are taken at once.
 const BATCH: usize = 64;
 
@@ -102,6 +107,21 @@ impl HomaClient {
         })
     }
 
+    /// Waits for outcomes. As over TCP, the last millisecond before a deadline is polled away, since
+    /// sleeping past it would distort an open loop.
+    fn receive_outcomes(&mut self, timeout: Duration) {
+        if timeout >= SLEEP_MIN {
+            self.endpoint.recv_batch(&mut self.outcomes, BATCH, Some(timeout - SLEEP_MIN));
+            return;
+        }
+        let begin = Instant::now();
+        while self.endpoint.recv_batch(&mut self.outcomes, BATCH, Some(Duration::ZERO)) == 0
+            && begin.elapsed() < timeout
+        {
+            thread::yield_now();
+        }
+    }
+
     fn flush(&mut self) {
         // One request leaves at once, many in few system calls.
         let _cork = (self.unsent.len() > 1).then(|| self.endpoint.cork());
@@ -130,7 +150,7 @@ impl LoadClient for HomaClient {
             self.failed.drain(..).for_each(|(slot, failure)| sink(slot, Err(failure)));
             return Ok(());
         }
-        self.endpoint.recv_batch(&mut self.outcomes, BATCH, Some(timeout));
+        self.receive_outcomes(timeout);
         for (id, outcome) in self.outcomes.drain(..) {
             // The endpoint gives exactly one outcome per call.
             let Some(slot) = self.slots.remove(&id) else { continue };
@@ -193,6 +213,10 @@ impl HomaServer {
 impl LoadServer for HomaServer {
     fn address(&self) -> String {
         ServerAddress::new(self.endpoint.local_addr(), self.homa_port).to_string()
+    }
+
+    fn shut_down(&mut self) {
+        self.endpoint.shutdown(PATIENCE);
     }
 
     fn serve(&mut self, timeout: Duration, served: &mut Served) -> io::Result<()> {

@@ -90,6 +90,9 @@ pub(crate) trait LoadServer {
     /// The address that it is reached at, as `host:P` or `host:U/H`.
     fn address(&self) -> String;
 
+    /// Takes no more requests, and ends what is under way, as far as the transport knows how.
+    fn shut_down(&mut self) {}
+
     /// Answers requests as they arrive. Returns after some were, or after `timeout`.
     fn serve(&mut self, timeout: Duration, served: &mut Served) -> io::Result<()>;
 }
