@@ -1,6 +1,7 @@
 //! Checks and chores of this repository: `cargo xtask TASK`.
 
 mod core_gate;
+mod model;
 mod requirements;
 mod sources;
 mod tidy;
@@ -15,6 +16,7 @@ usage: cargo xtask TASK
   requirements       lists requirements of the protocol that no test cites
   tidy               checks sizes of files and functions, unsafe code, documents
   core-gate          builds the core for a bare machine and looks at what it calls
+  model [RUNS]       model-checks the handing over between threads
   verify [--sample]  runs the long checks, or a sample of them that takes a few minutes";
 
 /// What a task found wrong, one line each.
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         ["requirements"] => requirements::check(&root),
         ["tidy"] => tidy::check(&root),
         ["core-gate"] => core_gate::check(&root),
+        ["model"] => model::check(&root, None),
+        ["model", runs] if runs.parse::<u32>().is_ok() => model::check(&root, runs.parse().ok()),
         ["verify"] => verify::run(&root, verify::Extent::Full),
         ["verify", "--sample"] => verify::run(&root, verify::Extent::Sample),
         _ => {

@@ -15,19 +15,19 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
-
-use homa_io::wait;
 
 use crate::lead::time_until;
 use crate::shared::{Locked, Shared};
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::wait;
 
 /// How often the helper looks whether others drive.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
-/// After so many looks without a turn of others the helper drives by itself, or sleeps.
-const LOOKS_UNTIL_SLEEP: u32 = 10;
+/// After so many looks without a turn of others the helper drives by itself, or sleeps. (The model
+/// checker, to which time is nothing, is to see that often.)
+const LOOKS_UNTIL_SLEEP: u32 = if cfg!(shuttle) { 1 } else { 10 };
 
 /// Starts the helper of an endpoint; it ends when the endpoint closes.
 ///
@@ -35,7 +35,7 @@ const LOOKS_UNTIL_SLEEP: u32 = 10;
 ///
 /// The system has no more threads to give.
 pub(crate) fn spawn(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
-    let builder = std::thread::Builder::new().name("homa-helper".to_owned());
+    let builder = thread::Builder::new().name("homa-helper".to_owned());
     builder.spawn(move || help(&shared))
 }
 

@@ -21,16 +21,16 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
-use std::thread::Thread;
 use std::time::{Duration, Instant as StdInstant};
 
-use homa_io::{Clock, wait};
+use homa_io::Clock;
 use homa_proto::Instant;
 
 use crate::awaited::Awaited;
 use crate::shared::{Locked, Shared};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{AtomicBool, Ordering, thread_local, wait};
 use crate::task::Link;
 
 /// Who drives, who would, and who sleeps.
@@ -195,7 +195,7 @@ impl Shared {
     /// Lets others run, and have the lock.
     fn yield_unlocked<'a>(&'a self, locked: Locked<'a>) -> Locked<'a> {
         drop(locked);
-        std::thread::yield_now();
+        thread::yield_now();
         self.lock()
     }
 
@@ -257,9 +257,9 @@ impl Parker {
         thread_local! {
             static PARKER: RefCell<Option<Arc<Parker>>> = const { RefCell::new(None) };
         }
-        PARKER.with_borrow_mut(|parker| {
-            let new = || Arc::new(Self { woken: false.into(), thread: std::thread::current() });
-            Arc::clone(parker.get_or_insert_with(new))
+        PARKER.with(|parker| {
+            let new = || Arc::new(Self { woken: false.into(), thread: thread::current() });
+            Arc::clone(parker.borrow_mut().get_or_insert_with(new))
         })
     }
 
@@ -272,12 +272,12 @@ impl Parker {
     fn wait(&self, poll: Duration, deadline: Option<Instant>) {
         let start = StdInstant::now();
         while !self.is_woken() && start.elapsed() < poll {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         while !self.is_woken() && !is_over(deadline) {
             match deadline {
-                Some(deadline) => std::thread::park_timeout(time_until(deadline)),
-                None => std::thread::park(),
+                Some(deadline) => thread::park_timeout(time_until(deadline)),
+                None => thread::park(),
             }
         }
     }

@@ -65,6 +65,8 @@ mod endpoint;
 mod error;
 mod helper;
 mod lead;
+#[cfg(all(test, shuttle))]
+mod model;
 mod queue;
 mod request;
 mod requests;
@@ -73,6 +75,7 @@ mod setup;
 mod shared;
 mod state;
 mod stats;
+mod sync;
 mod task;
 mod wait;
 

@@ -39,7 +39,8 @@ pub(crate) fn open(addr: SocketAddr, config: &Config) -> Result<Arc<Handle>, Bin
     // The first of 32768 ports is always free.
     let client = driver.open_client().map_err(|_| BindError::NoMemory)?;
     let state = State::new(driver, client);
-    Ok(Handle::new(Shared::new(state, config.poll, config.poll_async)?)?)
+    let shared = Shared::new(state, config.poll, config.poll_async)?;
+    Ok(Handle::new(Arc::new(shared))?)
 }
 
 /// Of the addresses of a name, those that an endpoint bound to `local` reaches: one bound to an IPv6

@@ -2,16 +2,16 @@
 
 use std::io;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::task::Waker;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use homa_io::{Bell, Turn};
 
 use crate::helper;
 use crate::state::State;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// What all users of an endpoint share. See [`crate::lead`] for who drives.
 #[derive(Debug)]
@@ -209,8 +209,7 @@ impl Handle {
     /// # Errors
     ///
     /// No thread could be started.
-    pub(crate) fn new(shared: Shared) -> io::Result<Arc<Self>> {
-        let shared = Arc::new(shared);
+    pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Arc<Self>> {
         let helper = helper::spawn(Arc::clone(&shared))?;
         Ok(Arc::new(Self { shared, helper: Mutex::new(Some(helper)) }))
     }
@@ -225,7 +224,7 @@ impl Handle {
         self.shared.close();
         let Ok(Some(helper)) = self.helper.lock().map(|mut helper| helper.take()) else { return };
         // A waker called by the helper may have dropped the last user.
-        if helper.thread().id() != std::thread::current().id() {
+        if helper.thread().id() != thread::current().id() {
             let _ = helper.join();
         }
     }

@@ -1,0 +1,362 @@
+//! The handing over between threads under a model checker (`cargo xtask model`).
+//!
+//! Two endpoints, joined by a wire in memory, with several threads waiting in each; the checker
+//! decides at every lock, atomic and sleep who runs next. Nobody is driven by timers here, since
+//! those are set to hours: a wake-up that is lost leaves threads asleep, and the run reaches its limit
+//! of steps. What ought to hold in every interleaving: each call gets its own response, each request
+//! is accepted once, and everybody comes home.
+#![allow(non_snake_case, reason = "tests are named function__case")]
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use homa_io::{Clock, Driver, MemoryIo, Message};
+use homa_proto::{CallOptions, Config, Endpoint};
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+
+use crate::Addr;
+use crate::awaited::{CallDone, Idle, NextRequests, Outcomes};
+use crate::calls::{CallId, Owner};
+use crate::error::CallError;
+use crate::requests::ServerIndex;
+use crate::shared::{Handle, Shared};
+use crate::state::State;
+use crate::sync::thread::{self, JoinHandle, Thread};
+use crate::sync::{AtomicBool, Ordering};
+use crate::wait::wait;
+
+const PORT: u16 = 7;
+
+/// Runs a test under many schedules: such as give everybody the same chance at each step, and such
+/// as let some threads be far behind the others.
+fn check(test: impl Fn() + Send + Sync + 'static) {
+    let runs = std::env::var("HOMA_MODEL_RUNS").ok().and_then(|runs| runs.parse().ok());
+    let runs = runs.unwrap_or(1000);
+    let mut config = shuttle::Config::new();
+    config.max_steps = shuttle::MaxSteps::FailAfter(100_000);
+    config.stack_size = 1 << 20;
+    let test = Arc::new(test);
+    let even = (Arc::clone(&test), RandomScheduler::new(runs));
+    shuttle::Runner::new(even.1, config.clone()).run(move || even.0());
+    shuttle::Runner::new(PctScheduler::new(3, runs), config).run(move || test());
+}
+
+/// Two endpoints on one wire; the second serves [`PORT`].
+struct World {
+    client: Arc<Shared>,
+    server: Arc<Shared>,
+    service: ServerIndex,
+    addr: Addr,
+}
+
+impl World {
+    fn new() -> Self {
+        let [here, there] = [1000, 2000].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let (a, b) = MemoryIo::pair(here, there, 64).unwrap();
+        let (client, server) = (Arc::new(shared(a)), Arc::new(shared(b)));
+        let service = server.lock().serve(PORT, false).unwrap();
+        Self { client, server, service, addr: Addr::new(there, PORT).unwrap() }
+    }
+
+    /// A thread that answers requests until the endpoint closes, and returns their number.
+    fn echo(&self) -> JoinHandle<u32> {
+        let (server, service) = (Arc::clone(&self.server), self.service);
+        thread::spawn(move || {
+            let mut answered = 0;
+            loop {
+                let mut accepted = None;
+                let mut next = NextRequests::new(service, 1, |one| accepted = Some(one));
+                server.wait_on_thread(server.lock(), &mut next, None);
+                let Some(request) = accepted else { return answered };
+                // Fails if the client has closed its endpoint meanwhile.
+                let replied = server.lock().reply(request.key, request.message.unwrap());
+                answered += u32::from(replied.is_ok());
+            }
+        })
+    }
+
+    /// A thread that makes calls, one after the other.
+    fn calls(&self, name: u8, count: u8) -> JoinHandle<()> {
+        let (client, addr) = (Arc::clone(&self.client), self.addr);
+        thread::spawn(move || {
+            for number in 0..count {
+                let mut locked = client.lock();
+                let call = start(&mut locked, addr, [name, number], Owner::Caller);
+                let outcome = client.wait_on_thread(locked, &mut CallDone(call), None);
+                assert_eq!(bytes(outcome), [name, number]);
+                computes();
+            }
+        })
+    }
+
+    /// A thread that receives so many outcomes of calls started with `send`.
+    fn receiver(&self, count: usize) -> JoinHandle<Vec<u8>> {
+        let client = Arc::clone(&self.client);
+        thread::spawn(move || {
+            let mut names = Vec::new();
+            while names.len() < count {
+                let each = |_, outcome| names.push(bytes(Some(outcome))[0]);
+                client.wait_on_thread(client.lock(), &mut Outcomes::new(1, each), None);
+            }
+            names
+        })
+    }
+
+    /// Ends both sides, and returns how many requests were answered.
+    fn close(self, servers: Vec<JoinHandle<u32>>) -> u32 {
+        self.server.close();
+        let answered = servers.into_iter().map(|server| server.join().unwrap()).sum();
+        self.client.close();
+        answered
+    }
+
+    /// Ends both sides, of which the servers must have answered `calls` in all.
+    fn end(self, servers: Vec<JoinHandle<u32>>, calls: u32) {
+        assert_eq!(self.close(servers), calls, "each request is accepted once");
+    }
+}
+
+fn shared(io: MemoryIo) -> Shared {
+    let hours = homa_proto::Duration::from_secs(10_000);
+    let mut config = Config::default();
+    let timing = &mut config.timing;
+    (timing.resend_interval, timing.resend_interval_max) = (hours, hours);
+    (timing.need_ack_delay, timing.need_ack_delay_max) = (hours, hours);
+    timing.call_deadline = hours;
+    let endpoint = Endpoint::new(config, Clock::now()).unwrap();
+    let mut driver = Driver::new(endpoint, Box::new(io) as _);
+    let client = driver.open_client().unwrap();
+    let state = State::new(driver, client);
+    Shared::new(state, Duration::ZERO, Duration::ZERO).unwrap()
+}
+
+fn start(state: &mut State, addr: Addr, bytes: [u8; 2], owner: Owner) -> CallId {
+    state.start_call(addr, bytes.to_vec().into(), CallOptions::default(), owner).unwrap()
+}
+
+fn bytes(outcome: Option<Result<Message, CallError>>) -> Vec<u8> {
+    outcome.expect("no deadline").expect("a response").into_bytes().to_vec()
+}
+
+/// The client's endpoint as its users hold it, with its helper.
+fn with_helper(world: &World) -> Arc<Handle> {
+    Handle::new(Arc::clone(&world.client)).unwrap()
+}
+
+/// Receives one outcome as a task would that gives up once it was looked at `looks` times.
+fn receive_as_task(handle: &Handle, looks: u32) -> Option<u8> {
+    struct Unpark(Thread, AtomicBool);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.1.store(true, Ordering::Release);
+            self.0.unpark();
+        }
+    }
+
+    let mut name = None;
+    {
+        let each = |_, outcome| name = Some(bytes(Some(outcome))[0]);
+        let mut task = pin!(wait(handle, Outcomes::new(1, each)));
+        for _ in 0..looks {
+            let unpark = Arc::new(Unpark(thread::current(), AtomicBool::new(false)));
+            let waker = Waker::from(Arc::clone(&unpark));
+            if task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+                break;
+            }
+            while !unpark.1.load(Ordering::Acquire) {
+                thread::park();
+            }
+        }
+    }
+    name
+}
+
+/// Looks for a response now and then, without driving.
+fn look_for(handle: &Handle, call: CallId) -> Vec<u8> {
+    loop {
+        let outcome = handle.lock().take_outcome(call);
+        if outcome.is_some() {
+            return bytes(outcome);
+        }
+        thread::yield_now();
+    }
+}
+
+/// The application is away for a while.
+fn computes() {
+    for _ in 0..4 {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn wait_on_thread__everybody_comes_home() {
+    check(|| {
+        let world = World::new();
+        let servers = vec![world.echo(), world.echo()];
+        let clients: Vec<_> = (0..3).map(|name| world.calls(name, 2)).collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        world.end(servers, 6);
+    });
+}
+
+#[test]
+fn wait_on_thread__each_outcome_goes_to_one_receiver() {
+    check(|| {
+        let world = World::new();
+        let servers = vec![world.echo()];
+        let receivers = [world.receiver(1), world.receiver(2)];
+        let caller = world.calls(9, 1);
+        for name in 0..3 {
+            start(&mut world.client.lock(), world.addr, [name, 0], Owner::Queue);
+        }
+        let mut names: Vec<_> =
+            receivers.into_iter().flat_map(|receiver| receiver.join().unwrap()).collect();
+        names.sort_unstable();
+        assert_eq!(names, [0, 1, 2]);
+        caller.join().unwrap();
+        world.end(servers, 4);
+    });
+}
+
+/// Nobody waits in the client's endpoint: its helper takes what arrives.
+#[test]
+fn help__drives_while_nobody_else_does() {
+    check(|| {
+        let world = World::new();
+        let servers = vec![world.echo()];
+        let handle = with_helper(&world);
+        let call = start(&mut handle.lock(), world.addr, [1, 0], Owner::Caller);
+        assert_eq!(look_for(&handle, call), [1, 0]);
+        handle.close();
+        world.end(servers, 1);
+    });
+}
+
+/// Threads that wait now and then, and the helper that stands in for them meanwhile.
+#[test]
+fn help__makes_way_for_threads_and_comes_back() {
+    check(|| {
+        let world = World::new();
+        let servers = vec![world.echo()];
+        let handle = with_helper(&world);
+        let clients: Vec<_> = (0..2).map(|name| world.calls(name, 3)).collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        handle.close();
+        world.end(servers, 6);
+    });
+}
+
+/// The helper slept because a leader did; the leader went, and now nobody waits.
+#[test]
+fn help__is_called_back_when_the_leader_leaves() {
+    check(|| {
+        let world = World::new();
+        let servers = vec![world.echo()];
+        let handle = with_helper(&world);
+        let mut locked = handle.lock();
+        let call = start(&mut locked, world.addr, [1, 0], Owner::Caller);
+        let outcome = handle.shared.wait_on_thread(locked, &mut CallDone(call), None);
+        assert_eq!(bytes(outcome), [1, 0]);
+        let call = start(&mut handle.lock(), world.addr, [2, 0], Owner::Caller);
+        assert_eq!(look_for(&handle, call), [2, 0]);
+        handle.close();
+        world.end(servers, 2);
+    });
+}
+
+/// A thread gives up calls whose outcomes others wait for, one of whom sleeps on the socket.
+#[test]
+fn abort__wakes_who_waits_for_outcomes() {
+    check(|| {
+        let world = World::new();
+        let calls =
+            [1, 2].map(|name| start(&mut world.client.lock(), world.addr, [name, 0], Owner::Queue));
+        let waiting = [1, 2].map(|_| {
+            let client = Arc::clone(&world.client);
+            thread::spawn(move || {
+                let each = |_, outcome| assert_eq!(outcome, Err(CallError::Aborted));
+                client.wait_on_thread(client.lock(), &mut Outcomes::new(1, each), None)
+            })
+        });
+        computes();
+        for call in calls {
+            assert!(world.client.lock().abort_call(call));
+        }
+        assert_eq!(waiting.map(|thread| thread.join().unwrap()), [Some(1), Some(1)]);
+    });
+}
+
+/// Of two tasks the one that is woken may be the one that gives up: the other must be woken then.
+#[test]
+fn wait__a_task_that_gives_up_passes_its_wake_up_on() {
+    check(|| {
+        let world = World::new();
+        let servers = vec![world.echo()];
+        let handle = with_helper(&world);
+        let is_done = Arc::new([1, u32::MAX].map(|_| AtomicBool::new(false)));
+        let tasks = [(0, 1), (1, u32::MAX)].map(|(task, looks)| {
+            let (handle, is_done) = (Arc::clone(&handle), Arc::clone(&is_done));
+            thread::spawn(move || {
+                let received = receive_as_task(&handle, looks);
+                is_done[task].store(true, Ordering::SeqCst);
+                received
+            })
+        });
+        let [hasty, patient] = tasks;
+        let call = |name| start(&mut handle.lock(), world.addr, [name, 0], Owner::Queue);
+        call(1);
+        while !is_done.iter().any(|done| done.load(Ordering::SeqCst)) {
+            thread::yield_now();
+        }
+        // If the patient one has it, the hasty one may still wait.
+        let by_patient = is_done[1].load(Ordering::SeqCst);
+        if by_patient {
+            call(2);
+        }
+        let by_hasty = hasty.join().unwrap();
+        if by_hasty.is_some() && !by_patient {
+            call(2);
+        }
+        let all = [by_hasty, patient.join().unwrap()];
+        assert!(
+            [[None, Some(1)], [Some(1), Some(2)], [Some(2), Some(1)]].contains(&all),
+            "{all:?}"
+        );
+        handle.close();
+        world.close(servers);
+    });
+}
+
+#[test]
+fn close__sends_everybody_home() {
+    check(|| {
+        let world = World::new();
+        start(&mut world.client.lock(), world.addr, [1, 0], Owner::Queue);
+        let waiting = [1, 2].map(|count| {
+            let client = Arc::clone(&world.client);
+            thread::spawn(move || {
+                let mut outcomes = 0;
+                let each = |_, outcome: Result<_, _>| {
+                    assert_eq!(outcome, Err(CallError::ShutDown));
+                    outcomes += 1;
+                };
+                client.wait_on_thread(client.lock(), &mut Outcomes::new(count, each), None);
+                outcomes
+            })
+        });
+        let client = Arc::clone(&world.client);
+        let idle = thread::spawn(move || {
+            client.lock().drain();
+            client.wait_on_thread(client.lock(), &mut Idle::default(), None);
+        });
+        computes();
+        world.client.close();
+        assert_eq!(waiting.map(|thread| thread.join().unwrap()).iter().sum::<u32>(), 1);
+        idle.join().unwrap();
+    });
+}
