@@ -56,7 +56,7 @@ pub use drive::{
 pub use faulty::{FaultCounters, FaultPlan, FaultyIo, ParseFaultPlanError};
 pub use memory::MemoryIo;
 pub use message::Message;
-pub use packet_io::{PacketIo, PathError, PathErrorKind, ReceivedPacket};
+pub use packet_io::{ErrorOrigin, PacketIo, PathError, PathErrorKind, ReceivedPacket};
 pub use send_batch::{Destination, OutgoingPacket, SendBatch, is_sealed};
 pub use store::MessageStore;
 pub use udp::{UdpConfig, UdpIo};

@@ -1,7 +1,7 @@
 //! Packets that never leave the process: two ends of a wire, for tests.
 
 use crate::packet_io::quoted_packet;
-use crate::{PacketIo, PathError, PathErrorKind, ReceivedPacket, SendBatch};
+use crate::{ErrorOrigin, PacketIo, PathError, PathErrorKind, ReceivedPacket, SendBatch};
 use homa_proto::{LocalAddr, PeerAddr, Unreachable};
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
@@ -110,7 +110,8 @@ impl PacketIo for MemoryIo {
                 self.errors.push_back(PathError {
                     peer: packet.destination.peer,
                     kind: PathErrorKind::Unreachable(Unreachable::Port),
-                    quoted: quoted_packet(&packet.to_vec()),
+                    quoted: quoted_packet(packet.header),
+                    origin: ErrorOrigin::Network,
                 });
             } else if !self.outgoing.push(packet.to_vec())? {
                 break;

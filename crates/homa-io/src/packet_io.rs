@@ -4,7 +4,7 @@ use crate::SendBatch;
 use homa_proto::{LocalAddr, PeerAddr, QuotedPacket, Unreachable};
 use homa_wire::{COMMON_HEADER_LEN, RpcId};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
@@ -56,6 +56,15 @@ pub trait PacketIo: Send {
     /// a smaller one. IPv4 packets never exceed 65,535 bytes, whatever an interface's MTU says.
     fn path_mtu(&mut self, peer: &PeerAddr) -> u32;
 
+    /// The address of this host from which packets to `peer` leave if they name none; `None` if
+    /// that can't be found out, as without a route.
+    ///
+    /// Cheap to ask repeatedly. The answer of a driver that is bound to one address is that address.
+    fn source_ip(&mut self, peer: &PeerAddr) -> Option<IpAddr> {
+        let _ = peer;
+        Some(self.local_addr().ip()).filter(|ip| !ip.is_unspecified())
+    }
+
     /// The address that packets are received on. Its IP is unspecified for a wildcard.
     fn local_addr(&self) -> SocketAddr;
 
@@ -92,6 +101,17 @@ pub struct PathError {
     pub kind: PathErrorKind,
     /// Of which packet, as far as it is known.
     pub quoted: Option<QuotedPacket>,
+    /// Who says so.
+    pub origin: ErrorOrigin,
+}
+
+/// Who reported an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorOrigin {
+    /// This host's operating system.
+    Host,
+    /// The network, by ICMP: anybody who knows, or guesses, what was sent may have made it up.
+    Network,
 }
 
 /// The ways in which a path can fail a packet.
@@ -125,6 +145,10 @@ impl<T: PacketIo + ?Sized> PacketIo for Box<T> {
 
     fn path_mtu(&mut self, peer: &PeerAddr) -> u32 {
         (**self).path_mtu(peer)
+    }
+
+    fn source_ip(&mut self, peer: &PeerAddr) -> Option<IpAddr> {
+        (**self).source_ip(peer)
     }
 
     fn local_addr(&self) -> SocketAddr {

@@ -45,6 +45,8 @@ pub struct Destination {
 #[derive(Debug)]
 struct Entry {
     destination: Destination,
+    prefix: [u8; SendBatch::PREFIX_LEN_MAX],
+    prefix_len: u8,
     header: [u8; HEADER_LEN_MAX],
     header_len: u8,
     slice_count: u8,
@@ -57,11 +59,13 @@ struct Entry {
 pub struct OutgoingPacket<'a> {
     /// Where it goes.
     pub destination: Destination,
+    /// What a layer below the protocol put in front of the Homa packet, usually nothing.
+    pub prefix: &'a [u8],
     /// The emitted header.
     pub header: &'a [u8],
     /// The payload, in this order.
     pub payload: &'a [Bytes],
-    /// Length of header and payload in bytes.
+    /// Length of prefix, header and payload in bytes.
     pub len: usize,
 }
 
@@ -75,6 +79,9 @@ impl SendBatch {
     /// Slices of payload that a packet has at most; what is more scattered has to be copied
     /// together first (as [`MessageStore::gather`](crate::MessageStore::gather) does).
     pub const SLICES_PER_PACKET_MAX: usize = 16;
+
+    /// Longest prefix of a packet in bytes.
+    pub const PREFIX_LEN_MAX: usize = 44;
 
     /// An empty batch.
     #[must_use]
@@ -93,6 +100,8 @@ impl SendBatch {
         assert!(!self.is_full(), "a batch holds {} packets", Self::CAPACITY);
         let mut entry = Entry {
             destination,
+            prefix: [0; Self::PREFIX_LEN_MAX],
+            prefix_len: 0,
             header: [0; HEADER_LEN_MAX],
             header_len: header.len() as u8,
             slice_count: 0,
@@ -127,13 +136,27 @@ impl SendBatch {
     pub fn seal_last(&mut self) {
         let packet = self.entries.last().map(|entry| self.view(entry)).expect("a packet to seal");
         let mut parts = [&[][..]; Self::SLICES_PER_PACKET_MAX + 1];
-        for (place, part) in parts.iter_mut().zip(packet.parts()) {
+        for (place, part) in parts.iter_mut().zip(packet.homa_parts()) {
             *place = part;
         }
         let sum = checksum::compute(UNSPECIFIED, &parts);
         if let Some(entry) = self.entries.last_mut() {
             entry.header[checksum::FIELD].copy_from_slice(&sum.to_be_bytes());
         }
+    }
+
+    /// Puts `prefix` in front of packet `index`, in place of the one that it may have, for it to
+    /// leave from `local`: what authenticates a packet ([`AuthIo`](crate::AuthIo)).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such packet, or the prefix is longer than
+    /// [`PREFIX_LEN_MAX`](Self::PREFIX_LEN_MAX) bytes.
+    pub fn set_prefix(&mut self, index: usize, local: LocalAddr, prefix: &[u8]) {
+        let entry = &mut self.entries[index];
+        entry.destination.local = local;
+        entry.prefix[..prefix.len()].copy_from_slice(prefix);
+        entry.prefix_len = prefix.len() as u8;
     }
 
     /// Takes the packet pushed last back.
@@ -194,11 +217,13 @@ impl SendBatch {
 
     fn view<'a>(&'a self, entry: &'a Entry) -> OutgoingPacket<'a> {
         let first = entry.first_slice as usize;
+        let (prefix_len, header_len) = (entry.prefix_len.into(), usize::from(entry.header_len));
         OutgoingPacket {
             destination: entry.destination,
-            header: &entry.header[..usize::from(entry.header_len)],
+            prefix: &entry.prefix[..prefix_len],
+            header: &entry.header[..header_len],
             payload: &self.slices[first..first + usize::from(entry.slice_count)],
-            len: usize::from(entry.header_len) + entry.payload_len as usize,
+            len: prefix_len + header_len + entry.payload_len as usize,
         }
     }
 }
@@ -210,8 +235,13 @@ impl Default for SendBatch {
 }
 
 impl OutgoingPacket<'_> {
-    /// The packet's bytes, header and payload, one part after the other.
+    /// The packet's bytes, prefix, header and payload, one part after the other.
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.prefix).chain(self.homa_parts())
+    }
+
+    /// The Homa packet's bytes, header and payload, one part after the other.
+    pub fn homa_parts(&self) -> impl Iterator<Item = &[u8]> {
         std::iter::once(self.header).chain(self.payload.iter().map(|slice| &slice[..]))
     }
 
@@ -278,6 +308,18 @@ mod tests {
         batch.pop();
         batch.pop();
         assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn set_prefix__comes_first_and_counts() {
+        let mut batch = batch(&[&["a"], &["b"]]);
+        let local = LocalAddr::from(std::net::IpAddr::from([10, 0, 0, 9]));
+        batch.set_prefix(1, local, b"p:");
+        assert_eq!(contents(&batch), ["h:a", "p:h:b"]);
+        batch.remove_front(1);
+        let packet = batch.front().unwrap();
+        assert_eq!((packet.len, packet.destination.local), (5, local));
+        assert_eq!(packet.homa_parts().collect::<Vec<_>>().concat(), b"h:b");
     }
 
     /// WIRE section 6, over header and all slices.

@@ -228,7 +228,7 @@ impl<I: PacketIo> Driver<I> {
     }
 
     fn handle_path_error(&mut self, error: PathError) {
-        let PathError { peer, kind, quoted } = error;
+        let PathError { peer, kind, quoted, .. } = error;
         match kind {
             PathErrorKind::PathMtu(mtu) => self.endpoint.handle_path_mtu(self.now, peer, mtu),
             PathErrorKind::Unreachable(kind) => {

@@ -12,7 +12,7 @@ use homa_proto::{Duration, Instant, PeerAddr};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -295,6 +295,10 @@ impl<I: PacketIo> PacketIo for FaultyIo<I> {
         self.inner.path_mtu(peer)
     }
 
+    fn source_ip(&mut self, peer: &PeerAddr) -> Option<IpAddr> {
+        self.inner.source_ip(peer)
+    }
+
     fn local_addr(&self) -> SocketAddr {
         self.inner.local_addr()
     }
@@ -341,6 +345,7 @@ fn count(counter: &AtomicU64) {
 fn copy_packet(out: &mut SendBatch, packet: &OutgoingPacket<'_>) {
     out.push(packet.destination, packet.header);
     packet.payload.iter().for_each(|slice| out.append_payload(slice.clone()));
+    out.set_prefix(out.len() - 1, packet.destination.local, packet.prefix);
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-const IOVECS_PER_PACKET_MAX: usize = SendBatch::SLICES_PER_PACKET_MAX + 1;
+const IOVECS_PER_PACKET_MAX: usize = SendBatch::SLICES_PER_PACKET_MAX + 2;
 
 /// Packets laid out as the kernel wants them, for one system call.
 ///

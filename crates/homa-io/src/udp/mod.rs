@@ -15,12 +15,13 @@ use crate::{
 };
 use homa_proto::{LocalAddr, PeerAddr};
 use path_errors::{Drained, PathErrors};
+use socket::Path;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::{fmt, io};
 
-/// Paths whose MTU is remembered; when there are more, all are asked for anew.
+/// Paths that are remembered; when there are more, all are asked for anew.
 const PATHS_MAX: usize = 4096;
 
 /// How often a send or receive that failed because of something reported about another packet is
@@ -62,7 +63,7 @@ pub struct UdpIo {
     /// How many receives in a row brought something: more may wait then.
     streak: u32,
     prepared: Vec<Prepared>,
-    path_mtus: HashMap<IpAddr, u32>,
+    paths: HashMap<IpAddr, Path>,
     errors: PathErrors,
 }
 
@@ -116,9 +117,22 @@ impl UdpIo {
             received: Vec::with_capacity(ReceiveBuffers::CAPACITY),
             streak: 0,
             prepared: Vec::with_capacity(SendBatch::CAPACITY),
-            path_mtus: HashMap::new(),
+            paths: HashMap::new(),
             errors: PathErrors::default(),
         })
+    }
+
+    /// What the kernel knows of the path to `peer`, asked once.
+    fn path(&mut self, peer: &PeerAddr) -> Path {
+        if let Some(path) = self.paths.get(&peer.ip()) {
+            return *path;
+        }
+        let path = Path::find(peer, self.local_addr);
+        if self.paths.len() >= PATHS_MAX {
+            self.paths.clear();
+        }
+        self.paths.insert(peer.ip(), path);
+        path
     }
 
     /// One receive system call.
@@ -253,6 +267,8 @@ impl UdpIo {
         if let Some(packet) = batch.front()
             && !reported
         {
+            // The route may have changed, and with it the source.
+            self.paths.remove(&packet.destination.peer.ip());
             self.errors.push_send_failure(&packet, error);
         }
         batch.remove_front(1);
@@ -330,22 +346,21 @@ impl PacketIo for UdpIo {
         let mut report = self.errors.pop()?;
         if let PathErrorKind::PathMtu(mtu) = &mut report.kind {
             // Anybody can forge the report; what the kernel made of it has been checked.
-            self.path_mtus.remove(&report.peer.ip());
+            self.paths.remove(&report.peer.ip());
             *mtu = self.path_mtu(&report.peer);
         }
         Some(report)
     }
 
     fn path_mtu(&mut self, peer: &PeerAddr) -> u32 {
-        if let Some(mtu) = self.path_mtus.get(&peer.ip()) {
-            return *mtu;
+        self.path(peer).mtu
+    }
+
+    fn source_ip(&mut self, peer: &PeerAddr) -> Option<IpAddr> {
+        match self.wildcard {
+            true => self.path(peer).source,
+            false => Some(self.local_addr.ip()),
         }
-        let mtu = socket::path_mtu(peer, self.local_addr).unwrap_or(socket::DEFAULT_MTU);
-        if self.path_mtus.len() >= PATHS_MAX {
-            self.path_mtus.clear();
-        }
-        self.path_mtus.insert(peer.ip(), mtu);
-        mtu
     }
 
     fn local_addr(&self) -> SocketAddr {

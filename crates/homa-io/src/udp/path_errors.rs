@@ -2,7 +2,7 @@
 
 use crate::packet_io::quoted_packet;
 use crate::sys::{Origin, QueuedError, receive_error};
-use crate::{OutgoingPacket, PathError, PathErrorKind};
+use crate::{ErrorOrigin, OutgoingPacket, PathError, PathErrorKind};
 use homa_proto::{PeerAddr, Unreachable};
 use std::collections::VecDeque;
 use std::io;
@@ -37,21 +37,22 @@ impl PathErrors {
         let mut drained = Drained::default();
         // Bounded by the queue, which the socket's receive buffer limits.
         while let Ok(error) = receive_error(fd) {
-            let peer = match error.origin {
+            let (peer, origin) = match error.origin {
                 Origin::Icmp => {
                     drained.from_network += 1;
-                    error.peer
+                    (error.peer, ErrorOrigin::Network)
                 }
                 Origin::Local => {
                     drained.from_host += 1;
-                    sending
+                    (sending, ErrorOrigin::Host)
                 }
-                Origin::Other => None,
+                Origin::Other => continue,
             };
             if let Some(peer) = peer
                 && let Some(kind) = kind(&error)
             {
-                self.push(PathError { peer, kind, quoted: quoted_packet(error.quote()) });
+                let quoted = quoted_packet(error.quote());
+                self.push(PathError { peer, kind, quoted, origin });
             }
         }
         drained
@@ -64,7 +65,8 @@ impl PathErrors {
             None => PathErrorKind::SendFailed(error.kind()),
         };
         let quoted = quoted_packet(packet.header);
-        self.push(PathError { peer: packet.destination.peer, kind, quoted });
+        let (peer, origin) = (packet.destination.peer, ErrorOrigin::Host);
+        self.push(PathError { peer, kind, quoted, origin });
     }
 
     pub(super) fn pop(&mut self) -> Option<PathError> {

@@ -5,11 +5,11 @@ use crate::sys::{Family, option, set_option};
 use homa_proto::PeerAddr;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// What a path is taken to carry when nothing is known, in bytes.
-pub(super) const DEFAULT_MTU: u32 = 1500;
+const DEFAULT_MTU: u32 = 1500;
 
 /// Opens a non-blocking socket on `addr`.
 ///
@@ -79,11 +79,25 @@ pub(super) fn set_traffic_class(socket: &UdpSocket, wildcard: bool, class: u8) -
     Ok(())
 }
 
-/// The IP MTU that the kernel knows for the path to `peer`, in bytes.
-///
+/// What the kernel knows of the path to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Path {
+    /// The IP MTU in bytes.
+    pub(super) mtu: u32,
+    /// The address that packets leave from unless they name one.
+    pub(super) source: Option<IpAddr>,
+}
+
+impl Path {
+    /// The path to `peer` from a socket bound to `local`, as far as the kernel tells.
+    pub(super) fn find(peer: &PeerAddr, local: SocketAddr) -> Self {
+        connected_path(peer, local).unwrap_or(Self { mtu: DEFAULT_MTU, source: None })
+    }
+}
+
 /// Asked of another socket, connected for the purpose: connecting the real one would make it deaf
 /// to everybody else.
-pub(super) fn path_mtu(peer: &PeerAddr, local: SocketAddr) -> io::Result<u32> {
+fn connected_path(peer: &PeerAddr, local: SocketAddr) -> io::Result<Path> {
     let family = if peer.is_ipv6() { Family::V6 } else { Family::V4 };
     let unspecified = match family {
         Family::V4 => SocketAddr::from(([0; 4], 0)),
@@ -102,5 +116,6 @@ pub(super) fn path_mtu(peer: &PeerAddr, local: SocketAddr) -> io::Result<u32> {
     set_option(fd, level, discover, always)?;
     socket.connect(peer.socket_addr())?;
     let mtu = option(fd, level, mtu)?;
-    u32::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData.into())
+    let mtu = u32::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(Path { mtu, source: Some(socket.local_addr()?.ip()) })
 }

@@ -390,12 +390,12 @@ fn next_error__reports_the_mtu_of_a_narrow_path() {
     let mut io = bind("0.0.0.0:0");
     // Of a range set aside for benchmarks. Nothing leaves this host: the packet is too long.
     let peer = PeerAddr::from(SocketAddr::from(([198, 18, 0, 1], 9)));
-    let mtu = socket::path_mtu(&peer, io.local_addr()).unwrap_or(u32::MAX);
+    let mtu = Path::find(&peer, io.local_addr()).mtu;
     if mtu > 65_000 {
         println!("skipped: this host has no narrow path");
         return;
     }
-    io.path_mtus.insert(peer.ip(), 65_535);
+    io.paths.insert(peer.ip(), Path { mtu: 65_535, source: None });
     let mut batch = SendBatch::new();
     push(&mut batch, peer, b"", &[]);
     batch.append_payload(Bytes::from(vec![0; mtu as usize - 27]));
@@ -412,4 +412,20 @@ fn no_room__tells_full_buffers_from_failures() {
     assert!(no_room(&io::Error::from_raw_os_error(libc::EAGAIN)));
     assert!(no_room(&io::Error::from_raw_os_error(libc::ENOBUFS)));
     assert!(!no_room(&io::Error::from_raw_os_error(libc::EPERM)));
+}
+
+#[test]
+fn source_ip__is_that_which_packets_leave_from() {
+    let (mut wildcard, mut receiver) = (bind("0.0.0.0:0"), bind(V4));
+    let peer = receiver.local_addr().into();
+    let source = wildcard.source_ip(&peer).unwrap();
+    assert_eq!(source, receiver.local_addr().ip());
+    assert_eq!(receiver.source_ip(&peer), Some(source));
+
+    let mut batch = SendBatch::new();
+    for local in [LocalAddr::ANY, source.into()] {
+        push_at(&mut batch, peer, local, Priority::HIGHEST, b"x");
+        wildcard.send_batch(&mut batch).unwrap();
+        assert_eq!(receive(&mut receiver, 1)[0].0.ip(), source);
+    }
 }
