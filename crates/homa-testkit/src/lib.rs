@@ -7,10 +7,14 @@
 //!   without all its bytes, panics.
 //! * [`Probe`] is one endpoint alone, fed with packets made by hand.
 //! * Everything follows from seeds: the same seed gives the same [`Network::fingerprint`].
+//!
+//! For what only real sockets, processes and kernels show, [`netns`] makes hosts of network
+//! namespaces.
 
 mod content;
 mod faults;
 mod host;
+pub mod netns;
 mod network;
 mod probe;
 

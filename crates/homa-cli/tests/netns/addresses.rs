@@ -1,0 +1,75 @@
+//! Hosts with several addresses, and with others than before.
+
+use crate::links::{assert_fails, wait_for_success};
+use crate::network::Network;
+use crate::processes::{Client, Server};
+
+/// A client takes answers from where it sent its request only, so each of these calls shows where
+/// the response came from.
+fn replies_leave_from_the_address_reached(network: Network) {
+    let Some(lab) = network.pair() else { return };
+    let (client, server) = (lab.host(0), lab.host(1));
+    let mut addresses = vec![network.address(server)];
+    for number in 1..4 {
+        let address = network.spare_address(server, number);
+        server.add_address(address).unwrap();
+        addresses.push(address);
+    }
+    let _server = Server::start(network, server);
+    let args = ["--workload", "w3", "--outstanding", "4", "--duration", "700ms"];
+    let clients = addresses.iter().map(|to| Client::start(network, client, *to, &args));
+    for client in clients.collect::<Vec<_>>() {
+        client.finish().assert_flawless();
+    }
+    // One endpoint sees them as four peers.
+    let call_each = || {
+        let endpoint = network.endpoint(homa::Config::default());
+        for round in 0..3 {
+            for to in &addresses {
+                let request = vec![round; 50_000];
+                let response = endpoint.call(network.server_addr(*to), request.clone());
+                assert_eq!(response.unwrap().into_bytes(), request);
+            }
+        }
+    };
+    client.enter(call_each).unwrap();
+}
+every_network!(replies_leave_from_the_address_reached);
+
+fn a_server_that_moves_is_found_at_its_new_address(network: Network) {
+    let Some(lab) = network.pair() else { return };
+    let (client, server) = (lab.host(0), lab.host(1));
+    let _server = Server::start(network, server);
+    let (old, new) = (network.address(server), network.spare_address(server, 1));
+    let calls = || {
+        let endpoint = network.endpoint(homa::Config::default());
+        wait_for_success(&endpoint, network.server_addr(old));
+        server.add_address(new).unwrap();
+        server.remove_address(old).unwrap();
+        assert_fails(&endpoint, network.server_addr(old));
+        wait_for_success(&endpoint, network.server_addr(new));
+        assert_fails(&endpoint, network.server_addr(old));
+        endpoint.call(network.server_addr(new), "still there?").unwrap();
+    };
+    client.enter(calls).unwrap();
+}
+every_network!(a_server_that_moves_is_found_at_its_new_address);
+
+/// A client's endpoint on all addresses sends from those that the host has.
+fn a_client_that_moves_goes_on(network: Network) {
+    let Some(lab) = network.pair() else { return };
+    let (client, server) = (lab.host(0), lab.host(1));
+    let _server = Server::start(network, server);
+    let (old, new) = (network.address(client), network.spare_address(client, 1));
+    let server = network.server_addr(network.address(server));
+    let calls = || {
+        let endpoint = network.endpoint(homa::Config::default());
+        wait_for_success(&endpoint, server);
+        client.remove_address(old).unwrap();
+        client.add_address(new).unwrap();
+        wait_for_success(&endpoint, server);
+        endpoint.call(server, vec![7; 200_000]).unwrap();
+    };
+    client.enter(calls).unwrap();
+}
+every_network!(a_client_that_moves_goes_on);

@@ -1,0 +1,130 @@
+//! Hosts and processes that disappear, stop, and come back; and many hosts at once.
+
+use std::collections::HashMap;
+use std::thread;
+use std::time::Duration;
+
+use homa_testkit::netns::{Host, Lab, LabOptions};
+
+use crate::links::{assert_fails, wait_for_success};
+use crate::network::Network;
+use crate::processes::{Client, Server};
+
+/// What an outcome may take: machines are busy.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A server that is killed says nothing; its host does, or its silence.
+fn a_server_that_is_killed_fails_calls_until_it_is_back(network: Network) {
+    let Some(lab) = network.pair() else { return };
+    let server = Server::start(network, lab.host(1));
+    let addr = network.server_addr(network.address(lab.host(1)));
+    let calls = || {
+        let endpoint = network.endpoint(homa::Config::default());
+        wait_for_success(&endpoint, addr);
+        server.kill();
+        assert_fails(&endpoint, addr);
+        // Another process, which knows nothing of what the first was asked.
+        let _server = Server::start(network, lab.host(1));
+        wait_for_success(&endpoint, addr);
+    };
+    lab.host(0).enter(calls).unwrap();
+}
+every_network!(a_server_that_is_killed_fails_calls_until_it_is_back);
+
+/// Its socket takes packets that nobody reads: only silence tells.
+fn a_server_that_is_stopped_fails_calls_until_it_goes_on(network: Network) {
+    let Some(lab) = network.pair() else { return };
+    let server = Server::start(network, lab.host(1));
+    let addr = network.server_addr(network.address(lab.host(1)));
+    let calls = || {
+        let endpoint = network.endpoint(homa::Config::default());
+        wait_for_success(&endpoint, addr);
+        server.pause();
+        assert_fails(&endpoint, addr);
+        server.resume();
+        wait_for_success(&endpoint, addr);
+    };
+    lab.host(0).enter(calls).unwrap();
+}
+every_network!(a_server_that_is_stopped_fails_calls_until_it_goes_on);
+
+fn a_host_that_disappears_fails_calls(network: Network) {
+    let Some(lab) = network.lab(3, &LabOptions::default(), &[]) else { return };
+    let servers = [1, 2].map(|index| Server::start(network, lab.host(index)));
+    let [gone, other] = [1, 2].map(|index| network.address(lab.host(index)));
+    let args = ["--workload", "w4", "--outstanding", "4", "--duration", "2s"];
+    let client = Client::start(network, lab.host(0), other, &args);
+    let calls = || {
+        let endpoint = network.endpoint(homa::Config::default());
+        wait_for_success(&endpoint, network.server_addr(gone));
+        lab.host(1).delete_link().unwrap();
+        for _ in 0..3 {
+            assert_fails(&endpoint, network.server_addr(gone));
+        }
+        endpoint.call(network.server_addr(other), "and you?").unwrap();
+    };
+    lab.host(0).enter(calls).unwrap();
+    // Nobody else notices.
+    client.finish().assert_flawless();
+    drop(servers);
+}
+every_network!(a_host_that_disappears_fails_calls);
+
+/// A server is not disturbed by clients that die in the middle of their calls.
+fn clients_that_disappear_disturb_nobody(network: Network) {
+    let Some(lab) = network.lab(3, &LabOptions::default(), &[]) else { return };
+    let _server = Server::start(network, lab.host(0));
+    let address = network.address(lab.host(0));
+    let args = ["--workload", "w4", "--outstanding", "8", "--duration"];
+    let loyal = Client::start(network, lab.host(1), address, &[&args[..], &["2s"]].concat());
+    for _ in 0..5 {
+        let long = [&args[..], &["60s"]].concat();
+        let mortal = Client::start(network, lab.host(2), address, &long);
+        thread::sleep(Duration::from_millis(300));
+        mortal.kill();
+    }
+    lab.host(2).delete_link().unwrap();
+    loyal.finish().assert_flawless();
+}
+every_network!(clients_that_disappear_disturb_nobody);
+
+/// Each of eight hosts serves, and calls all others at once from one endpoint.
+fn eight_hosts_call_each_other(network: Network) {
+    let Some(lab) = network.lab(8, &LabOptions::default(), &[]) else { return };
+    let servers: Vec<_> = lab.hosts().iter().map(|host| Server::start(network, host)).collect();
+    thread::scope(|scope| {
+        for caller in lab.hosts() {
+            scope.spawn(|| caller.enter(|| call_all_others(network, &lab, caller)).unwrap());
+        }
+    });
+    for server in servers {
+        let summary = server.stop();
+        let expected = format!("{} requests ", ROUNDS * 7);
+        assert!(summary.starts_with(&expected) && summary.contains(" 0 errors)"), "{summary}");
+    }
+}
+every_network!(eight_hosts_call_each_other);
+
+const ROUNDS: usize = 40;
+
+/// In each round one call to each other host, all at once.
+fn call_all_others(network: Network, lab: &Lab, caller: &Host) {
+    let mut config = homa::Config::default();
+    // Sixteen busy threads may have to wait for one of few processors.
+    config.proto.timing.timeout = homa::proto::Duration::from_secs(2);
+    let endpoint = network.endpoint(config);
+    let others = lab.hosts().iter().filter(|host| host.name() != caller.name());
+    let others: Vec<_> = others.map(|host| network.server_addr(network.address(host))).collect();
+    for round in 0..ROUNDS {
+        let request = |to: usize| vec![(round + to) as u8; 1 + (round * 2_000 + to * 97) % 90_000];
+        let calls = others.iter().enumerate();
+        let calls = calls.map(|(to, addr)| (endpoint.send(*addr, request(to)).unwrap(), to));
+        let mut calls: HashMap<_, _> = calls.collect();
+        while !calls.is_empty() {
+            let (id, outcome) = endpoint.recv(Some(LIMIT)).expect("an outcome");
+            let to = calls.remove(&id).expect("one outcome of each call");
+            let response = outcome.unwrap_or_else(|error| panic!("round {round}: {error}"));
+            assert!(response.into_bytes() == request(to), "round {round}, {}", others[to]);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Links that go down and come up again.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use homa::CallError;
+use homa::blocking::Endpoint;
+
+use crate::network::Network;
+use crate::processes::{Client, Server};
+
+/// A call to a peer that does not answer ends after 100 ms of silence, as configured by default; the
+/// rest is for machines that are busy.
+pub(crate) const FAILS_WITHIN: Duration = Duration::from_secs(3);
+/// Linux looks for a neighbour that it has given up after some seconds only.
+const RECOVERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Calls until one succeeds.
+pub(crate) fn wait_for_success(endpoint: &Endpoint, server: homa::Addr) {
+    let begin = Instant::now();
+    while let Err(error) = endpoint.call(server, "are you there?") {
+        assert!(begin.elapsed() < RECOVERS_WITHIN, "still: {error}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// One call, which fails for want of a peer: no other reason will do, and none may take long.
+pub(crate) fn assert_fails(endpoint: &Endpoint, server: homa::Addr) {
+    let begin = Instant::now();
+    let outcome = endpoint.call(server, vec![1; 100_000]);
+    let typed = matches!(outcome, Err(CallError::Timeout { .. } | CallError::Unreachable { .. }));
+    assert!(typed, "{:?}", outcome.map(|response| response.len()));
+    assert!(begin.elapsed() < FAILS_WITHIN, "{:?}", begin.elapsed());
+}
+
+/// Interruptions shorter than a timeout are like lost packets.
+fn short_interruptions_cost_no_call(network: Network) {
+    let Some(lab) = network.pair() else { return };
+    let _server = Server::start(network, lab.host(1));
+    let address = network.address(lab.host(1));
+    let args = ["--workload", "w4", "--outstanding", "8", "--duration", "2s"];
+    let client = Client::start(network, lab.host(0), address, &args);
+    for jolted in [0, 1].into_iter().cycle().take(10) {
+        thread::sleep(Duration::from_millis(150));
+        lab.host(jolted).jolt_cable().unwrap();
+    }
+    client.finish().assert_flawless();
+}
+every_network!(short_interruptions_cost_no_call);
+
+/// HOMA-TIMEOUT-1: calls to a peer that is cut off fail, soon and with that reason, and succeed once
+/// it is back.
+fn a_long_interruption_fails_calls_and_heals(network: Network) {
+    let Some(lab) = network.pair() else { return };
+    let _server = Server::start(network, lab.host(1));
+    let address = network.address(lab.host(1));
+    let args = ["--workload", "w3", "--outstanding", "4", "--duration", "5s", "--keep-going"];
+    let client = Client::start(network, lab.host(0), address, &args);
+    thread::sleep(Duration::from_millis(500));
+    let calls = || {
+        let endpoint = network.endpoint(homa::Config::default());
+        let server = network.server_addr(address);
+        wait_for_success(&endpoint, server);
+        lab.host(1).pull_cable().unwrap();
+        let cut = Instant::now();
+        while cut.elapsed() < Duration::from_secs(1) {
+            assert_fails(&endpoint, server);
+        }
+        lab.host(1).plug_cable().unwrap();
+        wait_for_success(&endpoint, server);
+    };
+    lab.host(0).enter(calls).unwrap();
+    let healed_early = client.age() < Duration::from_secs(4);
+    let run = client.finish();
+    assert_eq!(run.code, Some(1), "{run:?}");
+    for reason in run.reasons() {
+        assert!(reason.contains("does not answer") || reason.contains("reach"), "{reason}");
+    }
+    let last = run.output.lines().rfind(|line| line.contains("clients: ")).unwrap_or_default();
+    assert!(!healed_early || !last.contains("clients: 0.00"), "calls succeed again: {run:?}");
+}
+every_network!(a_long_interruption_fails_calls_and_heals);
+
+/// The host's own interface is down: the system says so at once, and the endpoint outlives it.
+fn an_interface_taken_down_fails_calls_and_heals(network: Network) {
+    let Some(lab) = network.pair() else { return };
+    let _server = Server::start(network, lab.host(1));
+    let server = network.server_addr(network.address(lab.host(1)));
+    let calls = || {
+        let endpoint = network.endpoint(homa::Config::default());
+        wait_for_success(&endpoint, server);
+        lab.host(0).set_interface(false).unwrap();
+        assert_fails(&endpoint, server);
+        lab.host(0).set_interface(true).unwrap();
+        // Linux forgets IPv6 addresses of interfaces that go down.
+        let own = network.address(lab.host(0));
+        if own.is_ipv6() {
+            lab.host(0).add_address(own).unwrap();
+        }
+        wait_for_success(&endpoint, server);
+    };
+    lab.host(0).enter(calls).unwrap();
+}
+every_network!(an_interface_taken_down_fails_calls_and_heals);

@@ -1,0 +1,74 @@
+//! Which network a test runs over.
+
+use std::net::{IpAddr, SocketAddr};
+
+use homa::Addr;
+use homa::blocking::Endpoint;
+use homa_testkit::netns::{Host, Lab, LabOptions, skip};
+
+/// Where servers listen.
+const UDP_PORT: u16 = 4000;
+/// Differs from the UDP port, so that nothing takes one for the other.
+const HOMA_PORT: u16 = 99;
+
+/// A transport and an IP version.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Network {
+    transport: &'static str,
+    ipv6: bool,
+}
+
+impl Network {
+    pub(crate) const UDP_IPV4: Self = Self { transport: "homa", ipv6: false };
+    pub(crate) const UDP_IPV6: Self = Self { transport: "homa", ipv6: true };
+
+    /// A lab for a test that needs these programs; `None` if this machine has none, which is said.
+    pub(crate) fn lab(self, hosts: usize, options: &LabOptions, programs: &[&str]) -> Option<Lab> {
+        if skip(programs) {
+            return None;
+        }
+        Some(Lab::new(hosts, options).expect("namespaces can be made here"))
+    }
+
+    /// A lab of two hosts and no other wishes.
+    pub(crate) fn pair(self) -> Option<Lab> {
+        self.lab(2, &LabOptions::default(), &[])
+    }
+
+    /// The value of `--transport`.
+    pub(crate) fn transport(self) -> &'static str {
+        self.transport
+    }
+
+    /// The host's first address.
+    pub(crate) fn address(self, host: &Host) -> IpAddr {
+        if self.ipv6 { host.ipv6().into() } else { host.ipv4().into() }
+    }
+
+    /// Another address for the host.
+    pub(crate) fn spare_address(self, host: &Host, number: u8) -> IpAddr {
+        if self.ipv6 { host.spare_ipv6(number).into() } else { host.spare_ipv4(number).into() }
+    }
+
+    /// What a server is told to listen on: all addresses.
+    pub(crate) fn listen(self) -> String {
+        let any = if self.ipv6 { "[::]" } else { "0.0.0.0" };
+        format!("{any}:{UDP_PORT}/{HOMA_PORT}")
+    }
+
+    /// The server at an address, as the command wants it.
+    pub(crate) fn server(self, address: IpAddr) -> String {
+        format!("{}/{HOMA_PORT}", SocketAddr::new(address, UDP_PORT))
+    }
+
+    /// The server at an address, as the library wants it.
+    pub(crate) fn server_addr(self, address: IpAddr) -> Addr {
+        Addr::new(SocketAddr::new(address, UDP_PORT), HOMA_PORT).expect("a server's port")
+    }
+
+    /// Opens an endpoint for calls to `server`. To be called in a host, by [`Host::enter`].
+    pub(crate) fn endpoint(self, config: homa::Config) -> Endpoint {
+        let any = if self.ipv6 { "[::]:0" } else { "0.0.0.0:0" };
+        Endpoint::bind(any, config).expect("an endpoint")
+    }
+}

@@ -1,0 +1,161 @@
+//! Several hosts and the network between them.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Host;
+use super::host::{Place, ask_neighbours_often, configure, set_offload};
+use super::namespace::Namespace;
+
+/// Hosts that a segment's addresses suffice for, without its router's.
+const HOSTS_MAX: usize = 250;
+
+/// What a lab is like.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LabOptions {
+    /// MTU of the hosts' links in bytes. Default 1500.
+    pub mtu: u32,
+    /// Whether hosts have IPv6 addresses besides their IPv4 addresses. Default true.
+    pub ipv6: bool,
+    /// If set, hosts with odd numbers are behind two routers, seen from those with even numbers, and
+    /// the link between the routers has this MTU in bytes: senders learn it from ICMP only. Default
+    /// none: all hosts are on one bridge.
+    pub path_mtu: Option<u32>,
+    /// Whether hosts hand many packets to their links as one and leave checksums to them, as with
+    /// real cards. Faster, but then faults meet, and captures show, packets that were not made yet.
+    /// Default false.
+    pub offload: bool,
+}
+
+impl Default for LabOptions {
+    fn default() -> Self {
+        Self { mtu: 1500, ipv6: true, path_mtu: None, offload: false }
+    }
+}
+
+/// Hosts joined by a network.
+#[derive(Debug)]
+pub struct Lab {
+    // Dropped in this order.
+    hosts: Vec<Host>,
+    routers: Vec<Namespace>,
+    network: Arc<Namespace>,
+}
+
+impl Lab {
+    /// Makes so many hosts and joins them.
+    ///
+    /// # Errors
+    ///
+    /// What `ip` or `ethtool` says, for instance for want of privileges.
+    ///
+    /// # Panics
+    ///
+    /// There are more than 250 hosts.
+    pub fn new(hosts: usize, options: &LabOptions) -> io::Result<Self> {
+        assert!(hosts <= HOSTS_MAX, "at most {HOSTS_MAX} hosts");
+        let network = Arc::new(Namespace::new("net")?);
+        // The bridge forwards; nothing in its namespace is to speak itself.
+        network.set_parameter("net/ipv6/conf/all/disable_ipv6", "1")?;
+        network.set_parameter("net/ipv6/conf/default/disable_ipv6", "1")?;
+        let segments = if options.path_mtu.is_some() { 2 } else { 1 };
+        for segment in 0..segments {
+            network.ip(&format!(
+                "link add br{segment} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
+                 link set br{segment} mtu {} up",
+                options.mtu
+            ))?;
+        }
+        let routers = match options.path_mtu {
+            Some(mtu) => routers(&network, options, mtu)?.into(),
+            None => Vec::new(),
+        };
+        let hosts = (0..hosts)
+            .map(|index| Host::new(&network, Place::new(index, segments), options))
+            .collect::<io::Result<_>>()?;
+        Ok(Self { hosts, routers, network })
+    }
+
+    /// The hosts.
+    #[must_use]
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// The host with this number, from 0.
+    ///
+    /// # Panics
+    ///
+    /// There is none.
+    #[must_use]
+    pub fn host(&self, index: usize) -> &Host {
+        &self.hosts[index]
+    }
+
+    /// Where the bridge `br0` is, and with routers `br1` as well. Everything crosses it.
+    #[must_use]
+    pub fn network(&self) -> &Namespace {
+        &self.network
+    }
+
+    /// Changes the MTU, in bytes, of the link between the routers.
+    ///
+    /// # Errors
+    ///
+    /// What `ip` says.
+    ///
+    /// # Panics
+    ///
+    /// There are no routers.
+    pub fn set_path_mtu(&self, mtu: u32) -> io::Result<()> {
+        assert!(!self.routers.is_empty(), "this lab has no routers");
+        self.routers.iter().try_for_each(|router| router.ip(&format!("link set narrow mtu {mtu}")))
+    }
+}
+
+/// Two routers, each on one bridge, and a link between them.
+fn routers(network: &Namespace, options: &LabOptions, path_mtu: u32) -> io::Result<[Namespace; 2]> {
+    let routers = [Namespace::new("router0")?, Namespace::new("router1")?];
+    let link_mtu = options.mtu;
+    for (segment, router) in routers.iter().enumerate() {
+        configure(router)?;
+        router.set_parameter("net/ipv4/ip_forward", "1")?;
+        router.set_parameter("net/ipv6/conf/all/forwarding", "1")?;
+        network.ip(&format!(
+            "link add r{segment} mtu {link_mtu} type veth peer name eth0 mtu {link_mtu} netns {}\n\
+             link set r{segment} master br{segment} up",
+            router.name()
+        ))?;
+        router.ip(&format!(
+            "addr add 10.{}.255.254/16 dev eth0\n\
+             addr add fd46:{segment}::254/64 dev eth0\n\
+             link set eth0 up",
+            46 + segment
+        ))?;
+    }
+    // Linux notices at once that a link has come up if its ends have different numbers; otherwise it
+    // may take a second.
+    routers[0].ip(&format!(
+        "link add narrow index 100 mtu {path_mtu} type veth peer name narrow mtu {path_mtu} netns {}",
+        routers[1].name()
+    ))?;
+    for (segment, router) in routers.iter().enumerate() {
+        let other = 1 - segment;
+        router.ip(&format!(
+            "addr add 10.99.0.{segment}/31 dev narrow\n\
+             addr add fd46:ff::{segment}/127 dev narrow\n\
+             link set narrow up"
+        ))?;
+        for device in ["eth0", "narrow"] {
+            set_offload(router, device, options.offload)?;
+            ask_neighbours_often(router, device)?;
+        }
+        router.ip(&format!(
+            "route add 10.{}.0.0/16 via 10.99.0.{other}\n\
+             route add fd46:{other}::/64 via fd46:ff::{other}",
+            46 + other
+        ))?;
+    }
+    Ok(routers)
+}
