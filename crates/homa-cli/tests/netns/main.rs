@@ -25,8 +25,10 @@ macro_rules! every_network {
 }
 
 mod addresses;
+mod dialogue;
 mod hosts;
 mod links;
 mod messages;
 mod network;
 mod processes;
+mod wire;

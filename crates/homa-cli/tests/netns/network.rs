@@ -71,4 +71,14 @@ impl Network {
         let any = if self.ipv6 { "[::]:0" } else { "0.0.0.0:0" };
         Endpoint::bind(any, config).expect("an endpoint")
     }
+
+    /// The options that tell `homa decode` where Homa is.
+    pub(crate) fn decode_options(self) -> [&'static str; 2] {
+        ["--udp-port", "4000"]
+    }
+
+    /// The same for tshark.
+    pub(crate) fn tshark_filter(self) -> &'static str {
+        "udp.port == 4000 && !icmp && !icmpv6"
+    }
 }

@@ -20,6 +20,14 @@ fn homa(host: &Host) -> Command {
     command
 }
 
+/// Runs the command where no network is needed, to its success; what it printed.
+pub(crate) fn output(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_homa")).args(args).output().expect("it runs");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {complaint}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
 /// Sends a signal to a process that the test started.
 fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status();
