@@ -32,6 +32,11 @@ impl ServerAddress {
         found.next().ok_or_else(|| format!("'{}' has no address", self.host))
     }
 
+    /// Whether a Homa port was given beside the UDP port.
+    pub(crate) fn has_homa_port(&self) -> bool {
+        self.homa_port != self.port
+    }
+
     /// The Homa port, checked to be one that a server may have.
     pub(crate) fn homa_port(&self) -> Result<u16, String> {
         match self.homa_port {

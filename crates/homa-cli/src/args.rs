@@ -36,7 +36,7 @@ Addresses: HOST:P stands for UDP port P and Homa port P, HOST:U/H for UDP port U
 in brackets. Homa ports of servers are 1 to 32767.
 
 Exit status: 0 success; 1 the run failed or the peer cannot be reached; 2 wrong usage; 3 a condition of --fail-if \
-came true; 130 interrupted (after the summary).";
+came true; 130 interrupted by Ctrl-C or SIGTERM (after the summary).";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -214,7 +214,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) server: Option<ServerAddress>,
     /// Damage Homa's packets on both sides, for instance
-    /// drop=0.05,dup=0.01,reorder=0.05,delay=200us,corrupt=0.001
+    /// drop=0.05,dup=0.01,reorder=0.05,delay=200us,jitter=50us,corrupt=0.001,corrupt-undetected=0.001
     #[arg(long, value_name = "PLAN", conflicts_with = "server")]
     pub(crate) fault: Option<FaultPlan>,
     /// Determines message lengths, times and faults

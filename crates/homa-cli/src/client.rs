@@ -26,7 +26,7 @@ pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> 
     let name = format!("{}_{}", args.transport.name(), plan.workload);
     let mut watcher = Printer { lines: ClientLines::new(name) };
     let outcome = Load::new(plan.clone(), &mut *client, &mut watcher, interrupt).run()?;
-    writeln!(io::stdout(), "{}", summary(&plan, &outcome))?;
+    let _ = writeln!(io::stdout(), "{}", summary(&plan, &outcome));
     for (reason, count) in outcome.failures.by_frequency() {
         eprintln!("homa: {count} calls failed: {reason}");
     }
@@ -79,7 +79,7 @@ fn verdict(args: &ClientArgs, outcome: &Outcome) -> Result<(), Stop> {
     match outcome.ending {
         Ending::Interrupted => Err(Stop::Interrupted),
         Ending::NoSuccess { nothing_listens: true, .. } => Err(Stop::Failed(format!(
-            "nothing listens at {} over {} ({})",
+            "{} does not serve {} ({})",
             args.server,
             args.transport.name(),
             reasons()
@@ -133,7 +133,8 @@ fn latency_table(plan: &Plan, outcome: &Outcome) -> Table {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let mut add = |name: &str, latency: LatencySummary| {
+    let mut add = |name: &str, latency: Option<LatencySummary>| {
+        let Some(latency) = latency else { return };
         let figures = [latency.min, latency.p50, latency.p99, latency.p99_9, latency.max];
         let cells = figures.map(|figure| format!("{figure:.2}"));
         table.add_row(std::iter::once(name.to_owned()).chain(cells));

@@ -84,9 +84,6 @@ impl Condition {
             Subject::Ratio => report.ratio(self.test.as_str(), self.metric.name()),
             Subject::Of(contender) => {
                 let result = report.result(self.test.as_str(), contender)?;
-                if result.rpcs == 0 && self.metric.is_latency() {
-                    return None;
-                }
                 self.metric.of(result)
             }
         }
@@ -108,6 +105,12 @@ impl FromStr for Condition {
         let subject: Subject = subject.parse()?;
         let metric: Metric = metric.parse()?;
         let value = text[at + 1..].trim();
+        if value.is_empty() || value.starts_with('=') {
+            return Err(format!(
+                "expected a number after '{}' ('<=' and '>=' are not offered)",
+                &text[at..=at]
+            ));
+        }
         let value = match subject {
             Subject::Ratio if !metric.is_compared() => {
                 return Err(format!("there is no ratio of {}", metric.name()));
@@ -184,11 +187,11 @@ impl Metric {
 
     fn of(self, result: &TestResult) -> Option<f64> {
         Some(match self {
-            Self::Min => result.rtt_us.min,
-            Self::P50 => result.rtt_us.p50,
-            Self::P99 => result.rtt_us.p99,
-            Self::P999 => result.rtt_us.p99_9,
-            Self::Max => result.rtt_us.max,
+            Self::Min => result.rtt_us?.min,
+            Self::P50 => result.rtt_us?.p50,
+            Self::P99 => result.rtt_us?.p99,
+            Self::P999 => result.rtt_us?.p99_9,
+            Self::Max => result.rtt_us?.max,
             Self::Kops => result.kops,
             Self::Gbps => result.gbps,
             Self::Errors => result.errors as f64,
@@ -252,7 +255,7 @@ mod tests {
     #[test]
     fn evaluate__a_missing_figure_is_a_failure() {
         let mut none = result("latency", Contender::Homa, 0.0, 0.0);
-        none.rpcs = 0;
+        (none.rpcs, none.rtt_us) = (0, None);
         let report = Report::new(vec![none]);
         assert!(holds("homa.latency.p50>20us", &report));
         assert!(holds("tcp.latency.p50>20us", &report));
@@ -272,6 +275,8 @@ mod tests {
             "homa.rate.kops<1us",
             "homa.rate.kops<nan",
             "ratio.latency.min<1",
+            "homa.rate.kops<",
+            "homa.rate.kops<=5",
         ] {
             assert!(text.parse::<Condition>().is_err(), "{text}");
         }

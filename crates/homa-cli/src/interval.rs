@@ -117,7 +117,13 @@ pub(crate) fn gbps(bytes: u64, elapsed: Duration) -> f64 {
 fn recent_summary(recent: &mut Latency) -> String {
     let summary = recent.summary();
     recent.clear();
-    format!("RTT (us) P50 {:.2} P99 {:.2} P99.9 {:.2}", summary.p50, summary.p99, summary.p99_9)
+    match summary {
+        Some(latency) => format!(
+            "RTT (us) P50 {:.2} P99 {:.2} P99.9 {:.2}",
+            latency.p50, latency.p99, latency.p99_9
+        ),
+        None => "RTT (us) P50 - P99 - P99.9 -".into(),
+    }
 }
 
 /// The time since the last line, if the next one is due.

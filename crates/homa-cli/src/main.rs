@@ -15,6 +15,7 @@ mod interrupt;
 mod interval;
 mod load;
 mod message;
+mod misuse;
 mod random;
 mod report;
 mod server;
@@ -43,10 +44,22 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Stop> {
     match command {
-        Command::Server(args) => server::run(&args, &Interrupt::install()?),
-        Command::Client(args) => client::run(&args, &Interrupt::install()?),
-        Command::Bench(args) => bench::run(&args, &Interrupt::install()?),
-        Command::Decode(args) => decode::run(&args),
+        Command::Server(args) => {
+            misuse::of_server(&args)?;
+            server::run(&args, &Interrupt::install()?)
+        }
+        Command::Client(args) => {
+            misuse::of_client(&args)?;
+            client::run(&args, &Interrupt::install()?)
+        }
+        Command::Bench(args) => {
+            misuse::of_bench(&args)?;
+            bench::run(&args, &Interrupt::install()?)
+        }
+        Command::Decode(args) => {
+            misuse::of_decode(&args)?;
+            decode::run(&args)
+        }
         Command::BenchServer(args) => server::run_for_bench(&args),
     }
 }

@@ -19,6 +19,7 @@ pub(crate) struct Report {
 
 /// The result of one test with one transport. Figures are medians over the rounds; `rpcs`, `errors`
 /// and `seconds` are sums, and `by_size` is of all rounds together.
+/// Figures that do not exist, such as the latency of a transport without a single success, are null.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct TestResult {
     pub(crate) test: String,
@@ -38,9 +39,9 @@ pub(crate) struct TestResult {
     /// Gigabits of requests per second.
     pub(crate) gbps: f64,
     /// From the intended begin of a call to its response.
-    pub(crate) rtt_us: LatencySummary,
+    pub(crate) rtt_us: Option<LatencySummary>,
     /// From the release of the request to the response.
-    pub(crate) rtt_release_us: LatencySummary,
+    pub(crate) rtt_release_us: Option<LatencySummary>,
     pub(crate) spread: Spread,
     pub(crate) cpu: Cpu,
     pub(crate) by_size: Vec<SizeClass>,
@@ -53,9 +54,9 @@ pub(crate) struct TestResult {
 pub(crate) struct Spread {
     pub(crate) kops: Range,
     pub(crate) gbps: Range,
-    pub(crate) p50: Range,
-    pub(crate) p99: Range,
-    pub(crate) p99_9: Range,
+    pub(crate) p50: Option<Range>,
+    pub(crate) p99: Option<Range>,
+    pub(crate) p99_9: Option<Range>,
 }
 
 /// The least and the greatest value of any round.
@@ -82,15 +83,15 @@ pub(crate) struct Ratio {
 }
 
 /// A figure that is compared, and how to find it.
-type ComparedMetric = (&'static str, fn(&TestResult) -> f64);
+type ComparedMetric = (&'static str, fn(&TestResult) -> Option<f64>);
 
 const COMPARED: [ComparedMetric; 6] = [
-    ("p50", |result| result.rtt_us.p50),
-    ("p99", |result| result.rtt_us.p99),
-    ("p99_9", |result| result.rtt_us.p99_9),
-    ("shorter_half_p99", |result| result.shorter_half.map_or(0.0, |half| half.p99)),
-    ("kops", |result| result.kops),
-    ("gbps", |result| result.gbps),
+    ("p50", |result| Some(result.rtt_us?.p50)),
+    ("p99", |result| Some(result.rtt_us?.p99)),
+    ("p99_9", |result| Some(result.rtt_us?.p99_9)),
+    ("shorter_half_p99", |result| Some(result.shorter_half?.p99)),
+    ("kops", |result| Some(result.kops)),
+    ("gbps", |result| Some(result.gbps)),
 ];
 
 impl Report {
@@ -131,8 +132,10 @@ fn ratios(results: &[TestResult]) -> Vec<Ratio> {
         let Some(tcp) = tcp else { continue };
         for (metric, figure) in COMPARED {
             // Nothing can be said of a transport that got nothing done.
-            if figure(tcp) > 0.0 {
-                let homa_over_tcp = figure(homa) / figure(tcp);
+            if let (Some(of_homa), Some(of_tcp)) = (figure(homa), figure(tcp))
+                && of_tcp > 0.0
+            {
+                let homa_over_tcp = of_homa / of_tcp;
                 ratios.push(Ratio { test: homa.test.clone(), metric, homa_over_tcp });
             }
         }
@@ -166,9 +169,15 @@ pub(crate) mod tests {
             errors: 0,
             kops,
             gbps: kops * 0.0008,
-            rtt_us: latency,
-            rtt_release_us: latency,
-            spread: Spread { kops: range, gbps: range, p50: range, p99: range, p99_9: range },
+            rtt_us: Some(latency),
+            rtt_release_us: Some(latency),
+            spread: Spread {
+                kops: range,
+                gbps: range,
+                p50: Some(range),
+                p99: Some(range),
+                p99_9: Some(range),
+            },
             cpu: Cpu { client: 1.0, server: Some(0.5) },
             by_size: vec![SizeClass { upper_bytes: 128, count: 12345, p50, p99: 2.0 * p50 }],
             shorter_half: None,

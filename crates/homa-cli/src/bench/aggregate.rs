@@ -18,8 +18,8 @@ pub(super) struct RoundResult {
 
 /// The figures of one round.
 struct Figures {
-    rtt: LatencySummary,
-    release: LatencySummary,
+    rtt: Option<LatencySummary>,
+    release: Option<LatencySummary>,
     kops: f64,
     gbps: f64,
 }
@@ -37,6 +37,11 @@ pub(super) fn aggregate(
 ) -> TestResult {
     let figures: Vec<_> = rounds.iter().map(|round| figures_of(&round.outcome)).collect();
     let of = |pick: fn(&Figures) -> f64| figures.iter().map(pick).collect::<Vec<_>>();
+    let latencies: Vec<_> = figures.iter().filter_map(|f| f.rtt).collect();
+    let spread_of = |pick: fn(&LatencySummary) -> f64| {
+        let values: Vec<_> = latencies.iter().map(pick).collect();
+        (!values.is_empty()).then(|| range(&values))
+    };
     let mut by_size = BySize::default();
     let mut failures = Failures::default();
     for round in rounds {
@@ -57,14 +62,16 @@ pub(super) fn aggregate(
         errors: failures.total(),
         kops: median(of(|f| f.kops)),
         gbps: median(of(|f| f.gbps)),
-        rtt_us: median_summary(&figures, |f| &f.rtt),
-        rtt_release_us: median_summary(&figures, |f| &f.release),
+        rtt_us: median_summary(&latencies),
+        rtt_release_us: median_summary(
+            &figures.iter().filter_map(|f| f.release).collect::<Vec<_>>(),
+        ),
         spread: Spread {
             kops: range(&of(|f| f.kops)),
             gbps: range(&of(|f| f.gbps)),
-            p50: range(&of(|f| f.rtt.p50)),
-            p99: range(&of(|f| f.rtt.p99)),
-            p99_9: range(&of(|f| f.rtt.p99_9)),
+            p50: spread_of(|latency| latency.p50),
+            p99: spread_of(|latency| latency.p99),
+            p99_9: spread_of(|latency| latency.p99_9),
         },
         cpu: Cpu {
             client: median(rounds.iter().map(|round| round.outcome.cpu).collect()),
@@ -84,17 +91,16 @@ fn figures_of(outcome: &Outcome) -> Figures {
     }
 }
 
-fn median_summary(figures: &[Figures], pick: fn(&Figures) -> &LatencySummary) -> LatencySummary {
-    let of = |field: fn(&LatencySummary) -> f64| {
-        median(figures.iter().map(|f| field(pick(f))).collect())
-    };
-    LatencySummary {
+/// The medians over the rounds in which any call succeeded; `None` if there are none.
+fn median_summary(rounds: &[LatencySummary]) -> Option<LatencySummary> {
+    let of = |field: fn(&LatencySummary) -> f64| median(rounds.iter().map(field).collect());
+    (!rounds.is_empty()).then(|| LatencySummary {
         min: of(|l| l.min),
         p50: of(|l| l.p50),
         p99: of(|l| l.p99),
         p99_9: of(|l| l.p99_9),
         max: of(|l| l.max),
-    }
+    })
 }
 
 /// The middle value, or the mean of the two in the middle.
@@ -158,8 +164,8 @@ mod tests {
         assert_eq!((result.rpcs, result.rounds, result.errors), (6000, 3, 0));
         assert_eq!((result.kops, result.seconds), (2.0, 3.0));
         assert!((result.gbps - 0.016).abs() < 1e-9);
-        assert!((result.rtt_us.p50 - 20.0).abs() < 0.05, "{}", result.rtt_us.p50);
-        assert!((result.rtt_release_us.p50 - 10.0).abs() < 0.05);
+        assert!((result.rtt_us.unwrap().p50 - 20.0).abs() < 0.05, "{}", result.rtt_us.unwrap().p50);
+        assert!((result.rtt_release_us.unwrap().p50 - 10.0).abs() < 0.05);
         assert_eq!(result.spread.kops, Range { min: 1.0, max: 3.0 });
         assert_eq!((result.cpu.client, result.cpu.server), (0.5, Some(0.25)));
         assert_eq!(result.by_size.len(), 1);

@@ -20,7 +20,7 @@ use crate::args::BenchArgs;
 use crate::exit::Stop;
 use crate::fail_if;
 use crate::interrupt::Interrupt;
-use crate::report::Report;
+use crate::report::{Report, TestResult};
 
 /// Runs the benchmark, prints the table, writes the JSON, and judges.
 pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
@@ -48,10 +48,15 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     }
     let missed = fail_if::true_ones(&args.fail_if, &report);
     let errors: u64 = report.results.iter().map(|result| result.errors).sum();
-    match errors {
+    let idle = report.results.iter().find(|result| result.rpcs == 0);
+    match (errors, idle) {
         _ if !missed.is_empty() => Err(Stop::Missed(missed)),
-        0 => Ok(()),
-        count => Err(Stop::Failed(format!("{count} calls failed"))),
+        (0, None) => Ok(()),
+        (0, Some(idle)) => {
+            let TestResult { test, transport, .. } = idle;
+            Err(Stop::Failed(format!("{test} over {transport}: no call ended in the time given")))
+        }
+        (count, _) => Err(Stop::Failed(format!("{count} calls failed; the reasons are above"))),
     }
 }
 

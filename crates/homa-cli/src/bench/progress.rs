@@ -49,7 +49,8 @@ impl ProgressLine {
             return;
         }
         let kops = (progress.rpcs - self.last_rpcs) as f64 / elapsed.as_secs_f64() / 1e3;
-        let p50 = progress.recent.summary().p50;
+        let latency = progress.recent.summary();
+        let p50 = latency.map_or_else(|| "-".into(), |latency| format!("{:.1}", latency.p50));
         progress.recent.clear();
         self.last = now;
         self.last_rpcs = progress.rpcs;
@@ -57,7 +58,7 @@ impl ProgressLine {
             0 => String::new(),
             count => format!(", {count} failed"),
         };
-        self.write(&format!(": {kops:.1} Kops/s, P50 {p50:.1} us{failed}"));
+        self.write(&format!(": {kops:.1} Kops/s, P50 {p50} us{failed}"));
     }
 
     /// Removes the line.

@@ -19,12 +19,16 @@ impl Line {
 }
 
 const LINES: [Line; 9] = [
-    Line { name: "P50 (us)", figure: |r| us(r.rtt_us.p50), ratio: Some("p50") },
-    Line { name: "P99 (us)", figure: |r| us(r.rtt_us.p99), ratio: Some("p99") },
-    Line { name: "P99.9 (us)", figure: |r| us(r.rtt_us.p99_9), ratio: Some("p99_9") },
+    Line { name: "P50 (us)", figure: |r| us(r.rtt_us.map(|rtt| rtt.p50)), ratio: Some("p50") },
+    Line { name: "P99 (us)", figure: |r| us(r.rtt_us.map(|rtt| rtt.p99)), ratio: Some("p99") },
+    Line {
+        name: "P99.9 (us)",
+        figure: |r| us(r.rtt_us.map(|rtt| rtt.p99_9)),
+        ratio: Some("p99_9"),
+    },
     Line {
         name: "P99 of the shorter half",
-        figure: |r| r.shorter_half.map_or_else(String::new, |half| us(half.p99)),
+        figure: |r| us(r.shorter_half.map(|half| half.p99)),
         ratio: Some("shorter_half_p99"),
     },
     Line { name: "Kops/s", figure: |r| three_digits(r.kops), ratio: Some("kops") },
@@ -121,8 +125,9 @@ fn length_label(workload: &str) -> String {
     }
 }
 
-fn us(value: f64) -> String {
-    format!("{value:.2}")
+/// A latency, or a dash where no call succeeded.
+fn us(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |value| format!("{value:.2}"))
 }
 
 fn cores(value: Option<f64>) -> String {

@@ -45,7 +45,7 @@ impl Capture {
         let mut file: Box<dyn Read> = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
-            Box::new(BufReader::new(File::open(path).map_err(|error| error.to_string())?))
+            Box::new(BufReader::new(open_file(path).map_err(|error| error.to_string())?))
         };
         let mut magic = [0; 4];
         file.read_exact(&mut magic).map_err(|_| "not a capture: it is too short")?;
@@ -55,7 +55,7 @@ impl Capture {
         } else {
             PcapReader::new(input).map(Reader::Pcap)
         };
-        let reader = reader.map_err(|error| format!("not a capture: {error}"))?;
+        let reader = reader.map_err(|_| "not a capture in pcap or pcapng format")?;
         Ok(Self { reader, bytes: Vec::new() })
     }
 
@@ -68,6 +68,15 @@ impl Capture {
         let next = next.map_err(|error| format!("the capture is damaged: {error}"))?;
         Ok(next.map(|(time, link)| Frame { time, link, bytes: &self.bytes }))
     }
+}
+
+/// Opens a file that can be read.
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(file)
 }
 
 type Next = Result<Option<(Duration, DataLink)>, pcap_file::PcapError>;

@@ -52,7 +52,14 @@ fn decode(args: &DecodeArgs, out: &mut impl Write) -> Result<(), Problem> {
     let mut rpcs = RpcTable::default();
     let mut counts = Counts::default();
     let mut start = None;
-    while let Some(frame) = capture.next().map_err(Problem::Read)? {
+    let mut frames = 0_u64;
+    let damage = loop {
+        let frame = match capture.next() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break None,
+            Err(why) => break Some(why),
+        };
+        frames += 1;
         let start = *start.get_or_insert(frame.time);
         let carried = match frame::find(frame.link, frame.bytes, &args.udp_port) {
             Finding::Homa(carried) => carried,
@@ -79,14 +86,19 @@ fn decode(args: &DecodeArgs, out: &mut impl Write) -> Result<(), Problem> {
                 }
             }
         }
-    }
+    };
+    // Of a damaged capture, what came before the damage.
     if args.rpcs {
         for rpc in rpcs.in_order_of_time() {
             write_fields(out, &rpc.fields(start.unwrap_or_default()), args.json)?;
         }
     }
+    out.flush()?;
     eprintln!("{counts}");
-    Ok(())
+    match damage {
+        Some(why) => Err(Problem::Read(format!("{why}, after {frames} whole packets"))),
+        None => Ok(()),
+    }
 }
 
 /// One line: a JSON object, or readable text.
@@ -184,6 +196,24 @@ mod tests {
             assert!(rpc["duration_us"].as_f64().unwrap() > 0.0);
             assert!(rpc["grants"].as_u64().unwrap() > 0);
         }
+    }
+
+    /// What comes before the damage is there, packet by packet and RPC by RPC.
+    #[test]
+    fn decode__a_capture_that_was_cut_off() {
+        let whole =
+            format!("{}/../../tests-data/captures/short-rpc.pcap", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(whole).unwrap();
+        let file = std::env::temp_dir().join(format!("homa-cut-{}.pcap", std::process::id()));
+        std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+        for rpcs in [false, true] {
+            let args = DecodeArgs { file: file.clone(), udp_port: vec![], rpcs, json: true };
+            let mut out = Vec::new();
+            let Err(Problem::Read(why)) = decode(&args, &mut out) else { panic!("not noticed") };
+            assert!(why.contains("damaged") && why.contains("whole packets"), "{why}");
+            assert!(String::from_utf8(out).unwrap().lines().count() > 10);
+        }
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl BySize {
             half.add(class.as_ref()?);
             (2 * half.count() >= all).then_some(index)
         })?;
-        let summary = half.summary();
+        let summary = half.summary()?;
         (half.count() < all).then(|| SizeClass {
             upper_bytes: FIRST_UPPER_BYTES << last,
             count: half.count(),
@@ -78,7 +78,7 @@ impl BySize {
         classes
             .filter_map(|(index, class)| {
                 let class = class.as_ref()?;
-                let summary = class.summary();
+                let summary = class.summary()?;
                 Some(SizeClass {
                     upper_bytes: FIRST_UPPER_BYTES << index,
                     count: class.count(),

@@ -35,25 +35,22 @@ impl Latency {
         self.0.len()
     }
 
-    /// The figures to report; all zero if nothing was recorded.
-    pub(crate) fn summary(&self) -> LatencySummary {
+    /// The figures to report; `None` if nothing was recorded.
+    pub(crate) fn summary(&self) -> Option<LatencySummary> {
         let us = |nanos: u64| nanos as f64 / 1000.0;
         let at = |quantile| us(self.0.value_at_quantile(quantile));
-        if self.0.is_empty() {
-            return LatencySummary::default();
-        }
-        LatencySummary {
+        (!self.0.is_empty()).then(|| LatencySummary {
             min: us(self.0.min()),
             p50: at(0.5),
             p99: at(0.99),
             p99_9: at(0.999),
             max: us(self.0.max()),
-        }
+        })
     }
 }
 
 /// Figures of a distribution of latencies, in microseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct LatencySummary {
     pub(crate) min: f64,
     pub(crate) p50: f64,
@@ -74,7 +71,7 @@ mod tests {
         for us in 1..=1000 {
             latency.record(Duration::from_micros(us));
         }
-        let summary = latency.summary();
+        let summary = latency.summary().unwrap();
         for (actual, expected) in [
             (summary.min, 1.0),
             (summary.p50, 500.0),
@@ -93,15 +90,15 @@ mod tests {
         b.record(Duration::from_millis(7));
         a.add(&b);
         assert_eq!(a.count(), 2);
-        assert!(a.summary().max >= 7000.0);
+        assert!(a.summary().unwrap().max >= 7000.0);
     }
 
     #[test]
-    fn summary__of_nothing_is_zero() {
+    fn summary__of_nothing_is_none() {
         let mut latency = Latency::new();
-        assert_eq!(latency.summary(), LatencySummary::default());
+        assert_eq!(latency.summary(), None);
         latency.record(Duration::from_secs(1));
         latency.clear();
-        assert_eq!(latency.summary(), LatencySummary::default());
+        assert_eq!(latency.summary(), None);
     }
 }
