@@ -44,13 +44,16 @@ fn client__open_loop_reports_both_latencies() {
 #[test]
 fn client__nothing_listens() {
     let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for transport in ["homa", "tcp"] {
+    for (transport, address) in
+        [("homa", format!("127.0.0.1:{free}/99")), ("tcp", format!("127.0.0.1:{free}"))]
+    {
         let begin = Instant::now();
-        let output = run(&["client", &format!("127.0.0.1:{free}/99"), "--transport", transport]);
+        let output = run(&["client", &address, "--transport", transport]);
         let (_, err) = texts(&output);
         assert_eq!(output.status.code(), Some(1), "{transport}: {err}");
         assert!(begin.elapsed() < Duration::from_secs(1), "{transport}: {:?}", begin.elapsed());
-        assert!(err.contains("nothing listens at"), "{transport}: {err}");
+        assert!(err.contains(&format!("{address} does not serve")), "{transport}: {err}");
+        assert!(err.contains("nothing listens"), "{transport}: {err}");
     }
 }
 
