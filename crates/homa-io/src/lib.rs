@@ -4,7 +4,8 @@
 //! talks to the operating system:
 //!
 //! * [`PacketIo`] is the seam to whatever carries packets: [`UdpIo`] for real networks,
-//!   [`MemoryIo`] for tests, [`FaultyIo`] around either to make it unreliable on purpose;
+//!   [`MemoryIo`] for tests, [`FaultyIo`] around either to make it unreliable on purpose, [`AuthIo`]
+//!   around any to let in only peers that have a key;
 //! * [`SendBatch`] holds packets on their way out, [`MessageStore`] the [`Message`]s of open RPCs:
 //!   payload is copied once on receive and never on send.
 //!
@@ -34,6 +35,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("homa-io uses Linux socket interfaces (recvmmsg, error queues, control messages)");
 
+mod auth;
 mod chunk_pool;
 mod clock;
 mod drive;
@@ -47,6 +49,9 @@ mod store;
 mod sys;
 mod udp;
 
+pub use auth::{
+    AuthConfig, AuthCounters, AuthIo, AuthKey, AuthStats, KeyFile, KeyFileError, ParseKeyError,
+};
 pub use chunk_pool::{CHUNK_LEN, ChunkPool};
 pub use clock::Clock;
 pub use drive::{

@@ -69,6 +69,12 @@ impl MemoryIo {
         self.mtu = mtu;
         self
     }
+
+    /// Makes the network report an error.
+    #[cfg(test)]
+    pub(crate) fn report(&mut self, error: PathError) {
+        self.errors.push_back(error);
+    }
 }
 
 impl Wire {

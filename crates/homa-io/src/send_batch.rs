@@ -209,6 +209,16 @@ impl SendBatch {
         self.entries.iter().map(|entry| self.view(entry))
     }
 
+    /// Packet `index`, from 0.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such packet.
+    #[must_use]
+    pub fn packet(&self, index: usize) -> OutgoingPacket<'_> {
+        self.view(&self.entries[index])
+    }
+
     /// The packet to be sent first.
     #[must_use]
     pub fn front(&self) -> Option<OutgoingPacket<'_>> {

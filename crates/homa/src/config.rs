@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homa_io::{FaultPlan, UdpConfig};
+use homa_io::{AuthConfig, FaultPlan, UdpConfig};
 use homa_wire::Priority;
 
 /// All parameters of an endpoint: plain values with defaults, checked when it is bound.
@@ -32,6 +32,22 @@ pub struct Config {
     /// packets; this one covers the way above it, at the price of reading each byte once more on
     /// either side. Default off.
     pub checksums: bool,
+    /// Authenticates every packet with a key that all endpoints have that talk to each other;
+    /// packets of others are dropped and counted in [`Stats::auth`](crate::Stats::auth). Packets
+    /// are not encrypted. Endpoints with a key and such without can't talk: calls between them end
+    /// in [`CallError::Timeout`](crate::CallError::Timeout). Default none.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let path = std::env::temp_dir().join(format!("homa-doc-key-{}", std::process::id()));
+    /// # std::fs::write(&path, "7".repeat(64))?;
+    /// let mut config = homa::Config::default();
+    /// config.auth = Some(homa::AuthConfig::new(homa::KeyFile::read(&path)?.keys));
+    /// # std::fs::remove_file(path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub auth: Option<AuthConfig>,
     /// Faults to inject into the packets that arrive and leave, for tests. Default none.
     pub fault: Option<FaultPlan>,
     /// Seed of every random choice, to reproduce a run. Default `None`: from the operating system.
@@ -46,6 +62,7 @@ impl Default for Config {
             poll: Duration::from_micros(50),
             poll_async: Duration::ZERO,
             checksums: false,
+            auth: None,
             fault: None,
             seed: None,
         }

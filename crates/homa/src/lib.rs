@@ -51,8 +51,9 @@
 //! # Where to look
 //!
 //! [`Endpoint`] and [`Server`] for tokio, [`blocking`] for threads without a runtime, [`Addr`] for
-//! how servers are addressed, [`Config`] for every parameter. Packets are not encrypted and peers
-//! are not authenticated: use it in networks that you trust.
+//! how servers are addressed, [`Config`] for every parameter. Packets are not encrypted: use it in
+//! networks in which anybody may read them. With [`Config::auth`] peers must have a key; without,
+//! use it in networks that you trust.
 
 #![forbid(unsafe_code)]
 
@@ -85,7 +86,10 @@ pub use calls::CallId;
 pub use config::{CallOptions, Config};
 pub use endpoint::{Call, Cork, Endpoint};
 pub use error::{BindError, CallError, ReadError, ReplyError};
-pub use homa_io::{DriveStats, FaultPlan, Message, ParseFaultPlanError, UdpConfig};
+pub use homa_io::{
+    AuthConfig, AuthKey, AuthStats, DriveStats, FaultPlan, KeyFile, KeyFileError, Message,
+    ParseFaultPlanError, ParseKeyError, UdpConfig,
+};
 /// The protocol: its configuration, counters, and the reasons that errors carry.
 pub use homa_proto as proto;
 pub use homa_wire::{Priority, RefuseReason};

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use homa_io::{Clock, Driver, FaultyIo, PacketIo, UdpIo};
+use homa_io::{AuthCounters, AuthIo, Clock, Driver, FaultyIo, PacketIo, UdpIo};
 use homa_proto::Encapsulation;
 
 use crate::addr::Family;
@@ -29,6 +29,7 @@ pub(crate) fn open(addr: SocketAddr, config: &Config) -> Result<Arc<Handle>, Bin
         Some(plan) => Box::new(FaultyIo::new(udp, *plan)),
         None => Box::new(udp),
     };
+    let (io, auth) = authenticated(io, config)?;
     let proto = protocol_config(config, seed, receive_buffer_bytes);
     let mut endpoint = homa_proto::Endpoint::new(proto, Clock::now())?;
     endpoint.set_encapsulation(Encapsulation::Udp);
@@ -38,9 +39,26 @@ pub(crate) fn open(addr: SocketAddr, config: &Config) -> Result<Arc<Handle>, Bin
     }
     // The first of 32768 ports is always free.
     let client = driver.open_client().map_err(|_| BindError::NoMemory)?;
-    let state = State::new(driver, client);
+    let mut state = State::new(driver, client);
+    state.auth = auth;
     let shared = Shared::new(state, config.poll, config.poll_async)?;
     Ok(Handle::new(Arc::new(shared))?)
+}
+
+/// The same driver of packets, for peers that have the key, if there is one; with its counters. The
+/// faults lie below: they are the network's.
+fn authenticated(
+    io: Box<dyn PacketIo>,
+    config: &Config,
+) -> Result<(Box<dyn PacketIo>, Arc<AuthCounters>), BindError> {
+    match &config.auth {
+        Some(auth) => {
+            let io = AuthIo::new(io, auth.clone())?;
+            let counters = io.counters();
+            Ok((Box::new(io), counters))
+        }
+        None => Ok((io, Arc::default())),
+    }
 }
 
 /// Of the addresses of a name, those that an endpoint bound to `local` reaches: one bound to an IPv6

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration as StdDuration, Instant as StdInstant};
 
-use homa_io::{DriveStats, Driver, Message, PacketIo, Sink, Turn, wait_for_room};
+use homa_io::{AuthCounters, DriveStats, Driver, Message, PacketIo, Sink, Turn, wait_for_room};
 use homa_proto::{CallOptions, Cancelled, Duration, Failure, Instant, RpcInfo, RpcKey, SocketId};
 use homa_wire::RefuseReason;
 
@@ -52,6 +53,8 @@ pub(crate) struct State {
     corks: u32,
     /// The counters when the endpoint was closed.
     last_stats: Stats,
+    /// What becomes of packets that are to be authentic, if they are to be.
+    pub(crate) auth: Arc<AuthCounters>,
 }
 
 /// The tables that the driver's events change.
@@ -137,6 +140,7 @@ impl State {
             turned: false,
             corks: 0,
             last_stats: Stats::default(),
+            auth: Arc::default(),
         }
     }
 
@@ -483,7 +487,7 @@ impl State {
         match &self.driver {
             Some(driver) => {
                 let drive: DriveStats = *driver.drive_stats();
-                Stats { protocol: driver.stats().clone(), drive }
+                Stats { protocol: driver.stats().clone(), drive, auth: self.auth.snapshot() }
             }
             None => self.last_stats.clone(),
         }
