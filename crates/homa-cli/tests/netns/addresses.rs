@@ -73,3 +73,16 @@ fn a_client_that_moves_goes_on(network: Network) {
     client.enter(calls).unwrap();
 }
 every_network!(a_client_that_moves_goes_on);
+
+/// One server on all addresses is reached over both versions of IP at once.
+#[test]
+fn a_server_on_all_addresses_is_reached_over_ipv4_and_ipv6() {
+    let Some(lab) = Network::UDP_IPV6.pair() else { return };
+    let _server = Server::start(Network::UDP_IPV6, lab.host(1));
+    let args = ["--workload", "w4", "--outstanding", "4", "--duration", "700ms"];
+    let clients = [Network::UDP_IPV4, Network::UDP_IPV6]
+        .map(|network| Client::start(network, lab.host(0), network.address(lab.host(1)), &args));
+    for client in clients {
+        client.finish().assert_flawless();
+    }
+}

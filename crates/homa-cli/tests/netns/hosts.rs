@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
 
+use homa::proto::Unreachable;
 use homa_testkit::netns::{Host, Lab, LabOptions};
 
 use crate::links::{assert_fails, wait_for_success};
@@ -13,7 +14,7 @@ use crate::processes::{Client, Server};
 /// What an outcome may take: machines are busy.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A server that is killed says nothing; its host does, or its silence.
+/// A server that is killed says nothing; its host does (PROTOCOL section 12).
 fn a_server_that_is_killed_fails_calls_until_it_is_back(network: Network) {
     let Some(lab) = network.pair() else { return };
     let server = Server::start(network, lab.host(1));
@@ -22,7 +23,8 @@ fn a_server_that_is_killed_fails_calls_until_it_is_back(network: Network) {
         let endpoint = network.endpoint(homa::Config::default());
         wait_for_success(&endpoint, addr);
         server.kill();
-        assert_fails(&endpoint, addr);
+        let missing = assert_fails(&endpoint, addr);
+        assert!(matches!(missing, Some(Unreachable::Port | Unreachable::Protocol)), "{missing:?}");
         // Another process, which knows nothing of what the first was asked.
         let _server = Server::start(network, lab.host(1));
         wait_for_success(&endpoint, addr);

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use homa::CallError;
 use homa::blocking::Endpoint;
+use homa::proto::Unreachable;
+use homa_testkit::netns::LabOptions;
 
 use crate::network::Network;
 use crate::processes::{Client, Server};
@@ -24,13 +26,17 @@ pub(crate) fn wait_for_success(endpoint: &Endpoint, server: homa::Addr) {
     }
 }
 
-/// One call, which fails for want of a peer: no other reason will do, and none may take long.
-pub(crate) fn assert_fails(endpoint: &Endpoint, server: homa::Addr) {
+/// One call, which fails for want of a peer: no other reason will do, and none may take long. Whom
+/// the network says to be missing, if it does.
+pub(crate) fn assert_fails(endpoint: &Endpoint, server: homa::Addr) -> Option<Unreachable> {
     let begin = Instant::now();
     let outcome = endpoint.call(server, vec![1; 100_000]);
-    let typed = matches!(outcome, Err(CallError::Timeout { .. } | CallError::Unreachable { .. }));
-    assert!(typed, "{:?}", outcome.map(|response| response.len()));
     assert!(begin.elapsed() < FAILS_WITHIN, "{:?}", begin.elapsed());
+    match outcome {
+        Err(CallError::Timeout { .. }) => None,
+        Err(CallError::Unreachable { kind, .. }) => Some(kind),
+        other => panic!("{:?}", other.map(|response| response.len())),
+    }
 }
 
 /// Interruptions shorter than a timeout are like lost packets.
@@ -102,3 +108,26 @@ fn an_interface_taken_down_fails_calls_and_heals(network: Network) {
     lab.host(0).enter(calls).unwrap();
 }
 every_network!(an_interface_taken_down_fails_calls_and_heals);
+
+/// PROTOCOL section 12: what a router says of the way ends the call that it says it of.
+fn a_router_without_a_way_fails_calls_and_heals(network: Network) {
+    let mut options = LabOptions::default();
+    options.path_mtu = Some(1500);
+    let Some(lab) = network.lab(2, &options, &[]) else { return };
+    let _server = Server::start(network, lab.host(1));
+    let server = network.server_addr(network.address(lab.host(1)));
+    let calls = || {
+        let endpoint = network.endpoint(homa::Config::default());
+        wait_for_success(&endpoint, server);
+        lab.close_way_to(lab.host(1)).unwrap();
+        // Linux says little of that at a time, and perhaps only of the last call's late packets.
+        let begin = Instant::now();
+        while assert_fails(&endpoint, server) != Some(Unreachable::Host) {
+            assert!(begin.elapsed() < RECOVERS_WITHIN, "the router is not heard");
+        }
+        lab.open_way_to(lab.host(1)).unwrap();
+        wait_for_success(&endpoint, server);
+    };
+    lab.host(0).enter(calls).unwrap();
+}
+every_network!(a_router_without_a_way_fails_calls_and_heals);

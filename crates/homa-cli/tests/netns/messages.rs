@@ -80,6 +80,20 @@ fn every_length_passes_a_narrow_path(network: Network) {
 }
 every_network!(every_length_passes_a_narrow_path);
 
+/// Links that cut and sum for their hosts carry several packets as one, up to the router and beyond.
+fn every_length_passes_links_that_offload(network: Network) {
+    for path_mtu in [None, Some(1280)] {
+        let mut options = options(1500, path_mtu);
+        options.offload = true;
+        let Some(lab) = network.lab(2, &options, &[]) else { return };
+        let server = Server::start(network, lab.host(1));
+        echo_every_length(network, lab.host(0), network.address(lab.host(1)));
+        drop(server);
+        load_both_ways(network, &lab);
+    }
+}
+every_network!(every_length_passes_links_that_offload);
+
 /// What is under way when the path shrinks is sent again in smaller pieces (KNOWN_ISSUES 2.7).
 fn a_path_that_shrinks_costs_no_call(network: Network) {
     let Some(lab) = network.lab(2, &options(1500, Some(1500)), &[]) else { return };

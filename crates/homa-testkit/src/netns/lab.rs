@@ -112,6 +112,38 @@ impl Lab {
         assert!(!self.routers.is_empty(), "this lab has no routers");
         self.routers.iter().try_for_each(|router| router.ip(&format!("link set narrow mtu {mtu}")))
     }
+
+    /// Lets the routers say of packets to this host that there is no way to it.
+    ///
+    /// # Errors
+    ///
+    /// What `ip` says.
+    pub fn close_way_to(&self, host: &Host) -> io::Result<()> {
+        self.routers.iter().try_for_each(|router| {
+            router.ip(&format!(
+                "route add unreachable {}/32\n\
+                 route add unreachable {}/128",
+                host.ipv4(),
+                host.ipv6()
+            ))
+        })
+    }
+
+    /// Undoes [`Lab::close_way_to`].
+    ///
+    /// # Errors
+    ///
+    /// What `ip` says.
+    pub fn open_way_to(&self, host: &Host) -> io::Result<()> {
+        self.routers.iter().try_for_each(|router| {
+            router.ip(&format!(
+                "route del unreachable {}/32\n\
+                 route del unreachable {}/128",
+                host.ipv4(),
+                host.ipv6()
+            ))
+        })
+    }
 }
 
 /// Two routers, each on one bridge, and a link between them.
