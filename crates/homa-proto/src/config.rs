@@ -6,9 +6,10 @@
 use crate::error::ConfigError;
 use crate::grant::GrantConfig;
 use crate::pacer::PacerConfig;
+use crate::sockets::CLIENT_PORT_FIRST;
 use crate::time::Duration;
 use crate::traffic::CutoffConfig;
-use homa_wire::Version;
+use homa_wire::{RpcId, Version};
 
 /// All parameters of an [`crate::Endpoint`].
 #[derive(Clone, Debug)]
@@ -17,6 +18,13 @@ pub struct Config {
     /// Seed of every random choice: first ids, first client port, first cutoff version, hash keys,
     /// jitter. Take it from the operating system in production, fix it to reproduce a run. Default 0.
     pub seed: u64,
+    /// Id of the first RPC started here, even and not 0 (`next_id`): to tell hosts apart in traces,
+    /// or to replay a recording. Default `None`, a random one, so that a restarted host does not
+    /// repeat the ids of its previous life (KNOWN_ISSUES 1.3).
+    pub first_client_id: Option<RpcId>,
+    /// Port of the first client socket, 32,768 to 65,535; the kernel implementation begins at
+    /// 32,768. Default `None`, a random one.
+    pub first_client_port: Option<u16>,
     /// The packet layout spoken. Default [`Version::V1`].
     pub wire_version: Version,
     /// Longest message sent or accepted, in bytes, 1 to 67,108,864. Default 1,000,000, all that
@@ -57,6 +65,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             seed: 0,
+            first_client_id: None,
+            first_client_port: None,
             wire_version: Version::V1,
             message_length_max: homa_wire::MESSAGE_LENGTH_MAX,
             unscheduled_bytes: 40_000,
@@ -201,6 +211,10 @@ impl Config {
         let rule = |ok: bool, field: &'static str, rule: &'static str| {
             if ok { Ok(()) } else { Err(ConfigError { field, rule }) }
         };
+        let id_ok = self.first_client_id.is_none_or(|id| id.is_client() && id.0 != 0);
+        rule(id_ok, "first_client_id", "even, not 0")?;
+        let port_ok = self.first_client_port.is_none_or(|port| port >= CLIENT_PORT_FIRST);
+        rule(port_ok, "first_client_port", "32,768 to 65,535")?;
         let length_ok = (1..=MESSAGE_LENGTH_LIMIT).contains(&self.message_length_max);
         rule(length_ok, "message_length_max", "1 to 67,108,864 bytes")?;
         rule((1..=8).contains(&self.priority_levels), "priority_levels", "1 to 8")?;
@@ -307,6 +321,12 @@ mod tests {
         let mut config = Config::default();
         config.timing.client_silence_max = config.timing.timeout;
         assert_eq!(config.validate().unwrap_err().field, "timing.client_silence_max");
+
+        let config = Config { first_client_id: Some(RpcId(3)), ..Config::default() };
+        assert_eq!(config.validate().unwrap_err().field, "first_client_id");
+
+        let config = Config { first_client_port: Some(4000), ..Config::default() };
+        assert_eq!(config.validate().unwrap_err().field, "first_client_port");
 
         let mut config = Config::default();
         config.limits.incoming_bytes_max = 999_999;

@@ -12,7 +12,11 @@ pub(crate) struct IdSource {
 }
 
 impl IdSource {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Begins with `first`, or a random id.
+    pub(crate) fn new(seed: u64, first: Option<RpcId>) -> Self {
+        if let Some(first) = first {
+            return Self { next: first.0 };
+        }
         // 62 random bits leave 2^62 ids before the counter could wrap.
         let start = Stream::new(seed, Purpose::RpcIds).next_u64() >> 2;
         Self { next: (start << 1).max(2) }
@@ -34,7 +38,7 @@ mod tests {
     /// HOMA-MODEL-8, HOMA-MODEL-9.
     #[test]
     fn next__is_even_and_increasing() {
-        let mut ids = IdSource::new(7);
+        let mut ids = IdSource::new(7, None);
         let mut last = ids.next();
         for _ in 0..1000 {
             let id = ids.next();
@@ -45,7 +49,12 @@ mod tests {
 
     #[test]
     fn new__starts_elsewhere_for_another_seed() {
-        assert_ne!(IdSource::new(1).next(), IdSource::new(2).next());
+        assert_ne!(IdSource::new(1, None).next(), IdSource::new(2, None).next());
+    }
+
+    #[test]
+    fn new__starts_where_it_is_told() {
+        assert_eq!(IdSource::new(1, Some(RpcId(100))).next(), RpcId(100));
     }
 
     #[test]

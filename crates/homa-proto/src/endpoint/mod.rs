@@ -137,7 +137,8 @@ impl<O: Observer> Endpoint<O> {
         let seed = config.seed;
         let mut hash_keys = Stream::new(seed, Purpose::HashKeys);
         let rpcs_max = config.limits.client_rpcs_max.saturating_add(config.limits.server_rpcs_max);
-        let first_port = Stream::new(seed, Purpose::ClientPorts).next_u64() as u16;
+        let random_port = Stream::new(seed, Purpose::ClientPorts).next_u64() as u16;
+        let first_port = config.first_client_port.unwrap_or(random_port);
         let version = Stream::new(seed, Purpose::CutoffVersion).next_u64() as u16;
         let traffic = TrafficStats::new(config.cutoff_config(), version, now);
         let mut grants = GrantScheduler::new(config.grant_config());
@@ -161,7 +162,7 @@ impl<O: Observer> Endpoint<O> {
             outgoing_bytes: 0,
             paused_until: None,
             events: VecDeque::new(),
-            ids: IdSource::new(seed),
+            ids: IdSource::new(seed, config.first_client_id),
             hash_keys,
             next_birth: 0,
             encapsulation: Encapsulation::Udp,
