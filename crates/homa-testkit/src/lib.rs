@@ -8,6 +8,8 @@
 //! * [`Probe`] is one endpoint alone, fed with packets made by hand.
 //! * Everything follows from seeds: the same seed gives the same [`Network::fingerprint`].
 //!
+//! [`replay`] holds one side of a recorded conversation of kernel hosts against an endpoint.
+//!
 //! For what only real sockets, processes and kernels show, [`netns`] makes hosts of network
 //! namespaces.
 
@@ -17,6 +19,7 @@ mod host;
 pub mod netns;
 mod network;
 mod probe;
+pub mod replay;
 
 pub use content::Ledger;
 pub use faults::FaultPlan;

@@ -1,0 +1,118 @@
+//! Conversations of two kernels (`tests-data/captures/README.md`), replayed with an endpoint of ours
+//! in the place of either. What is checked, packet by packet, is in [`homa_testkit::replay`]; here is
+//! what came of each, and which packets of the kernel may be dropped.
+#![allow(non_snake_case, reason = "tests are named function__case")]
+
+use homa_proto::Config;
+use homa_testkit::replay::{Capture, Report, Side, replay};
+use std::path::Path;
+
+fn run(name: &str, role: Side) -> Report {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests-data/captures");
+    let report = replay(&Capture::read(&folder.join(name)), role, &Config::default());
+    println!("{report:#?}");
+    report
+}
+
+/// How many RPCs were done, which are open at the end, how many bytes were compared, and what was
+/// dropped.
+#[track_caller]
+fn check(report: &Report, done: usize, open: &[u64], bytes: usize, drops: &[(&str, u32)]) {
+    let dropped: Vec<_> = report.drops.iter().map(|(what, &n)| (what.as_str(), n)).collect();
+    assert_eq!(dropped, drops);
+    assert_eq!(report.completed.len(), done);
+    assert_eq!(report.open.iter().copied().collect::<Vec<_>>(), open);
+    assert_eq!(report.bytes_compared, bytes);
+}
+
+/// The last response is not acknowledged in the capture.
+#[test]
+fn short_rpc__as_server() {
+    check(&run("short-rpc.pcap", Side::Server), 446, &[892], 89_200, &[]);
+}
+
+/// The first response came twice, once in answer to a RESEND.
+#[test]
+fn short_rpc__as_client() {
+    let drops = [("DATA UnknownRpc", 1)];
+    check(&run("short-rpc.pcap", Side::Client), 446, &[], 89_200, &drops);
+}
+
+#[test]
+fn full_100kb__as_server() {
+    check(&run("full-100kB.pcap", Side::Server), 2, &[], 400_000, &[]);
+}
+
+/// All 61 retransmissions came after the response was complete.
+#[test]
+fn full_100kb__as_client() {
+    let drops = [("DATA UnknownRpc", 61)];
+    check(&run("full-100kB.pcap", Side::Client), 2, &[], 400_000, &drops);
+}
+
+/// The capture ends before the second response is acknowledged.
+#[test]
+fn grants__as_server() {
+    check(&run("grants.pcap", Side::Server), 2, &[4], 232_890, &[]);
+}
+
+#[test]
+fn grants__as_client() {
+    check(&run("grants.pcap", Side::Client), 1, &[4], 116_884, &[]);
+}
+
+/// The capture begins in the middle of request 158, and ends in that of request 162.
+#[test]
+fn w4__as_server() {
+    check(&run("w4.pcap", Side::Server), 1, &[158, 162], 24_160, &[]);
+}
+
+/// Ten packets of response 161 came twice again after it was complete.
+#[test]
+fn w4__as_client() {
+    let drops = [("DATA UnknownRpc", 20)];
+    check(&run("w4.pcap", Side::Client), 2, &[162], 64_920, &drops);
+}
+
+/// Requests that the recorded server lost were sent again: our server has them already, and none
+/// is executed twice.
+#[test]
+fn loss_short__as_server() {
+    let drops = [("DATA Duplicate", 22)];
+    check(&run("loss-short.pcap", Side::Server), 441, &[882], 88_100, &drops);
+}
+
+/// Two responses came twice, each asked for again by two NEED_ACKs.
+#[test]
+fn loss_short__as_client() {
+    let drops = [("DATA UnknownRpc", 2)];
+    check(&run("loss-short.pcap", Side::Client), 440, &[882], 88_000, &drops);
+}
+
+#[test]
+fn loss_w4__as_server() {
+    let drops = [("DATA Duplicate", 47)];
+    check(&run("loss-w4.pcap", Side::Server), 62, &[124], 313_228, &drops);
+}
+
+/// The kernels sent many packets twice: their client asked again with every NEED_ACK. Three times the
+/// server had forgotten an RPC of which our client has the response already.
+#[test]
+fn loss_w4__as_client() {
+    let drops = [("DATA Duplicate", 221), ("DATA UnknownRpc", 230), ("RPC_UNKNOWN UnknownRpc", 3)];
+    check(&run("loss-w4.pcap", Side::Client), 61, &[124], 313_062, &drops);
+}
+
+/// HOMA-HDR-10: in the guise of TCP. The recorded server lost most packets several times; ours
+/// has all of them at once, and drops the repetitions.
+#[test]
+fn tcp_hijack__as_server() {
+    let drops = [("DATA Duplicate", 133)];
+    check(&run("tcp-hijack.pcap", Side::Server), 1, &[2], 30_000, &drops);
+}
+
+/// HOMA-HDR-10. The capture ends before the response.
+#[test]
+fn tcp_hijack__as_client() {
+    check(&run("tcp-hijack.pcap", Side::Client), 0, &[2], 0, &[]);
+}
