@@ -1,5 +1,6 @@
 //! Checks and chores of this repository: `cargo xtask TASK`.
 
+mod conformance;
 mod core_gate;
 mod model;
 mod requirements;
@@ -14,6 +15,7 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   requirements       lists requirements of the protocol that no test cites
+  conformance        checks that docs/conformance.md is complete and its tests exist
   tidy               checks sizes of files and functions, unsafe code, documents
   core-gate          builds the core for a bare machine and looks at what it calls
   model [RUNS]       model-checks the handing over between threads
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let root = root();
     let findings = match arguments[..] {
         ["requirements"] => requirements::check(&root),
+        ["conformance"] => conformance::check(&root),
         ["tidy"] => tidy::check(&root),
         ["core-gate"] => core_gate::check(&root),
         ["model"] => model::check(&root, None),

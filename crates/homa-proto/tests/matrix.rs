@@ -4,7 +4,7 @@
 
 use homa_proto::{Config, Duration, Event, Failure, Priority, RefuseReason, RpcId, RpcKey, Stats};
 use homa_testkit::{Probe, Remote, data};
-use homa_wire::{AckList, Body, Cutoffs, Grant, PacketType, Refuse, Resend};
+use homa_wire::{Ack, AckList, Body, Cutoffs, Data, Grant, PacketType, Refuse, Resend};
 
 /// Columns of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +149,39 @@ fn data__in_every_situation() {
     }
 }
 
-/// Row GRANT. KNOWN_ISSUES 1.9: a priority above the levels in use is clamped.
+/// Row DATA: whatever becomes of the payload, the ack that it takes along counts (HOMA-DATA-7).
+#[test]
+fn ack_in_data__counts_in_every_situation() {
+    for situation in [UnknownAtServer, Collecting, Ready, InService, Replying, Refused] {
+        let mut scene = Scene::new(situation);
+        let other = scene.probe.accept_request(scene.remote, ID + 2, 100);
+        scene.probe.reply(other, 100);
+        let ack = Some(Ack { client_id: RpcId(ID + 2), server_port: 4000 });
+        scene.receive(Body::Data(Data { ack, ..data(LENGTH, 1416, 40_000) }), 1416);
+        assert!(scene.probe.endpoint.info(other).is_none(), "{situation:?}");
+        assert_eq!(scene.stats().server_rpcs_acked, 1, "{situation:?}");
+    }
+}
+
+/// KNOWN_ISSUES 1.9: a priority above the levels in use is clamped, in GRANT and in RESEND.
+#[test]
+fn priorities__above_the_levels_in_use_are_clamped() {
+    let mut config = config();
+    config.priority_levels = 4;
+    let mut probe = Probe::new(&config);
+    let key = probe.call(Remote::server(1), LENGTH);
+    let grant = Body::Grant(Grant::new(LENGTH, Priority::HIGHEST));
+    let resend = Body::Resend(Resend::new(0, 1000, Priority::HIGHEST));
+    for body in [grant, resend] {
+        probe.take_sent();
+        probe.answer(key, body, 0);
+        let sent = probe.take_sent();
+        let levels: Vec<_> = sent.iter().map(|transmit| transmit.priority.level()).collect();
+        assert!(!levels.is_empty() && levels.iter().all(|&level| level == 3), "{levels:?}");
+    }
+}
+
+/// Row GRANT.
 #[test]
 fn grant__in_every_situation() {
     for situation in ALL {
@@ -218,15 +250,40 @@ fn busy__in_every_situation() {
     }
 }
 
-/// Row BUSY: it renews an RPC's patience, so that a request is not given up.
+/// Row BUSY: it renews an RPC's patience, so that a message that is owed is not given up. Without
+/// it each of these ends within 200 ms.
 #[test]
 fn busy__renews_the_rpc() {
-    let mut scene = Scene::new(Requesting);
-    for _ in 0..20 {
-        scene.probe.advance(Duration::from_millis(50));
-        scene.receive(Body::Busy, 0);
+    for situation in [Requesting, Receiving, Collecting] {
+        for busy in [true, false] {
+            let mut scene = Scene::new(situation);
+            if situation == Requesting {
+                scene.receive(Body::Grant(Grant::new(LENGTH, Priority::LOWEST)), 0);
+            }
+            for _ in 0..20 {
+                scene.probe.advance(Duration::from_millis(50));
+                if busy {
+                    scene.receive(Body::Busy, 0);
+                }
+            }
+            assert_eq!(scene.is_open(), busy, "{situation:?}");
+        }
     }
-    assert!(scene.is_open());
+}
+
+/// Row BUSY: at a server that has its request it means only that the client is alive.
+#[test]
+fn busy__keeps_a_request_that_has_arrived() {
+    for situation in [InService, Replying] {
+        let mut scene = Scene::new(situation);
+        for _ in 0..5 {
+            scene.probe.advance(Duration::from_secs(9));
+            scene.receive(Body::Busy, 0);
+        }
+        assert!(scene.is_open(), "{situation:?}");
+        scene.probe.advance(Duration::from_secs(11));
+        assert!(!scene.is_open(), "{situation:?}: silent for longer");
+    }
 }
 
 /// Row CUTOFFS: the peer's cutoffs are updated, with an RPC or without (HOMA-CUTOFFS-7), as long as
