@@ -5,13 +5,27 @@
 
 use homa_proto::Config;
 use homa_testkit::replay::{Capture, Report, Side, replay};
+use homa_wire::PacketType;
 use std::path::Path;
 
-fn run(name: &str, role: Side) -> Report {
+fn capture(name: &str) -> Capture {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests-data/captures");
-    let report = replay(&Capture::read(&folder.join(name)), role, &Config::default());
+    Capture::read(&folder.join(name))
+}
+
+fn run(name: &str, role: Side) -> Report {
+    let report = replay(&capture(name), role, &Config::default());
     println!("{report:#?}");
     report
+}
+
+/// Of our server, in a network that loses the requests which the recorded one lost: how often it
+/// knows nothing of an RPC it is asked about.
+fn run_with_losses(name: &str) -> (Report, u64) {
+    let report = replay(&capture(name).without_lost_requests(), Side::Server, &Config::default());
+    println!("{report:#?}");
+    let unknown = report.stats.packets_sent[PacketType::RpcUnknown.index()];
+    (report, unknown)
 }
 
 /// How many RPCs were done, which are open at the end, how many bytes were compared, and what was
@@ -82,6 +96,14 @@ fn loss_short__as_server() {
     check(&run("loss-short.pcap", Side::Server), 441, &[882], 88_100, &drops);
 }
 
+/// HOMA-UNKNOWN-1: as often as the kernel.
+#[test]
+fn loss_short__as_server_with_losses() {
+    let (report, unknown) = run_with_losses("loss-short.pcap");
+    check(&report, 441, &[882], 88_100, &[]);
+    assert_eq!(unknown, 22);
+}
+
 /// Two responses came twice, each asked for again by two NEED_ACKs.
 #[test]
 fn loss_short__as_client() {
@@ -93,6 +115,14 @@ fn loss_short__as_client() {
 fn loss_w4__as_server() {
     let drops = [("DATA Duplicate", 47)];
     check(&run("loss-w4.pcap", Side::Server), 62, &[124], 313_228, &drops);
+}
+
+/// HOMA-UNKNOWN-1. Other losses were of packets in the middle of requests.
+#[test]
+fn loss_w4__as_server_with_losses() {
+    let (report, unknown) = run_with_losses("loss-w4.pcap");
+    check(&report, 62, &[124], 313_228, &[("DATA Duplicate", 42)]);
+    assert_eq!(unknown, 8);
 }
 
 /// The kernels sent many packets twice: their client asked again with every NEED_ACK. Three times the
@@ -109,6 +139,14 @@ fn loss_w4__as_client() {
 fn tcp_hijack__as_server() {
     let drops = [("DATA Duplicate", 133)];
     check(&run("tcp-hijack.pcap", Side::Server), 1, &[2], 30_000, &drops);
+}
+
+/// HOMA-HDR-10, HOMA-UNKNOWN-1.
+#[test]
+fn tcp_hijack__as_server_with_losses() {
+    let (report, unknown) = run_with_losses("tcp-hijack.pcap");
+    check(&report, 1, &[2], 30_000, &[("DATA Duplicate", 111)]);
+    assert_eq!(unknown, 1);
 }
 
 /// HOMA-HDR-10. The capture ends before the response.

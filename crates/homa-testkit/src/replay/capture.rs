@@ -1,9 +1,10 @@
 //! A recorded conversation: who sent which Homa packet when.
 
 use homa_proto::{Duration, Header};
-use homa_wire::{Version, ip};
+use homa_wire::{Body, Version, ip};
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
@@ -39,6 +40,13 @@ pub(super) struct Recorded {
     pub(super) payload: Vec<u8>,
 }
 
+impl Recorded {
+    /// Whether it is DATA of the request with this id.
+    fn is_data_of(&self, id: u64) -> bool {
+        self.header.sender_id.0 == id && matches!(self.header.body, Body::Data(_))
+    }
+}
+
 /// The packets of a capture file, in order.
 #[derive(Clone, Debug)]
 pub struct Capture {
@@ -66,6 +74,30 @@ impl Capture {
             packets.push(parse(at, &frame.data));
         }
         Self { packets }
+    }
+
+    /// The same without the DATA that the recorded server evidently had not got: what the client had
+    /// sent of an RPC when the server said that it knew nothing of it, having said nothing of it
+    /// before.
+    #[must_use]
+    pub fn without_lost_requests(&self) -> Self {
+        let mut said = BTreeSet::new();
+        let mut lost = BTreeSet::new();
+        for (at, packet) in self.packets.iter().enumerate() {
+            let id = packet.header.sender_id.0 & !1;
+            match (packet.from, packet.header.body) {
+                (Side::Server, Body::RpcUnknown) if !said.contains(&id) => {
+                    let before = self.packets[..at].iter().enumerate();
+                    lost.extend(before.filter(|(_, p)| p.is_data_of(id)).map(|(at, _)| at));
+                }
+                (Side::Server, _) => {
+                    said.insert(id);
+                }
+                (Side::Client, _) => {}
+            }
+        }
+        let kept = self.packets.iter().enumerate().filter(|(at, _)| !lost.contains(at));
+        Self { packets: kept.map(|(_, packet)| packet.clone()).collect() }
     }
 
     /// Time from the first packet to the last.

@@ -26,7 +26,8 @@
 //!
 //! What follows from the recording being deaf is not demanded. Our RESENDs and GRANTs get no
 //! answer. Packets that the network lost after they were captured reach our endpoint, so that it
-//! may know more than the recorded host and answer BUSY or with data where that said RPC_UNKNOWN. A
+//! may know more than the recorded host and answer BUSY or with data where that said RPC_UNKNOWN (unless
+//! [`Capture::without_lost_requests`] takes them out). A
 //! message whose packets are not all captured (the recording began or ended in between) can't
 //! complete; it must only do no harm. The cutoff version is the one thing that a recording can't get
 //! right, as it echoes a number that ours invents: where the recorded host echoed any version, it
