@@ -4,6 +4,7 @@ use bytes::Bytes;
 use crossbeam_queue::ArrayQueue;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Length of a chunk in bytes.
 ///
@@ -19,7 +20,15 @@ pub const CHUNK_LEN: usize = 64 * 1024;
 /// has not written.
 #[derive(Clone)]
 pub struct ChunkPool {
-    free: Arc<ArrayQueue<Box<[u8]>>>,
+    stock: Arc<Stock>,
+}
+
+struct Stock {
+    free: ArrayQueue<Box<[u8]>>,
+    /// Chunks in existence: free ones, those in stores, and those in messages of the application.
+    existing: AtomicUsize,
+    /// The most that ever existed.
+    existed: AtomicUsize,
 }
 
 /// One chunk, which goes back to its pool when dropped.
@@ -39,19 +48,43 @@ impl ChunkPool {
     /// bytes; more than that go back to the operating system.
     #[must_use]
     pub fn new(retained_chunks_max: usize) -> Self {
-        Self { free: Arc::new(ArrayQueue::new(retained_chunks_max.max(1))) }
+        let stock = Stock {
+            free: ArrayQueue::new(retained_chunks_max.max(1)),
+            existing: AtomicUsize::new(0),
+            existed: AtomicUsize::new(0),
+        };
+        Self { stock: Arc::new(stock) }
     }
 
     /// A chunk with arbitrary contents.
     pub(crate) fn take(&self) -> Chunk {
-        let buffer = self.free.pop().unwrap_or_else(|| vec![0; CHUNK_LEN].into_boxed_slice());
+        let buffer = self.stock.free.pop().unwrap_or_else(|| self.allocate());
         Chunk { buffer, pool: self.clone() }
     }
 
     /// Bytes held by free chunks.
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
-        self.free.len() * CHUNK_LEN
+        self.stock.free.len() * CHUNK_LEN
+    }
+
+    /// Bytes of all chunks in existence: free, in the store, and in messages that the application
+    /// holds.
+    #[must_use]
+    pub fn existing_bytes(&self) -> usize {
+        self.stock.existing.load(Ordering::Relaxed) * CHUNK_LEN
+    }
+
+    /// The most that [`existing_bytes`](Self::existing_bytes) ever was.
+    #[must_use]
+    pub fn existed_bytes(&self) -> usize {
+        self.stock.existed.load(Ordering::Relaxed) * CHUNK_LEN
+    }
+
+    fn allocate(&self) -> Box<[u8]> {
+        let existing = self.stock.existing.fetch_add(1, Ordering::Relaxed) + 1;
+        self.stock.existed.fetch_max(existing, Ordering::Relaxed);
+        vec![0; CHUNK_LEN].into_boxed_slice()
     }
 }
 
@@ -74,7 +107,10 @@ impl Chunk {
 impl Drop for Chunk {
     fn drop(&mut self) {
         // A full pool hands the buffer back, and it is freed.
-        drop(self.pool.free.push(std::mem::take(&mut self.buffer)));
+        let stock = &self.pool.stock;
+        if stock.free.push(std::mem::take(&mut self.buffer)).is_err() {
+            stock.existing.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -86,7 +122,7 @@ impl AsRef<[u8]> for FilledChunk {
 
 impl fmt::Debug for ChunkPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ChunkPool({} of {} free)", self.free.len(), self.free.capacity())
+        write!(f, "ChunkPool({} of {} free)", self.stock.free.len(), self.stock.free.capacity())
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::chunk_pool::ChunkPool;
 use crate::incoming::Incoming;
 use crate::{Message, SendBatch};
-use homa_proto::RpcKey;
+use homa_proto::{Account, Accounts, Meter, Resource, RpcKey};
 use std::ops::Range;
 
 /// The outgoing and incoming messages of one endpoint's open RPCs.
@@ -20,9 +20,9 @@ pub struct MessageStore {
     slots: Vec<Slot>,
     pool: ChunkPool,
     /// Bytes of all parked messages.
-    outgoing_bytes: usize,
+    outgoing: Meter,
     /// Memory of all incoming messages.
-    incoming_bytes: usize,
+    incoming: Meter,
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +52,8 @@ impl MessageStore {
         Self {
             slots: Vec::new(),
             pool: ChunkPool::new(retained_chunks_max),
-            outgoing_bytes: 0,
-            incoming_bytes: 0,
+            outgoing: Meter::default(),
+            incoming: Meter::default(),
         }
     }
 
@@ -110,14 +110,31 @@ impl MessageStore {
     /// chunks kept for reuse. Messages that were taken belong to the application.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.outgoing_bytes + self.incoming_bytes + self.pool.retained_bytes()
+        (self.outgoing.used() + self.incoming.used()) as usize + self.pool.retained_bytes()
     }
 
     /// Bytes of memory held by incoming messages. It exceeds what the protocol counts, as a chunk
     /// is held from its first byte.
     #[must_use]
     pub fn incoming_memory_bytes(&self) -> usize {
-        self.incoming_bytes
+        self.incoming.used() as usize
+    }
+
+    /// Adds what the store holds to the accounts. The limits of incoming and outgoing memory are the
+    /// protocol's, and what it lets arrive is what comes here; chunks may also be in the hands of
+    /// the application, which has no limit but its own.
+    pub fn account(&self, accounts: &mut Accounts) {
+        let limit = |resource| accounts.get(resource).and_then(|account| account.limit);
+        let incoming = self.incoming.account(limit(Resource::IncomingBytes));
+        let outgoing = self.outgoing.account(limit(Resource::OutgoingBytes));
+        let chunks = Account {
+            used: self.pool.existing_bytes() as u64,
+            high_water: self.pool.existed_bytes() as u64,
+            ..Account::default()
+        };
+        accounts.set(Resource::StoreIncomingBytes, incoming);
+        accounts.set(Resource::StoreOutgoingBytes, outgoing);
+        accounts.set(Resource::ChunkBytes, chunks);
     }
 
     fn park_at(&mut self, key: SlotKey, message: Message) {
@@ -125,7 +142,7 @@ impl MessageStore {
         let len = message.len();
         if let Some(index) = self.claim(key) {
             self.slots[index].outgoing = Some(message);
-            self.outgoing_bytes += len;
+            self.outgoing.raise(len as u64);
         }
     }
 
@@ -146,7 +163,7 @@ impl MessageStore {
 
     fn release_at(&mut self, key: SlotKey) {
         if let Some(message) = self.present_mut(key).and_then(|slot| slot.outgoing.take()) {
-            self.outgoing_bytes -= message.len();
+            self.outgoing.lower(message.len() as u64);
         }
     }
 
@@ -156,7 +173,7 @@ impl MessageStore {
         let incoming = incoming.get_or_insert_with(|| Incoming::new(message_length));
         let before = incoming.memory_bytes();
         incoming.write(&self.pool, offset, data);
-        self.incoming_bytes += incoming.memory_bytes() - before;
+        self.incoming.raise((incoming.memory_bytes() - before) as u64);
     }
 
     fn read_at(&mut self, key: SlotKey, from: u32, upto: u32) -> Option<Message> {
@@ -166,14 +183,14 @@ impl MessageStore {
     fn take_at(&mut self, key: SlotKey) -> Option<Message> {
         let incoming =
             self.present_mut(key)?.incoming.take_if(|incoming| incoming.is_complete())?;
-        self.incoming_bytes -= incoming.memory_bytes();
+        self.incoming.lower(incoming.memory_bytes() as u64);
         incoming.into_message()
     }
 
     fn forget_at(&mut self, key: SlotKey) {
         self.release_at(key);
         if let Some(incoming) = self.present_mut(key).and_then(|slot| slot.incoming.take()) {
-            self.incoming_bytes -= incoming.memory_bytes();
+            self.incoming.lower(incoming.memory_bytes() as u64);
         }
     }
 
@@ -307,6 +324,32 @@ mod tests {
         assert_eq!(store.memory_bytes(), 0);
         drop(message);
         assert_eq!(store.memory_bytes(), 2 * CHUNK_LEN, "chunks are kept for reuse");
+    }
+
+    /// What the protocol charges for an incoming message covers what the store really holds, also of
+    /// messages that arrive as scattered single bytes; but for the tables of buffers, which are small.
+    #[test]
+    fn account__of_scattered_bytes_is_within_what_the_protocol_charges() {
+        let quantum = CHUNK_LEN as u64;
+        for length in [1, 1416, 16_384, 16_385, 60_000, 65_536, 65_537, 82_000, 1_000_000] {
+            let mut store = MessageStore::new(1);
+            let tail = u64::from(length) % quantum;
+            let tail = if tail > 16_384 { quantum } else { tail };
+            let charged = u64::from(length) / quantum * quantum + tail;
+            for offset in (0..length).step_by(10_007).rev() {
+                store.write_at(OLD, length, offset, &[1]);
+            }
+            let mut accounts = Accounts::default();
+            store.account(&mut accounts);
+            let held = accounts.get(Resource::StoreIncomingBytes).unwrap();
+            assert!(held.used <= charged + charged / 1000 + 200, "{length}: {} held", held.used);
+            store.forget_at(OLD);
+            store.account(&mut accounts);
+            let after = accounts.get(Resource::StoreIncomingBytes).unwrap();
+            assert_eq!((after.used, after.high_water), (0, held.high_water));
+            let chunks = accounts.get(Resource::ChunkBytes).unwrap();
+            assert!(chunks.used <= quantum, "one free chunk is kept: {}", chunks.used);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use crate::error::ConfigError;
 use crate::grant::GrantConfig;
+use crate::incoming::memory_of;
 use crate::pacer::PacerConfig;
 use crate::sockets::CLIENT_PORT_FIRST;
 use crate::time::Duration;
@@ -53,6 +54,8 @@ pub struct Config {
     pub timing: Timing,
     /// What may accumulate.
     pub limits: Limits,
+    /// What happens when that is reached.
+    pub overload: Overload,
     /// Whether to send REFUSE where the wire of the kernel implementation has no answer. Kernel
     /// peers drop it silently. Default on.
     pub refuse: bool,
@@ -79,6 +82,7 @@ impl Default for Config {
             pacer: PacerConfig::default(),
             timing: Timing::default(),
             limits: Limits::default(),
+            overload: Overload::default(),
             refuse: true,
             accept_freeze: false,
         }
@@ -164,14 +168,25 @@ pub struct Limits {
     pub server_rpcs_max: u32,
     /// Peers known, each held while it has open RPCs and for `peer_idle_min` after. Default 65,536.
     pub peers_max: u32,
-    /// Bytes of incoming messages, held from arrival until the application takes the message.
-    /// No grants are given and no new bytes accepted beyond it. Default 256 MiB.
+    /// Memory of incoming messages in bytes, held from arrival, or from the grant that lets it arrive,
+    /// until the application takes the message. It counts in pieces of 65,536 bytes, the end of a
+    /// message exactly up to 16,384. No grants are given and no new bytes accepted beyond it. Default
+    /// 256 MiB.
     pub incoming_bytes_max: u64,
     /// Bytes of outgoing messages, held from the send call until `Event::Release`. Default
     /// 100,000,000 (`wmem_max`).
     pub outgoing_bytes_max: u64,
     /// Holes in one incoming message; a packet that would make one more is dropped. Default 4,096.
     pub gaps_max: usize,
+    /// Holes in all incoming messages together, about 8 bytes each. Default 1,048,576.
+    pub gaps_total_max: u64,
+    /// Open client RPCs, and as many server RPCs, of one socket. Default: no limit but the host's.
+    pub socket_rpcs_max: u32,
+    /// Memory of one socket's incoming messages, as `incoming_bytes_max`: a request beyond is refused
+    /// as overloaded. Default: no limit but the host's.
+    pub socket_incoming_bytes_max: u64,
+    /// Bytes of one socket's outgoing messages. Default: no limit but the host's.
+    pub socket_outgoing_bytes_max: u64,
     /// Finished RPC ids remembered per client, in groups of 64 neighbours. Default 65,536 groups.
     pub finished_ids_max: usize,
     /// The same over all clients, about 32 bytes each. Beyond it a client's older ids are forgotten
@@ -191,11 +206,94 @@ impl Default for Limits {
             incoming_bytes_max: 256 << 20,
             outgoing_bytes_max: 100_000_000,
             gaps_max: 4_096,
+            gaps_total_max: 1 << 20,
+            socket_rpcs_max: u32::MAX,
+            socket_incoming_bytes_max: u64::MAX,
+            socket_outgoing_bytes_max: u64::MAX,
             finished_ids_max: 65_536,
             finished_ids_total_max: 1 << 20,
             control_packets_max: 65_536,
         }
     }
+}
+
+impl Limits {
+    /// Limits with which an endpoint and its driver together stay within `memory_bytes` (at least
+    /// 4 MiB is assumed), whatever peers do: half for incoming messages and buffers kept for them, a
+    /// quarter for outgoing ones, the rest for tables. Bytes of messages that the application holds are the application's.
+    #[must_use]
+    pub fn within(memory_bytes: u64) -> Self {
+        let memory_bytes = memory_bytes.max(4 << 20);
+        // A tenth for server RPCs, a twentieth each for client RPCs, peers and the rest.
+        let places = |divisor: u64, bytes_each: u64, max: u32| {
+            u32::try_from(memory_bytes / divisor / bytes_each).unwrap_or(max).clamp(16, max)
+        };
+        let all = Self::default();
+        let tables = memory_bytes / 20;
+        let groups = usize::try_from(tables / 2 / 32).unwrap_or(all.finished_ids_total_max);
+        Self {
+            client_rpcs_max: places(20, RPC_BYTES, all.client_rpcs_max),
+            server_rpcs_max: places(10, RPC_BYTES, all.server_rpcs_max),
+            peers_max: places(20, PEER_BYTES, all.peers_max),
+            incoming_bytes_max: memory_bytes / 16 * 7,
+            outgoing_bytes_max: memory_bytes / 4,
+            gaps_total_max: (tables / 4 / 8).min(all.gaps_total_max),
+            finished_ids_total_max: groups.min(all.finished_ids_total_max),
+            control_packets_max: places(80, 128, all.control_packets_max as u32) as usize,
+            ..all
+        }
+    }
+}
+
+/// Bytes that an open RPC takes besides its message, in all tables of core and driver, at the most.
+const RPC_BYTES: u64 = 1_024;
+
+/// Bytes that a peer takes in all tables, without finished ids, at the most.
+const PEER_BYTES: u64 = 640;
+
+/// What happens when limits are near or reached.
+///
+/// The remedies apply in this order: a peer gets no more than its share; what makes no progress is
+/// given up, longest inactive first; new requests are turned away; grants are withheld from messages
+/// that need more memory than is left; sends of this host's own application are refused.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Overload {
+    /// Share of the server RPCs and of the memory for incoming messages that one peer's requests may
+    /// hold when no other peer holds any, in thousandths; of several each gets less, so that room is
+    /// left for newcomers. 1 to 1000; at 1000 there are no shares. Default 500.
+    pub peer_share_permille: u32,
+    /// After how long without progress (1,000 new bytes, or the end) an incomplete request that waits
+    /// for its client may be given up when room is short; likewise a response that was sent in full
+    /// when its client is silent. Where `Timing::timeout` is longer, that counts. Default 200 ms.
+    pub inactive_after: Duration,
+    /// New requests to a socket's host are turned away while a complete request has waited for so
+    /// long to be accepted: by the time that they were accepted their clients would have given up.
+    /// Default 1 s.
+    pub queue_delay_max: Duration,
+    /// What a client is told for whose request there is no room. Default [`OverloadAnswer::Refuse`].
+    pub answer: OverloadAnswer,
+}
+
+impl Default for Overload {
+    fn default() -> Self {
+        Self {
+            peer_share_permille: 500,
+            inactive_after: Duration::from_millis(200),
+            queue_delay_max: Duration::from_secs(1),
+            answer: OverloadAnswer::Refuse,
+        }
+    }
+}
+
+/// What a client is told for whose request there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverloadAnswer {
+    /// REFUSE: its call fails at once, and it may go elsewhere.
+    Refuse,
+    /// BUSY: it tries again, at growing intervals, until its call's deadline. Kernel peers understand
+    /// this one.
+    Busy,
 }
 
 /// Longest message that can be configured: 64 MiB.
@@ -234,14 +332,28 @@ impl Config {
         rule(self.limits.peers_max >= 1, "limits.peers_max", "at least 1")?;
         rule(self.limits.gaps_max >= 1, "limits.gaps_max", "at least 1")?;
         rule(self.limits.control_packets_max >= 16, "limits.control_packets_max", "at least 16")?;
-        let in_ok = self.limits.incoming_bytes_max >= u64::from(self.message_length_max);
-        rule(in_ok, "limits.incoming_bytes_max", "at least message_length_max")?;
+        rule(
+            (1..=1000).contains(&self.overload.peer_share_permille),
+            "overload.peer_share_permille",
+            "1 to 1000",
+        )?;
+        let in_ok = self.limits.incoming_bytes_max >= memory_of(self.message_length_max);
+        rule(
+            in_ok,
+            "limits.incoming_bytes_max",
+            "at least what a message of message_length_max takes",
+        )?;
         let out_ok = self.limits.outgoing_bytes_max >= u64::from(self.message_length_max);
         rule(out_ok, "limits.outgoing_bytes_max", "at least message_length_max")
     }
 }
 
 impl Config {
+    /// How long an RPC must have been inactive to be given up.
+    pub(crate) fn inactive_after(&self) -> Duration {
+        self.overload.inactive_after.max(self.timing.timeout)
+    }
+
     /// Parameters that several parts need, handed on to each.
     pub(crate) fn grant_config(&self) -> GrantConfig {
         let (link_mbps, priority_levels) = (self.link_mbps, self.priority_levels);

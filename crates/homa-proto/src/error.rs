@@ -115,6 +115,9 @@ pub enum Cancelled {
     Unreachable(Unreachable),
     /// The socket was closed on this side.
     ShutDown,
+    /// Memory or places were short, and the client neither sent what it might nor acknowledged what
+    /// it was sent for `Overload::inactive_after`.
+    Inactive,
 }
 
 /// Why a [`crate::Config`] can't be used.
@@ -182,6 +185,7 @@ messages!(Cancelled {
     Self::ByClient => "the client gave the call up";
     Self::ClientSilent => "the client fell silent";
     Self::Unreachable(_) => "the client can't be reached";
+    Self::Inactive => "the client was inactive while room was short";
     Self::ShutDown => "the endpoint was shut down";
 });
 messages!(ConfigError { Self { field, rule } => "{} must be {}", field, rule; });

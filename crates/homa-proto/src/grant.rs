@@ -97,6 +97,9 @@ enum Want {
     Bytes(u32),
 }
 
+/// Messages that one poll looks at when memory is short.
+const SEARCH_STEPS: u32 = 64;
+
 /// Decides which incoming messages may send how much.
 #[derive(Debug)]
 pub(crate) struct GrantScheduler {
@@ -119,6 +122,10 @@ pub(crate) struct GrantScheduler {
     fifo_message: Option<u32>,
     /// Bytes of all such grants.
     fifo_bytes: u64,
+    /// The message looked at last in the search for one that little memory would help, and how many
+    /// are still to be looked at.
+    search: (u32, u32),
+    memory_is_short: bool,
 }
 
 impl GrantScheduler {
@@ -137,6 +144,8 @@ impl GrantScheduler {
             oldest: IndexedHeap::new(),
             fifo_message: None,
             fifo_bytes: 0,
+            search: (0, 0),
+            memory_is_short: false,
         }
     }
 
@@ -233,12 +242,12 @@ impl GrantScheduler {
         if let Some(decision) = self.poll_oldest(now, &memory_room) {
             return Some(decision);
         }
-        let mut memory_is_short = false;
+        self.memory_is_short = false;
         for rank in 0..self.places.active().len() {
             let slot = self.places.active()[rank].slot;
             match self.want(slot, memory_room(slot)) {
                 Want::Nothing => {}
-                Want::Memory => memory_is_short = true,
+                Want::Memory => self.memory_is_short = true,
                 // Those behind do not take the room that this one waits for.
                 Want::Room => return None,
                 Want::Bytes(bytes) => {
@@ -247,7 +256,23 @@ impl GrantScheduler {
                 }
             }
         }
-        if memory_is_short { self.poll_waiting(&memory_room) } else { None }
+        if self.memory_is_short { self.poll_waiting(&memory_room) } else { None }
+    }
+
+    /// Something changed: all messages may be looked at again for one that little memory would help.
+    pub(crate) fn search_anew(&mut self) {
+        self.search.1 = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
+    }
+
+    /// Whether the last [`poll`](Self::poll) ended before it had looked at all messages: poll again
+    /// soon though nothing changes.
+    pub(crate) fn search_goes_on(&self) -> bool {
+        self.memory_is_short && self.search.1 > 0
+    }
+
+    /// Whether the last [`poll`](Self::poll) met messages for which there was not enough memory.
+    pub(crate) fn is_memory_short(&self) -> bool {
+        self.memory_is_short
     }
 
     /// When the next grant to the oldest message falls due, which no other input announces. `None`
@@ -357,15 +382,23 @@ impl GrantScheduler {
     }
 
     /// The messages in the places need more memory than is there: one that needs less may go on, and
-    /// make room by its end. Looks at all messages, which is for an exhausted host only.
+    /// make room by its end. A call looks at a few messages only; the next goes on from there.
     fn poll_waiting(&mut self, memory_room: &impl Fn(u32) -> u64) -> Option<GrantDecision> {
-        let slots = 0..u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
-        let mut waiting = slots.filter(|&slot| !self.places.is_active(slot));
-        let (slot, bytes) = waiting.find_map(|slot| match self.want(slot, memory_room(slot)) {
-            Want::Bytes(bytes) => Some((slot, bytes)),
-            _ => None,
-        })?;
-        Some(self.grant(slot, bytes, Priority::LOWEST))
+        let slots = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
+        for _ in 0..SEARCH_STEPS {
+            let (last, left) = self.search;
+            if left == 0 {
+                return None;
+            }
+            let slot = if last + 1 < slots { last + 1 } else { 0 };
+            self.search = (slot, left - 1);
+            if let Want::Bytes(bytes) = self.want(slot, memory_room(slot))
+                && !self.places.is_active(slot)
+            {
+                return Some(self.grant(slot, bytes, Priority::LOWEST));
+            }
+        }
+        None
     }
 
     /// Bytes of a message that may be on their way.

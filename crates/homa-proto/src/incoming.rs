@@ -7,6 +7,20 @@ use crate::time::{Duration, Instant};
 /// allocate it; short messages count with their length.
 pub(crate) const ACCOUNTING_QUANTUM: u32 = 65_536;
 
+/// The end of a message beyond its last whole quantum counts exactly up to this length, and with a
+/// whole quantum if it is longer: so drivers allocate it.
+const EXACT_MAX: u32 = 16_384;
+
+/// New bytes that count as progress, together: a sender that sends a byte now and then makes none.
+const PROGRESS_BYTES_MIN: u32 = 1_000;
+
+/// Memory that a message of `length` bytes takes when it is there.
+pub(crate) fn memory_of(length: u32) -> u64 {
+    let tail = length % ACCOUNTING_QUANTUM;
+    let rounded = if tail > EXACT_MAX { ACCOUNTING_QUANTUM } else { tail };
+    u64::from(length - tail) + u64::from(rounded)
+}
+
 /// What the arrival of a packet shows of the path it took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
@@ -25,13 +39,15 @@ pub(crate) struct Incoming {
     pub(crate) granted: u32,
     /// A packet of it was taken in, maybe an empty one that announces it (HOMA-DATA-14).
     pub(crate) begun: bool,
-    /// Bytes of memory accounted for this message.
+    /// Bytes of memory accounted for this message, up to [`Incoming::memory`].
     pub(crate) charged: u32,
     /// Since when there have been gaps below received bytes; renewed when they were asked for.
     pub(crate) gaps_since: Option<Instant>,
     /// A grant whose first byte, at this offset, has not arrived yet, and when it was sent: a
     /// sample of the peer's delay.
     timed_grant: Option<(u32, Instant)>,
+    /// When the message last made progress, or was granted more, and what had arrived then.
+    progress: (Instant, u32),
 }
 
 impl Incoming {
@@ -43,6 +59,7 @@ impl Incoming {
             charged: 0,
             gaps_since: None,
             timed_grant: None,
+            progress: (Instant::ZERO, 0),
         }
     }
 
@@ -51,6 +68,7 @@ impl Incoming {
         if offset > self.granted {
             self.timed_grant.get_or_insert((self.granted, now));
             self.granted = offset;
+            self.progress.0 = now;
         }
     }
 
@@ -63,6 +81,7 @@ impl Incoming {
         end: u32,
         retransmitted: bool,
     ) -> Observed {
+        self.note_progress(now);
         let mut observed = Observed::default();
         let filled_gap = end < self.bytes.highest() && start < end;
         // A retransmitted packet shows neither: it may answer a RESEND (Karn's rule).
@@ -89,7 +108,27 @@ impl Incoming {
     /// begun, the one that took some last can always end, and make room for others.
     pub(crate) fn affordable(&self, room: u64) -> u32 {
         let length = self.bytes.length();
-        if u64::from(length - self.charged) <= room { length } else { self.charged }
+        if self.memory() - u64::from(self.charged) <= room {
+            length
+        } else {
+            self.charged.min(length)
+        }
+    }
+
+    /// Memory that the whole message takes.
+    pub(crate) fn memory(&self) -> u64 {
+        memory_of(self.bytes.length())
+    }
+
+    /// When the message last made progress worth mentioning, or was permitted to.
+    pub(crate) fn progress_since(&self) -> Instant {
+        self.progress.0
+    }
+
+    /// Whether there is memory for bytes up to `end`, with `room` bytes left on this host.
+    pub(crate) fn fits(&self, end: u32, room: u64) -> bool {
+        let wanted = self.charge_for(end);
+        wanted <= self.charged || self.memory() - u64::from(self.charged) <= room
     }
 
     /// Accounts for memory up to an offset; returns how much is new.
@@ -101,11 +140,21 @@ impl Incoming {
 
     /// Memory that the message holds when bytes up to `highest` have arrived.
     pub(crate) fn charge_for(&self, highest: u32) -> u32 {
-        highest
+        let upto = highest
             .max(self.bytes.highest())
             .checked_next_multiple_of(ACCOUNTING_QUANTUM)
-            .unwrap_or(u32::MAX)
-            .min(self.bytes.length())
+            .unwrap_or(u32::MAX);
+        if upto < self.bytes.length() {
+            return upto;
+        }
+        u32::try_from(self.memory()).unwrap_or(u32::MAX)
+    }
+
+    fn note_progress(&mut self, now: Instant) {
+        let received = self.bytes.received();
+        if self.progress.0 == Instant::ZERO || received - self.progress.1 >= PROGRESS_BYTES_MIN {
+            self.progress = (now, received);
+        }
     }
 }
 
@@ -159,18 +208,20 @@ mod tests {
     #[test]
     fn affordable__is_all_that_is_missing_or_nothing_more() {
         let mut incoming = Incoming::new(100_000, 100_000, 8);
-        assert_eq!(incoming.affordable(99_999), 0);
-        assert_eq!(incoming.affordable(100_000), 100_000);
+        assert_eq!(incoming.affordable(131_071), 0);
+        assert_eq!(incoming.affordable(131_072), 100_000);
         incoming.charged = 65_536;
-        assert_eq!(incoming.affordable(34_463), 65_536);
-        assert_eq!(incoming.affordable(34_464), 100_000);
+        assert_eq!(incoming.affordable(65_535), 65_536);
+        assert_eq!(incoming.affordable(65_536), 100_000);
     }
 
     #[test]
-    fn charge_for__counts_quanta_up_to_the_length() {
+    fn charge_for__counts_what_drivers_allocate() {
         let incoming = Incoming::new(100_000, 100_000, 8);
         assert_eq!(incoming.charge_for(1), 65_536);
-        assert_eq!(incoming.charge_for(65_537), 100_000);
+        assert_eq!(incoming.charge_for(65_537), 131_072, "the end takes a whole chunk");
+        assert_eq!(Incoming::new(70_000, 70_000, 8).charge_for(65_537), 70_000);
+        assert_eq!(Incoming::new(17_000, 17_000, 8).charge_for(1), 65_536);
         assert_eq!(Incoming::new(100, 100, 8).charge_for(1), 100);
     }
 }

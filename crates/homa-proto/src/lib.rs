@@ -90,6 +90,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod account;
 mod addr;
 mod config;
 mod delay;
@@ -121,8 +122,9 @@ mod time;
 mod traffic;
 mod wheel;
 
+pub use account::{Account, Accounts, Meter, Resource};
 pub use addr::{LocalAddr, PeerAddr};
-pub use config::{Config, Limits, MESSAGE_LENGTH_LIMIT, Timing};
+pub use config::{Config, Limits, MESSAGE_LENGTH_LIMIT, Overload, OverloadAnswer, Timing};
 pub use endpoint::{CallOptions, Encapsulation, Endpoint, QuotedPacket};
 pub use error::{
     BindError, Cancelled, ConfigError, Failure, NoMemory, ReplyError, SendError, Unreachable,

@@ -17,6 +17,10 @@ pub(crate) struct Peer {
     pub(crate) mtu: u32,
     /// Open RPCs with it.
     pub(crate) open_rpcs: u32,
+    /// Those of them in which it is the client.
+    pub(crate) server_rpcs: u32,
+    /// Memory accounted to its requests.
+    pub(crate) request_bytes: u64,
     /// Its unscheduled priority cutoffs, as told by CUTOFFS.
     pub(crate) cutoffs: [u32; PRIORITY_LEVELS],
     /// Version of these cutoffs, echoed in DATA; 0 before the first CUTOFFS.
@@ -37,6 +41,8 @@ impl Peer {
             addr,
             mtu,
             open_rpcs: 0,
+            server_rpcs: 0,
+            request_bytes: 0,
             cutoffs: traffic::cutoffs_of_unknown_peer(levels),
             cutoff_version: 0,
             cutoffs_sent: None,

@@ -138,9 +138,13 @@ impl PeerTable {
         self.slab.at_mut(slot)
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> u32 {
         self.slab.len()
+    }
+
+    /// Groups of finished ids that all peers together hold.
+    pub(crate) fn finished_groups(&self) -> usize {
+        self.finished_groups
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Peer)> {

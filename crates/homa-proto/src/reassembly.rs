@@ -113,6 +113,17 @@ impl Reassembly {
         !self.gaps.is_empty()
     }
 
+    /// From now on no more gaps than `gaps_max` may be made, or than there are if `gaps_max` is
+    /// `None`.
+    pub(crate) fn limit_gaps(&mut self, gaps_max: Option<usize>) {
+        self.gaps_max = gaps_max.unwrap_or(self.gaps.len());
+    }
+
+    /// For how many gaps memory is held.
+    pub(crate) fn gap_room(&self) -> u64 {
+        self.gaps.capacity() as u64
+    }
+
     /// What is missing below [`highest`](Self::highest), in order.
     #[cfg(test)]
     pub(crate) fn gaps(&self) -> &[Range<u32>] {
@@ -169,6 +180,10 @@ impl Reassembly {
             self.gaps[closed.end] = after;
         }
         self.gaps.drain(closed);
+        if self.gaps.is_empty() {
+            // Most messages never have gaps again.
+            self.gaps = Vec::new();
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Homa ports of this host and who holds them (PROTOCOL section 12, WIRE section 3).
 
+use crate::account::Meter;
 use crate::error::{BindError, NoMemory};
 use alloc::vec::Vec;
 
@@ -21,11 +22,28 @@ pub(crate) enum Service {
     Draining,
 }
 
+/// What a socket's RPCs hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SocketMeters {
+    pub(crate) client_rpcs: Meter,
+    pub(crate) server_rpcs: Meter,
+    pub(crate) incoming_bytes: Meter,
+    pub(crate) outgoing_bytes: Meter,
+}
+
+impl SocketMeters {
+    /// The meter of client or of server RPCs.
+    pub(crate) fn rpcs(&mut self, is_client: bool) -> &mut Meter {
+        if is_client { &mut self.client_rpcs } else { &mut self.server_rpcs }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Socket {
     pub(crate) id: SocketId,
     pub(crate) port: u16,
     pub(crate) service: Service,
+    pub(crate) meters: SocketMeters,
 }
 
 /// The open sockets: few, and looked up for every packet, hence a sorted vector.
@@ -81,6 +99,16 @@ impl SocketTable {
         self.by_port.get(at)
     }
 
+    /// The socket of an RPC, by the port that the RPC knows; `None` if it was closed.
+    pub(crate) fn of_rpc_mut(&mut self, port: u16, id: SocketId) -> Option<&mut Socket> {
+        let at = self.by_port.binary_search_by_key(&port, |s| s.port).ok()?;
+        self.by_port.get_mut(at).filter(|socket| socket.id == id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Socket> {
+        self.by_port.iter()
+    }
+
     pub(crate) fn by_id(&self, id: SocketId) -> Option<&Socket> {
         self.by_port.iter().find(|s| s.id == id)
     }
@@ -90,7 +118,7 @@ impl SocketTable {
         self.by_port.try_reserve(1).map_err(|_| NoMemory)?;
         let id = SocketId(self.next_id);
         self.next_id += 1;
-        self.by_port.insert(at, Socket { id, port, service });
+        self.by_port.insert(at, Socket { id, port, service, meters: SocketMeters::default() });
         Ok(id)
     }
 }

@@ -76,7 +76,17 @@ counters! {
     server_rpc_discards,
     /// Requests refused, by whatever reason.
     server_requests_refused,
-    /// DATA dropped because no server RPC could be created and no refusal was due.
+    /// Requests turned away for want of room, by REFUSE or BUSY.
+    server_requests_overloaded,
+    /// Those of them whose sender had its share.
+    peer_share_refusals,
+    /// Those of them that came while another had waited too long to be accepted.
+    queue_delay_refusals,
+    /// Incomplete requests given up, since they made no progress while room was short.
+    inactive_requests_dropped,
+    /// Responses given up, since their client was silent while room was short.
+    unacked_responses_dropped,
+    /// DATA for which no server RPC could be created: no peer could be added, or no memory was left.
     server_cant_create_rpcs,
     /// DATA of RPCs that finished before: dropped, not executed again.
     finished_rpc_packets,

@@ -158,7 +158,8 @@ fn oldest_message__is_granted_something_though_all_others_are_shorter() {
 fn grants__wait_for_memory() {
     let mut config = Config::default();
     config.message_length_max = 300_000;
-    config.limits.incoming_bytes_max = 600_000;
+    config.limits.incoming_bytes_max = 700_000;
+    config.overload.peer_share_permille = 1000;
     config.grants.fifo_share_permille = 0;
     let mut probe = Probe::new(&config);
     for id in [2, 4] {

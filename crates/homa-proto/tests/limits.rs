@@ -92,6 +92,7 @@ fn server_rpcs__do_not_take_the_clients_places() {
     let mut config = Config::default();
     config.limits.client_rpcs_max = 2;
     config.limits.server_rpcs_max = 2;
+    config.overload.peer_share_permille = 1000;
     let mut probe = Probe::new(&config);
     for id in [2, 4, 6] {
         probe.request(Remote::client(1), id, Body::Data(data(100, 0, 100)), 100);
@@ -178,6 +179,7 @@ fn incoming_bytes__beyond_the_limit_are_refused() {
     let mut config = Config::default();
     config.message_length_max = 10_000;
     config.limits.incoming_bytes_max = 20_000;
+    config.overload.peer_share_permille = 1000;
     let mut probe = Probe::new(&config);
     for id in 1..50 {
         probe.request(Remote::client(1), 2 * id, Body::Data(data(1400, 0, 1400)), 1400);

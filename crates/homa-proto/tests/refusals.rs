@@ -69,6 +69,7 @@ fn draining__finishes_open_requests_and_refuses_new_ones() {
 fn too_many_requests__are_refused_as_overloaded() {
     let mut config = Config::default();
     config.limits.server_rpcs_max = 3;
+    config.overload.peer_share_permille = 1000;
     let mut network = pair(&config);
     network.host_mut(1).application = Application::Hold;
     let keys: Vec<_> = (0..3).map(|_| network.call(0, 1, 100).unwrap()).collect();

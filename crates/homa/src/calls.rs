@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::Waker;
 
 use homa_io::Message;
-use homa_proto::{Failure, RpcKey};
+use homa_proto::{Account, Failure, RpcKey};
 
 use crate::Addr;
 use crate::error::CallError;
@@ -26,6 +26,8 @@ pub(crate) struct Calls {
     /// Which entry the RPC in a slot of the protocol's table belongs to.
     by_slot: Vec<Option<(RpcKey, u32)>>,
     next_serial: u64,
+    /// Calls turned away because there were as many as there may be.
+    refused: u64,
     /// Outcomes of calls started with `send`, in order of completion.
     pub(crate) done: Queue<CallId>,
 }
@@ -85,6 +87,7 @@ impl Calls {
             free: Vec::new(),
             by_slot: Vec::new(),
             next_serial: 0,
+            refused: 0,
             done: Queue::new(),
         }
     }
@@ -172,6 +175,22 @@ impl Calls {
                 let taken = take(call.key).map(Outcome::Taken);
                 call.outcome = taken.unwrap_or(Outcome::Failed(CallError::ShutDown));
             }
+        }
+    }
+
+    /// A call is turned away for want of room.
+    pub(crate) fn refuse(&mut self) {
+        self.refused += 1;
+    }
+
+    /// Calls that are open, or whose outcome was not taken, with the limit on them.
+    pub(crate) fn account(&self, limit: Option<u64>) -> Account {
+        // Entries are reused, so there are as many as there ever were calls at once.
+        Account {
+            used: self.len() as u64,
+            limit,
+            high_water: self.entries.len() as u64,
+            refusals: self.refused,
         }
     }
 

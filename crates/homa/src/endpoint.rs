@@ -18,7 +18,7 @@ use crate::error::{BindError, CallError};
 use crate::server::{Server, StreamServer};
 use crate::setup;
 use crate::shared::Handle;
-use crate::stats::Stats;
+use crate::stats::{Accounts, Stats};
 use crate::task::{self, Link};
 use crate::wait::wait;
 
@@ -265,6 +265,12 @@ impl Endpoint {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.handle.lock().local_addr()
+    }
+
+    /// What the endpoint holds of everything that grows, with the limits; empty once closed.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        self.handle.lock().accounts()
     }
 
     /// The counters, as they are now.

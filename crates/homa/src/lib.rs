@@ -95,7 +95,7 @@ pub use homa_proto as proto;
 pub use homa_wire::{Priority, RefuseReason};
 pub use request::{Request, StreamRequest};
 pub use server::{Server, StreamServer};
-pub use stats::Stats;
+pub use stats::{Accounts, Stats};
 
 /// The project's front page, so that its example is compiled and run.
 #[cfg(doctest)]

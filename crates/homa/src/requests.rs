@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use bytes::Buf;
 use homa_io::{Driver, Message, PacketIo};
-use homa_proto::{PeerAddr, RpcInfo, RpcKey, SocketId};
+use homa_proto::{Meter, PeerAddr, RpcInfo, RpcKey, SocketId};
 
 use crate::queue::Queue;
 
@@ -17,6 +17,10 @@ pub(crate) struct Requests {
     /// By slot of the protocol's table.
     entries: Vec<Option<Entry>>,
     pub(crate) servers: Vec<ServerEntry>,
+    /// Requests, arrived whole or not, that nobody has accepted.
+    pub(crate) unaccepted: Meter,
+    /// Requests that were accepted and not answered.
+    pub(crate) unanswered: Meter,
 }
 
 /// A Homa port that serves, or did.
@@ -32,6 +36,8 @@ pub(crate) struct ServerEntry {
     pub(crate) queue: Queue<RpcKey>,
     /// How many of the queue's entries were cancelled.
     cancelled: usize,
+    /// Requests that nobody has accepted.
+    pub(crate) unaccepted: Meter,
 }
 
 /// A request that was not answered yet.
@@ -65,7 +71,12 @@ pub(crate) struct Entry {
 
 impl Requests {
     pub(crate) fn new() -> Self {
-        Self { entries: Vec::new(), servers: Vec::new() }
+        Self {
+            entries: Vec::new(),
+            servers: Vec::new(),
+            unaccepted: Meter::default(),
+            unanswered: Meter::default(),
+        }
     }
 
     /// The first bytes of a request have arrived.
@@ -125,6 +136,9 @@ impl Requests {
                 }
             }
         };
+        self.unaccepted.lower(1);
+        self.servers[server].unaccepted.lower(1);
+        self.unanswered.raise(1);
         let entry = self.get_mut(key)?;
         entry.accepted = true;
         Some((key, entry))
@@ -133,7 +147,14 @@ impl Requests {
     /// Nothing more is to be known of a request.
     pub(crate) fn remove(&mut self, key: RpcKey) -> Option<Entry> {
         let slot = self.entries.get_mut(key.slot() as usize)?;
-        slot.take_if(|entry| entry.key == key)
+        let entry = slot.take_if(|entry| entry.key == key)?;
+        if entry.accepted {
+            self.unanswered.lower(1);
+        } else {
+            self.unaccepted.lower(1);
+            self.servers[entry.server].unaccepted.lower(1);
+        }
+        Some(entry)
     }
 
     /// A request that was neither answered nor replaced by a later one in its slot.
@@ -161,6 +182,11 @@ impl Requests {
         if slot >= self.entries.len() {
             self.entries.resize_with(slot + 1, || None);
         }
+        if let Some(key) = self.entries[slot].as_ref().map(|entry| entry.key) {
+            self.remove(key);
+        }
+        self.unaccepted.raise(1);
+        self.servers[server].unaccepted.raise(1);
         self.entries[slot] = Some(Entry {
             key,
             server,
@@ -188,7 +214,7 @@ impl Requests {
             return;
         }
         entry.cancelled = 0;
-        let Self { entries, servers } = self;
+        let Self { entries, servers, .. } = self;
         servers[server].queue.retain(|key| {
             let entry = entries.get(key.slot() as usize).and_then(Option::as_ref);
             entry.is_some_and(|entry| entry.key == *key)
@@ -234,6 +260,14 @@ impl Entry {
 
 impl ServerEntry {
     pub(crate) fn new(socket: SocketId, port: u16, streaming: bool) -> Self {
-        Self { socket, port, streaming, open: true, queue: Queue::new(), cancelled: 0 }
+        Self {
+            socket,
+            port,
+            streaming,
+            open: true,
+            queue: Queue::new(),
+            cancelled: 0,
+            unaccepted: Meter::default(),
+        }
     }
 }

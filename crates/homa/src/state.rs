@@ -8,7 +8,9 @@ use std::task::Waker;
 use std::time::{Duration as StdDuration, Instant as StdInstant};
 
 use homa_io::{AuthCounters, DriveStats, Driver, Message, PacketIo, Sink, Turn, wait_for_room};
-use homa_proto::{CallOptions, Cancelled, Duration, Failure, Instant, RpcInfo, RpcKey, SocketId};
+use homa_proto::{
+    CallOptions, Cancelled, Duration, Failure, Instant, Resource, RpcInfo, RpcKey, SocketId,
+};
 use homa_wire::RefuseReason;
 
 use crate::Addr;
@@ -17,7 +19,7 @@ use crate::error::{BindError, CallError, ReadError, ReplyError};
 use crate::lead::Seats;
 use crate::queue::Queue;
 use crate::requests::{Entry, Requests, ServerEntry, ServerIndex};
-use crate::stats::Stats;
+use crate::stats::{Accounts, Stats};
 use crate::task::Link;
 
 /// After so long without a turn, a verb takes one.
@@ -223,6 +225,7 @@ impl State {
     ) -> Result<CallId, CallError> {
         let driver = self.driver.as_mut().filter(|_| !self.draining).ok_or(CallError::ShutDown)?;
         if self.tables.calls.len() >= self.client_rpcs_max {
+            self.tables.calls.refuse();
             return Err(homa_proto::SendError::TooManyRpcs.into());
         }
         let (peer, port) = (addr.peer(), addr.homa_port());
@@ -481,6 +484,28 @@ impl State {
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What the endpoint holds; empty once closed.
+    pub(crate) fn accounts(&self) -> Accounts {
+        let Some(driver) = &self.driver else { return Accounts::default() };
+        let Tables { calls, requests, .. } = &self.tables;
+        let mut endpoint = driver.accounts();
+        let limit = |resource| endpoint.get(resource).and_then(|account| account.limit);
+        let rpcs_max = limit(Resource::ServerRpcs);
+        let calls = calls.account(limit(Resource::ClientRpcs));
+        endpoint.set(Resource::Calls, calls);
+        endpoint.set(Resource::UnacceptedRequests, requests.unaccepted.account(rpcs_max));
+        endpoint.set(Resource::UnansweredRequests, requests.unanswered.account(rpcs_max));
+        let of = |socket| driver.socket_accounts(socket).unwrap_or_default();
+        let mut client = of(self.client);
+        client.set(Resource::Calls, calls);
+        let servers = requests.servers.iter().map(|server| {
+            let mut accounts = of(server.socket);
+            accounts.set(Resource::UnacceptedRequests, server.unaccepted.account(None));
+            (server.port, accounts)
+        });
+        Accounts { endpoint, client, servers: servers.collect() }
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -13,3 +13,16 @@ pub struct Stats {
     /// What became of packets for which `Config::auth` asks; all 0 without.
     pub auth: AuthStats,
 }
+
+/// What an endpoint holds of everything that grows, in all and per Homa port, with limits,
+/// high-water marks, and how often each limit turned somebody away. See `docs/memory.md`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Accounts {
+    /// The whole endpoint.
+    pub endpoint: homa_proto::Accounts,
+    /// What calls hold.
+    pub client: homa_proto::Accounts,
+    /// What requests to each server port hold.
+    pub servers: Vec<(u16, homa_proto::Accounts)>,
+}

@@ -19,14 +19,15 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
 use homa_proto::{
-    BindError, CallOptions, Cancelled, Delivery, Endpoint, Event, Failure, Instant, PacketMeta,
-    PeerAddr, ReplyError, RpcInfo, RpcKey, SendError, SocketId, Stats, Transmit, Unreachable,
+    Accounts, BindError, CallOptions, Cancelled, Delivery, Endpoint, Event, Failure, Instant,
+    PacketMeta, PeerAddr, ReplyError, RpcInfo, RpcKey, SendError, SocketId, Stats, Transmit,
+    Unreachable,
 };
 use homa_wire::{HEADER_LEN_MAX, Header, RefuseReason, Version};
 
 use crate::{
-    Clock, Destination, Message, MessageStore, PacketIo, PathError, PathErrorKind, SendBatch,
-    is_sealed,
+    CHUNK_LEN, Clock, Destination, Message, MessageStore, PacketIo, PathError, PathErrorKind,
+    SendBatch, is_sealed,
 };
 
 pub use sys::{Alarm, Bell, Woken, report_errors_as_urgent, wait, wait_for_room};
@@ -39,7 +40,8 @@ const FLUSH_PACKETS_MAX: usize = 4 * SendBatch::CAPACITY;
 /// before they were.
 const LATE_BATCHES_MAX: usize = 64;
 
-/// Free chunks of 64 KiB that are kept for later messages: 16 MiB.
+/// Free chunks of 64 KiB that are kept for later messages at most: 16 MiB, and never more than an
+/// eighth of the memory for incoming messages.
 const RETAINED_CHUNKS_MAX: usize = 256;
 
 /// One endpoint at work: protocol, messages and packets.
@@ -124,11 +126,13 @@ enum Flush {
 impl<I: PacketIo> Driver<I> {
     /// A driver of `endpoint` over `io`, with an empty message store.
     pub fn new(endpoint: Endpoint, io: I) -> Self {
+        let incoming_chunks = endpoint.config().limits.incoming_bytes_max / CHUNK_LEN as u64;
+        let retained = usize::try_from(incoming_chunks / 8).unwrap_or(RETAINED_CHUNKS_MAX);
         Self {
             version: endpoint.config().wire_version,
             checksums: false,
             endpoint,
-            store: MessageStore::new(RETAINED_CHUNKS_MAX),
+            store: MessageStore::new(retained.min(RETAINED_CHUNKS_MAX)),
             io,
             batch: SendBatch::new(),
             now: Clock::now(),
@@ -531,6 +535,20 @@ impl<I: PacketIo> Driver<I> {
     #[must_use]
     pub fn stats(&self) -> &Stats {
         self.endpoint.stats()
+    }
+
+    /// What the protocol and the message store hold of everything that grows, and the limits.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        let mut accounts = self.endpoint.accounts();
+        self.store.account(&mut accounts);
+        accounts
+    }
+
+    /// What the RPCs of one port hold; `None` once it is closed.
+    #[must_use]
+    pub fn socket_accounts(&self, socket: SocketId) -> Option<Accounts> {
+        self.endpoint.socket_accounts(socket)
     }
 
     /// The drive loop's counters.

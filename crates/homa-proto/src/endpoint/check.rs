@@ -1,9 +1,21 @@
 //! Relations that hold between calls, for tests, fuzzing and simulation.
 
 use super::Endpoint;
+use crate::account::Resource;
 use crate::observer::Observer;
 use crate::rpc::State;
 
+/// Sums over all RPCs.
+#[derive(Default)]
+struct Held {
+    incoming: u64,
+    arrived: u64,
+    unread: u64,
+    outgoing: u64,
+    gaps: u64,
+}
+
+#[expect(clippy::panic, reason = "these are assertions")]
 impl<O: Observer> Endpoint<O> {
     /// Checks that all tables agree with each other. Takes time proportional to what they hold.
     ///
@@ -13,14 +25,12 @@ impl<O: Observer> Endpoint<O> {
     pub fn check_invariants(&self) {
         self.grants.check_invariants();
         let mut open_by_peer = alloc::vec![0u32; self.peers.iter().map(|(slot, _)| slot as usize + 1).max().unwrap_or(0)];
-        let (mut incoming, mut outgoing, mut sendable) = (0u64, 0u64, 0);
+        let mut sendable = 0;
         for (key, rpc) in self.rpcs.iter() {
             open_by_peer[rpc.peer as usize] += 1;
             assert_eq!(self.rpcs.find(rpc.id, rpc.peer), Some(key), "index finds the RPC");
-            incoming += rpc.incoming.as_ref().map_or(0, |incoming| u64::from(incoming.charged));
             self.check_state(key);
             let Some(out) = &rpc.outgoing else { continue };
-            outgoing += u64::from(out.length);
             assert!(
                 out.next <= out.length && out.granted <= out.length,
                 "offsets within the message"
@@ -39,15 +49,123 @@ impl<O: Observer> Endpoint<O> {
             self.rpcs.iter().filter(|(_, rpc)| matches!(rpc.state, State::Refused { .. }));
         assert_eq!(refused.count(), self.refused_rpcs as usize, "remembered refusals");
         assert_eq!(self.sender.len(), sendable, "nobody else wants to send");
-        assert_eq!(self.incoming_bytes, incoming, "incoming memory");
-        assert_eq!(self.outgoing_bytes, outgoing, "outgoing memory");
-        assert!(self.incoming_bytes <= self.config.limits.incoming_bytes_max, "incoming limit");
-        assert!(self.outgoing_bytes <= self.config.limits.outgoing_bytes_max, "outgoing limit");
-        assert!(self.rpcs.clients() <= self.config.limits.client_rpcs_max, "client limit");
-        assert!(self.rpcs.servers() <= self.config.limits.server_rpcs_max, "server limit");
+        self.check_accounts();
+        self.check_held_by_peers();
         for (slot, peer) in self.peers.iter() {
             assert_eq!(peer.open_rpcs, open_by_peer[slot as usize], "RPCs of a peer");
             assert_eq!(self.rpcs_of_peer(slot), peer.open_rpcs as usize, "list of a peer");
+        }
+    }
+
+    /// Every table and every sum has a row that says what it holds, within its limit.
+    fn check_accounts(&self) {
+        // A new field does not compile until it is either counted below or known not to grow.
+        let Self {
+            peers,
+            rpcs,
+            resend_queue,
+            control_queue,
+            events,
+            watched,
+            unaccepted,
+            fresh,
+            // Their memory follows the number of open RPCs, of peers or of configured places.
+            wheel: _,
+            grants: _,
+            sender: _,
+            // One per open port.
+            sockets: _,
+            // Values that do not grow.
+            config: _,
+            observer: _,
+            stats: _,
+            meters: _,
+            traffic: _,
+            ids: _,
+            hash_keys: _,
+            grants_due: _,
+            reclaim_at: _,
+            grant_search: _,
+            refused_rpcs: _,
+            paused_until: _,
+            next_birth: _,
+            encapsulation: _,
+            default_mtu: _,
+        } = self;
+        let held = self.recount();
+        let accounts = self.accounts();
+        for (resource, account) in accounts.iter() {
+            let counted = match resource {
+                Resource::ClientRpcs => rpcs.clients().into(),
+                Resource::ServerRpcs => rpcs.servers().into(),
+                Resource::Peers => peers.len().into(),
+                Resource::IncomingBytes => held.incoming,
+                Resource::ArrivedBytes => held.arrived,
+                Resource::UnreadBytes => held.unread,
+                Resource::OutgoingBytes => held.outgoing,
+                Resource::Gaps => held.gaps,
+                Resource::FinishedIds => peers.finished_groups() as u64,
+                // Queues are drained by the driver; what counts is how long they were.
+                Resource::ControlPackets => account.used.max(control_queue.len() as u64),
+                Resource::ResendQueue => account.used.max(resend_queue.len() as u64),
+                Resource::Events => account.used,
+                other => panic!("{other} is no account of the core"),
+            };
+            assert_eq!(account.used, counted, "account of {resource}");
+            assert!(account.high_water >= account.used, "high-water mark of {resource}");
+            // Room for gaps grows by doubling, a message at a time.
+            let slack =
+                if resource == Resource::Gaps { 2 * self.config.limits.gaps_max } else { 0 };
+            let limit = account.limit.map(|limit| limit + slack as u64);
+            assert!(limit.is_none_or(|limit| account.used <= limit), "limit of {resource}");
+        }
+        let entries_max = 2 * rpcs.slots() as usize + 65;
+        assert!(unaccepted.len() <= entries_max && resend_queue.len() <= entries_max, "queues");
+        assert!(watched.len() <= rpcs.servers() as usize, "only open server RPCs are watched");
+        assert!(events.len() <= 4 * (rpcs.slots() as usize + 64) + fresh.len(), "events");
+    }
+
+    /// What the RPCs hold according to themselves.
+    fn recount(&self) -> Held {
+        let mut held = Held::default();
+        for (_, rpc) in self.rpcs.iter() {
+            held.outgoing += rpc.outgoing.as_ref().map_or(0, |out| u64::from(out.length));
+            let Some(incoming) = &rpc.incoming else { continue };
+            held.incoming += u64::from(incoming.charged);
+            held.arrived += u64::from(incoming.bytes.received());
+            held.gaps += incoming.bytes.gap_room();
+            if matches!(rpc.state, State::Complete { .. } | State::Ready) {
+                held.unread += u64::from(incoming.bytes.length());
+            }
+            let needed = incoming.charge_for(incoming.bytes.highest());
+            assert!(
+                incoming.bytes.received() == 0 || incoming.charged >= needed,
+                "uncharged memory"
+            );
+        }
+        held
+    }
+
+    /// What peers and sockets hold adds up to what the host holds.
+    fn check_held_by_peers(&self) {
+        let (mut servers, mut bytes) = (0, 0);
+        for (_, peer) in self.peers.iter() {
+            servers += peer.server_rpcs;
+            bytes += peer.request_bytes;
+        }
+        let requests = self.rpcs.iter().filter(|(_, rpc)| !rpc.is_client());
+        let charged = requests.filter_map(|(_, rpc)| rpc.incoming.as_ref());
+        assert_eq!(servers, self.rpcs.servers(), "server RPCs of all peers");
+        assert_eq!(bytes, charged.map(|incoming| u64::from(incoming.charged)).sum::<u64>());
+        for socket in self.sockets.iter() {
+            let of_socket = || self.rpcs.iter().filter(|(_, rpc)| rpc.socket == socket.id);
+            let clients = of_socket().filter(|(_, rpc)| rpc.is_client()).count() as u64;
+            let all = of_socket().count() as u64;
+            assert_eq!(socket.meters.client_rpcs.used(), clients, "client RPCs of a socket");
+            assert_eq!(socket.meters.server_rpcs.used(), all - clients, "server RPCs of a socket");
+            let incoming = of_socket().filter_map(|(_, rpc)| rpc.incoming.as_ref());
+            let charged: u64 = incoming.map(|incoming| u64::from(incoming.charged)).sum();
+            assert_eq!(socket.meters.incoming_bytes.used(), charged, "memory of a socket");
         }
     }
 

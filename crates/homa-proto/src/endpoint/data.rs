@@ -76,6 +76,10 @@ impl<O: Observer> Endpoint<O> {
             self.drop_packet(packet, DropReason::Refused);
             return None;
         }
+        if self.is_overloaded(packet, socket, data) {
+            self.answer_overload(packet);
+            return None;
+        }
         if data.message_length == 0 {
             self.stats.length_mismatches += 1;
             self.drop_packet(packet, DropReason::BadLength);
@@ -127,17 +131,12 @@ impl<O: Observer> Endpoint<O> {
             return Some((reason, 0));
         }
         let length_max = self.config.message_length_max;
-        if data.message_length > length_max {
-            return Some((RefuseReason::TooLong, length_max));
-        }
-        let too_many = self.rpcs.servers() >= self.config.limits.server_rpcs_max;
-        let no_room = u64::from(data.message_length) > self.incoming_room();
-        (too_many || no_room).then_some((RefuseReason::Overloaded, 0))
+        (data.message_length > length_max).then_some((RefuseReason::TooLong, length_max))
     }
 
     fn cant_create(&mut self, packet: &Packet<'_>) -> Option<RpcKey> {
         self.stats.server_cant_create_rpcs += 1;
-        self.drop_packet(packet, DropReason::Limit);
+        self.answer_overload(packet);
         None
     }
 
@@ -162,7 +161,8 @@ impl<O: Observer> Endpoint<O> {
     }
 
     fn new_incoming(&self, data: &Data) -> Incoming {
-        Incoming::new(data.message_length, data.incoming, self.config.limits.gaps_max)
+        let limits = &self.config.limits;
+        Incoming::new(data.message_length, data.incoming, limits.gaps_max)
     }
 
     /// Adds a packet's bytes to a message. Returns whether any are new (they are in `fresh`).
@@ -190,6 +190,10 @@ impl<O: Observer> Endpoint<O> {
             return false;
         };
         let (prefix, highest) = (incoming.bytes.prefix(), incoming.bytes.highest());
+        let limits = &self.config.limits;
+        let room_for_gaps = self.meters.gaps.used() < limits.gaps_total_max;
+        incoming.bytes.limit_gaps(room_for_gaps.then_some(limits.gaps_max));
+        let gap_room = incoming.bytes.gap_room();
         let new_bytes = match incoming.bytes.insert(data.offset, end, &mut self.fresh) {
             Ok(0) if packet.payload_len > 0 => {
                 self.count_duplicate(packet, data);
@@ -205,6 +209,9 @@ impl<O: Observer> Endpoint<O> {
         self.stats.resent_packets_used += u64::from(data.retransmit);
         self.stats.gaps_created += u64::from(data.offset > highest);
         let observed = incoming.arrived(now, data.offset, end, data.retransmit);
+        self.meters.arrived_bytes.raise(new_bytes.into());
+        self.meters.gaps.raise(incoming.bytes.gap_room());
+        self.meters.gaps.lower(gap_room);
         if let Some(peer) = self.peers.get_mut(peer) {
             observed.grant_delay.into_iter().for_each(|delay| peer.delay.sample(delay));
             observed.reordering.into_iter().for_each(|late| peer.delay.reordered_by(late));
@@ -244,6 +251,7 @@ impl<O: Observer> Endpoint<O> {
         }
         self.grants_due = true;
         if is_first && !is_client {
+            self.watch(key, packet.now);
             self.events.push_back(Event::RequestStarted { key });
         }
         if upto > prefix {
@@ -256,10 +264,13 @@ impl<O: Observer> Endpoint<O> {
     fn complete(&mut self, packet: &Packet<'_>, key: RpcKey) {
         self.grants.remove(key.slot());
         self.grants_due = true;
+        self.watched.remove(key.slot());
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
         let length = rpc.incoming.as_ref().map_or(0, |incoming| incoming.bytes.length());
+        self.meters.unread_bytes.raise(length.into());
         let id = rpc.id;
-        let event = if rpc.is_client() {
+        let is_client = rpc.is_client();
+        let event = if is_client {
             rpc.state = State::Complete { acked: false };
             self.stats.client_responses_done += 1;
             self.stats.client_response_bytes_done += u64::from(length);
@@ -270,6 +281,9 @@ impl<O: Observer> Endpoint<O> {
             self.stats.server_request_bytes_done += u64::from(length);
             Event::RequestComplete { key }
         };
+        if !is_client {
+            self.enqueue_unaccepted(packet.now, key);
+        }
         self.trace(packet.now, TraceEvent::MessageComplete { id, length });
         self.events.push_back(event);
         self.rearm(key);
@@ -278,17 +292,17 @@ impl<O: Observer> Endpoint<O> {
     /// Accounts for the memory that a packet's bytes will need. False if there is none: the packet
     /// is dropped, and asked for again later (PROTOCOL section 15).
     fn charge(&mut self, packet: &Packet<'_>, key: RpcKey, end: u32) -> bool {
-        let room = self.incoming_room();
-        let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) else {
-            return false;
+        let fits = |this: &Self| {
+            let incoming = this.rpcs.get(key).and_then(|rpc| rpc.incoming.as_ref());
+            incoming.is_some_and(|incoming| incoming.fits(end, this.incoming_room()))
         };
-        let wanted = incoming.charge_for(end);
-        if wanted > incoming.affordable(room) {
+        if !(fits(self) || self.reclaim(packet.now) && fits(self)) {
             self.stats.dropped_data_no_bufs += u64::from(packet.payload_len);
+            self.meters.incoming_bytes.refuse();
             self.drop_packet(packet, DropReason::NoMemory);
             return false;
         }
-        self.incoming_bytes += u64::from(incoming.charge(wanted));
+        self.charge_incoming(key, end);
         true
     }
 
@@ -352,8 +366,12 @@ impl<O: Observer> Endpoint<O> {
         };
         match self.peers.record_finished(now, peer, id, limits) {
             Recorded::Ok => {}
-            Recorded::ForgotEarly | Recorded::NoMemory => self.stats.finished_ids_forgotten += 1,
+            Recorded::ForgotEarly | Recorded::NoMemory => {
+                self.stats.finished_ids_forgotten += 1;
+                self.meters.finished_ids.refuse();
+            }
         }
+        self.meters.finished_ids.set(self.peers.finished_groups() as u64);
     }
 
     fn count_duplicate(&mut self, packet: &Packet<'_>, data: &Data) {
@@ -373,6 +391,7 @@ impl<O: Observer> Endpoint<O> {
             }
             InsertError::TooManyGaps => {
                 self.stats.gap_overflows += 1;
+                self.meters.gaps.refuse();
                 DropReason::TooManyGaps
             }
             InsertError::NoMemory => {

@@ -66,22 +66,22 @@ impl<O: Observer> Endpoint<O> {
     /// Takes an RPC out of every table. `remember` keeps its id, so that late packets can't bring
     /// it back (HOMA-ONCE-3).
     pub(super) fn remove_rpc(&mut self, now: Instant, key: RpcKey, remember: bool) -> Option<Rpc> {
-        self.release_memory(key);
+        let was_arriving = self.drop_incoming(key);
+        self.drop_outgoing(key);
         let rpc = self.rpcs.remove(key)?;
+        self.uncount_rpc(&rpc);
         self.refused_rpcs -= u32::from(matches!(rpc.state, State::Refused { .. }));
         self.sender.remove(key.slot());
         self.wheel.disarm(key.slot());
-        if rpc.incoming.is_some() {
+        self.watched.remove(key.slot());
+        if was_arriving {
             self.grants.remove(key.slot());
             self.grants_due = true;
         }
         if remember {
             self.record_finished(now, rpc.peer, rpc.id.0);
         }
-        let waiting = self.peers.get_mut(rpc.peer).and_then(|peer| {
-            peer.open_rpcs -= 1;
-            peer.liveness.leave(key)
-        });
+        let waiting = self.peers.get_mut(rpc.peer).and_then(|peer| peer.liveness.leave(key));
         if let Some(waiting) = waiting {
             self.unpark(now, waiting);
         }
@@ -90,20 +90,9 @@ impl<O: Observer> Endpoint<O> {
 
     /// The outgoing message is needed no longer, while the RPC goes on.
     pub(super) fn release_outgoing(&mut self, key: RpcKey) {
-        let Some(rpc) = self.rpcs.get_mut(key) else { return };
-        if let Some(out) = rpc.outgoing.take() {
-            self.outgoing_bytes -= u64::from(out.length);
+        if self.drop_outgoing(key) {
             self.sender.remove(key.slot());
             self.events.push_back(Event::Release { key });
-        }
-    }
-
-    fn release_memory(&mut self, key: RpcKey) {
-        let Some(rpc) = self.rpcs.get(key) else { return };
-        let charged = rpc.incoming.as_ref().map_or(0, |incoming| incoming.charged);
-        self.outgoing_bytes -= rpc.outgoing.as_ref().map_or(0, |out| u64::from(out.length));
-        if charged > 0 {
-            self.uncharge(charged);
         }
     }
 }

@@ -1,13 +1,16 @@
 //! One host's protocol: the public entry points. Each file of this module holds one part of the
 //! work: `verbs` (the application's wishes), `receive` (dispatch of packets), `data` and `control`
 //! (their handlers), `transmit` (what to send next), `timers` (deadlines and probes), `ending`
-//! (how RPCs end), `network` (what the network reports).
+//! (how RPCs end), `memory` (accounts), `network` (what the network reports),
+//! `overload` (what happens near a limit).
 
 mod check;
 mod control;
 mod data;
 mod ending;
+mod memory;
 mod network;
+mod overload;
 mod receive;
 #[cfg(test)]
 mod tests;
@@ -20,6 +23,7 @@ use crate::config::Config;
 use crate::error::{BindError, ConfigError, NoMemory};
 use crate::event::{Event, RpcInfo};
 use crate::grant::GrantScheduler;
+use crate::heap::IndexedHeap;
 use crate::ids::IdSource;
 use crate::observer::{Observer, TraceEvent};
 use crate::outgoing::Outgoing;
@@ -40,6 +44,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use homa_wire::{Body, DATA_HEADER_LEN, Header, Priority};
 
+use memory::Meters;
 pub use network::QuotedPacket;
 pub use verbs::CallOptions;
 
@@ -85,8 +90,18 @@ pub struct Endpoint<O: Observer = ()> {
     traffic: TrafficStats,
     /// Server RPCs kept only to repeat their refusal.
     refused_rpcs: u32,
-    /// Bytes accounted to incoming messages that the application has not taken.
-    incoming_bytes: u64,
+    /// What everything that grows holds.
+    meters: Meters,
+    /// Server RPCs that may become inactive by their peers' fault, by when they last made progress,
+    /// or earlier: looked at when room is short.
+    watched: IndexedHeap<Instant>,
+    /// Complete requests that wait to be accepted, oldest first, with the time of their completion;
+    /// some were accepted, or ended, since.
+    unaccepted: VecDeque<(Instant, RpcKey)>,
+    /// When to look at the watched RPCs again for the sake of messages that wait for memory.
+    reclaim_at: Option<Instant>,
+    /// The search for a message that little memory would help goes on at once.
+    grant_search: Option<Instant>,
     /// The new ranges of the packet handled last.
     fresh: Vec<Range<u32>>,
 
@@ -94,8 +109,6 @@ pub struct Endpoint<O: Observer = ()> {
     sender: SendScheduler,
     resend_queue: VecDeque<RpcKey>,
     control_queue: VecDeque<ControlPacket>,
-    /// Bytes of outgoing messages that may be sent or sent again.
-    outgoing_bytes: u64,
     /// Sending pauses until then, by the pacer's word.
     paused_until: Option<Instant>,
 
@@ -154,12 +167,15 @@ impl<O: Observer> Endpoint<O> {
             grants_due: false,
             traffic,
             refused_rpcs: 0,
-            incoming_bytes: 0,
+            meters: Meters::default(),
+            watched: IndexedHeap::new(),
+            unaccepted: VecDeque::new(),
+            reclaim_at: None,
+            grant_search: None,
             fresh: Vec::new(),
             sender: SendScheduler::new(config.pacer_config()),
             resend_queue: VecDeque::new(),
             control_queue: VecDeque::new(),
-            outgoing_bytes: 0,
             paused_until: None,
             events: VecDeque::new(),
             ids: IdSource::new(seed, config.first_client_id),
@@ -214,7 +230,10 @@ impl<O: Observer> Endpoint<O> {
 
     /// The next thing that happened, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.meters.events.set(self.events.len() as u64);
+        let event = self.events.pop_front();
+        self.meters.events.set(self.events.len() as u64);
+        event
     }
 
     /// The Homa port of an open socket.
@@ -257,13 +276,13 @@ impl<O: Observer> Endpoint<O> {
     /// Bytes accounted to incoming messages that the application has not taken yet.
     #[must_use]
     pub fn incoming_bytes(&self) -> u64 {
-        self.incoming_bytes
+        self.meters.incoming_bytes.used()
     }
 
     /// Bytes of outgoing messages not yet released.
     #[must_use]
     pub fn outgoing_bytes(&self) -> u64 {
-        self.outgoing_bytes
+        self.meters.outgoing_bytes.used()
     }
 
     /// The counters.
@@ -299,9 +318,11 @@ impl<O: Observer> Endpoint<O> {
         let full = self.control_queue.len() >= self.config.limits.control_packets_max;
         if full || self.control_queue.try_reserve(1).is_err() {
             self.stats.control_overflows += 1;
+            self.meters.control_packets.refuse();
             return;
         }
         self.control_queue.push_back(packet);
+        self.meters.control_packets.set(self.control_queue.len() as u64);
     }
 
     /// The slot of a peer, which is made if it is new.
@@ -314,8 +335,12 @@ impl<O: Observer> Endpoint<O> {
         let inserted = self.peers.insert(now, peer, self.config.timing.peer_idle_min);
         match inserted {
             Ok(_) => self.stats.peer_allocs += 1,
-            Err(_) => self.stats.peer_failures += 1,
+            Err(_) => {
+                self.stats.peer_failures += 1;
+                self.meters.peers.refuse();
+            }
         }
+        self.meters.peers.set(self.peers.len().into());
         inserted
     }
 
@@ -326,18 +351,23 @@ impl<O: Observer> Endpoint<O> {
         self.events.try_reserve(4).map_err(|_| NoMemory)?;
         self.resend_queue.try_reserve(1).map_err(|_| NoMemory)?;
         let key = self.rpcs.insert(rpc)?;
-        let reserved =
-            self.sender.reserve_slot(key.slot()).and_then(|()| self.wheel.reserve_slot(key.slot()));
+        let reserved = self.reserve_slot(key.slot());
         if let Err(NoMemory) = reserved {
             self.rpcs.remove(key);
             return Err(NoMemory);
         }
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.open_rpcs += 1;
+        if let Some(peer) = self.peers.get(peer) {
             self.sender.set_off_link(key.slot(), peer.addr.ip().is_loopback());
         }
+        self.count_rpc(key);
         self.next_birth += 1;
         Ok(key)
+    }
+
+    fn reserve_slot(&mut self, slot: u32) -> Result<(), NoMemory> {
+        self.sender.reserve_slot(slot)?;
+        self.wheel.reserve_slot(slot)?;
+        self.watched.reserve_slot(slot)
     }
 
     /// The sending side of a new message to a peer.
@@ -376,17 +406,6 @@ impl<O: Observer> Endpoint<O> {
     /// Clamps a level that a peer chose to the levels in use (KNOWN_ISSUES 1.9).
     fn clamp_priority(&self, priority: Priority) -> Priority {
         priority.min(self.control_priority())
-    }
-
-    /// Frees memory of an incoming message that is held no longer.
-    fn uncharge(&mut self, bytes: u32) {
-        self.incoming_bytes -= u64::from(bytes);
-        self.grants_due = true;
-    }
-
-    /// Bytes that may still be accepted, or promised, before incoming memory is used up.
-    fn incoming_room(&self) -> u64 {
-        self.config.limits.incoming_bytes_max.saturating_sub(self.incoming_bytes)
     }
 
     fn timeout_after(&self, now: Instant, wanted: Option<Duration>) -> Instant {

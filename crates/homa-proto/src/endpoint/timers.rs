@@ -31,6 +31,10 @@ impl<O: Observer> Endpoint<O> {
     /// Does what has fallen due. Packets already received must be handed in before, so that a late
     /// driver does not mistake its own delay for silence.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.reclaim_at.take_if(|at| *at <= now).is_some() {
+            self.reclaim(now);
+            self.grants_due = true;
+        }
         while let Some((slot, _, _)) = self.wheel.expire(now) {
             let Some(key) = self.rpcs.key_at(slot) else { continue };
             let Some((at, reason)) = self.deadline(key) else { continue };
@@ -46,10 +50,14 @@ impl<O: Observer> Endpoint<O> {
     /// if nothing is due ever.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.wheel.next_deadline(), self.paused_until, self.grants.next_time()]
-            .into_iter()
-            .flatten()
-            .min()
+        let deadlines = [
+            self.wheel.next_deadline(),
+            self.paused_until,
+            self.grants.next_time(),
+            self.grant_search,
+            self.reclaim_at,
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Brings the RPC's deadline forward if it should be earlier than it is.

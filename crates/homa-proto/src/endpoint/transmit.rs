@@ -13,6 +13,9 @@ use crate::time::Instant;
 use crate::traffic;
 use homa_wire::{Ack, Body, Data, DataLayout, Grant, Header, Priority};
 
+/// Entries of ended RPCs that the queue of retransmissions may hold besides as many as are open.
+pub(super) const RESEND_QUEUE_SLACK: usize = 64;
+
 impl<O: Observer> Endpoint<O> {
     /// The next packet to send, which counts as sent. A driver whose queue is full keeps what it
     /// has polled and polls no further.
@@ -34,8 +37,11 @@ impl<O: Observer> Endpoint<O> {
     /// Grants are decided when there is room to send them, after all packets of a batch.
     fn next_grant(&mut self, now: Instant) -> Option<Transmit> {
         let fifo_due = self.grants.next_time().is_some_and(|at| at <= now);
-        if !self.grants_due && !fifo_due {
+        if !self.grants_due && !fifo_due && self.grant_search.is_none() {
             return None;
+        }
+        if self.grants_due {
+            self.grants.search_anew();
         }
         let (room, rpcs) = (self.incoming_room(), &self.rpcs);
         let memory_room = |slot: u32| {
@@ -44,17 +50,17 @@ impl<O: Observer> Endpoint<O> {
         };
         let decision = self.grants.poll(now, |slot| u64::from(memory_room(slot)));
         let Some(GrantDecision { slot, offset, priority }) = decision else {
-            self.grants_due = false;
-            return None;
+            return self.no_grant(now);
         };
         let key = self.rpcs.key_at(slot)?;
         let rpc = self.rpcs.get_mut(key)?;
         let incoming = rpc.incoming.as_mut()?;
         incoming.raise_granted(now, offset);
         // What is granted must find memory when it comes.
-        self.incoming_bytes += u64::from(incoming.charge(incoming.charge_for(offset)));
         // From now on the peer owes these bytes.
         rpc.patience.since = now;
+        self.charge_incoming(key, offset);
+        let rpc = self.rpcs.get(key)?;
         let transmit = Transmit {
             peer: self.peers.get(rpc.peer)?.addr,
             local: rpc.local,
@@ -66,6 +72,16 @@ impl<O: Observer> Endpoint<O> {
         self.stats.fifo_grant_bytes = self.grants.fifo_bytes();
         self.rearm(key);
         Some(transmit)
+    }
+
+    /// Nobody can be granted anything now. If memory is why, the search goes on with the next call,
+    /// and what holds memory to no purpose will be given up.
+    fn no_grant(&mut self, now: Instant) -> Option<Transmit> {
+        self.grants_due = false;
+        self.grant_search = self.grants.search_goes_on().then_some(now);
+        let short = self.grants.is_memory_short() && self.grant_search.is_none();
+        self.reclaim_at = if short { self.next_reclaim(now) } else { None };
+        None
     }
 
     /// Messages with something to send again take turns, a packet each.
@@ -190,6 +206,12 @@ impl<O: Observer> Endpoint<O> {
         if self.resend_queue.try_reserve(1).is_ok() {
             rpc.in_resend_queue = true;
             self.resend_queue.push_back(key);
+            // RPCs that have ended leave their entries behind while nothing can be sent.
+            if self.resend_queue.len() > 2 * self.rpcs.len() as usize + RESEND_QUEUE_SLACK {
+                let rpcs = &self.rpcs;
+                self.resend_queue.retain(|&key| rpcs.get(key).is_some());
+            }
+            self.meters.resend_queue.set(self.resend_queue.len() as u64);
         }
     }
 

@@ -49,10 +49,10 @@ impl<O: Observer> Endpoint<O> {
             }
             _ => {}
         }
-        if self.rpcs.clients() >= self.config.limits.client_rpcs_max {
+        if self.refuses_call(socket) {
             return Err(SendError::TooManyRpcs);
         }
-        if !self.has_outgoing_room(length) {
+        if !self.has_outgoing_room(local_port, socket, length) {
             return Err(SendError::OutgoingFull);
         }
         let peer_slot = self.peer_slot(now, &peer).map_err(|error| match error {
@@ -79,7 +79,6 @@ impl<O: Observer> Endpoint<O> {
             streamed: false,
         };
         let key = self.insert_rpc(rpc).map_err(|_| SendError::NoMemory)?;
-        self.outgoing_bytes += u64::from(length);
         self.stats.client_requests_started += 1;
         self.stats.client_request_bytes_started += u64::from(length);
         self.stats.sent_msg_bytes += u64::from(length);
@@ -105,13 +104,12 @@ impl<O: Observer> Endpoint<O> {
     /// The application has taken a complete request: it is in service, and its bytes are the
     /// application's. Without effect in other states.
     pub fn accept(&mut self, _now: Instant, key: RpcKey) {
-        let Some(rpc) = self.rpcs.get_mut(key) else { return };
-        if rpc.state != State::Ready {
+        if self.rpcs.get(key).is_none_or(|rpc| rpc.state != State::Ready) {
             return;
         }
-        rpc.state = State::InService;
-        if let Some(incoming) = rpc.incoming.take() {
-            self.uncharge(incoming.charged);
+        self.drop_incoming(key);
+        if let Some(rpc) = self.rpcs.get_mut(key) {
+            rpc.state = State::InService;
         }
     }
 
@@ -145,16 +143,18 @@ impl<O: Observer> Endpoint<O> {
             }
             _ => {}
         }
-        if !self.has_outgoing_room(length) {
+        let (id, peer, port, socket) = (rpc.id, rpc.peer, rpc.port, rpc.socket);
+        if !self.has_outgoing_room(port, socket, length) {
             return Err(ReplyError::OutgoingFull);
         }
-        let (id, outgoing) = (rpc.id, self.new_outgoing(rpc.peer, length));
+        let outgoing = self.new_outgoing(peer, length);
         let rpc = self.rpcs.get_mut(key).ok_or(ReplyError::Gone)?;
         rpc.outgoing = Some(outgoing);
         rpc.state = State::Replying;
         // The client's silence counts from now on.
         rpc.patience = Patience::new(now);
-        self.outgoing_bytes += u64::from(length);
+        self.watch(key, now);
+        self.hold_outgoing(key, length);
         self.stats.server_responses_started += 1;
         self.stats.server_response_bytes_started += u64::from(length);
         self.stats.sent_msg_bytes += u64::from(length);
@@ -168,17 +168,18 @@ impl<O: Observer> Endpoint<O> {
     /// asks within `Timing::finished_memory`. The driver drops all it holds for the RPC; no event
     /// follows. Without effect on client RPCs and on requests that were answered.
     pub fn refuse(&mut self, now: Instant, key: RpcKey, reason: RefuseReason) {
-        let Some(rpc) = self.rpcs.get_mut(key) else { return };
-        if !matches!(rpc.state, State::Collecting | State::Ready | State::InService) {
+        let open =
+            |rpc: &&Rpc| matches!(rpc.state, State::Collecting | State::Ready | State::InService);
+        if self.rpcs.get(key).filter(open).is_none() {
             return;
         }
+        self.drop_incoming(key);
+        self.watched.remove(key.slot());
+        let Some(rpc) = self.rpcs.get_mut(key) else { return };
         let detail = 0;
         let until = now + self.config.timing.finished_memory;
         rpc.state = State::Refused { reason, detail, until };
-        let (id, incoming) = (rpc.id, rpc.incoming.take());
-        if let Some(incoming) = incoming {
-            self.uncharge(incoming.charged);
-        }
+        let id = rpc.id;
         self.grants.remove(key.slot());
         self.grants_due = true;
         self.refused_rpcs += 1;
@@ -243,8 +244,21 @@ impl<O: Observer> Endpoint<O> {
         self.queue_control(packet);
     }
 
-    fn has_outgoing_room(&self, length: u32) -> bool {
-        self.outgoing_bytes + u64::from(length) <= self.config.limits.outgoing_bytes_max
+    /// Whether the host or the socket has all the client RPCs it may have; counted if so.
+    fn refuses_call(&mut self, socket: SocketId) -> bool {
+        let limits = &self.config.limits;
+        if self.rpcs.clients() >= limits.client_rpcs_max {
+            self.meters.client_rpcs.refuse();
+            return true;
+        }
+        let rpcs_max = u64::from(limits.socket_rpcs_max);
+        let Some(port) = self.sockets.by_id(socket).map(|socket| socket.port) else { return false };
+        let Some(socket) = self.sockets.of_rpc_mut(port, socket) else { return false };
+        let full = socket.meters.client_rpcs.used() >= rpcs_max;
+        if full {
+            socket.meters.client_rpcs.refuse();
+        }
+        full
     }
 
     /// Puts an RPC's outgoing message into the order of sending, if it may send anything.

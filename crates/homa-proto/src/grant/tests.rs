@@ -601,3 +601,45 @@ proptest! {
         prop_assert_eq!((scheduler.incoming_bytes(), scheduler.grantable()), (0, 0));
     }
 }
+
+/// While memory is exhausted a poll looks at a few messages only, and successive ones at all.
+#[test]
+fn poll__without_memory_looks_at_a_bounded_number_of_messages() {
+    use core::cell::Cell;
+    let mut scheduler = GrantScheduler::new(GrantConfig::default());
+    let count = 5000u32;
+    for slot in 0..count {
+        let message = IncomingMessage {
+            slot,
+            peer: slot,
+            length: 1_000_000 + slot,
+            unscheduled: 0,
+            received: 0,
+            segment_bytes: 1400,
+            birth: slot.into(),
+        };
+        scheduler.insert(Instant::ZERO, message).unwrap();
+    }
+    scheduler.search_anew();
+    let looked = Cell::new(0u32);
+    let lucky = count - 1;
+    let room = |slot| {
+        looked.set(looked.get() + 1);
+        if slot == lucky { u64::MAX } else { 0 }
+    };
+    let mut polls = 0;
+    let decision = loop {
+        looked.set(0);
+        let decision = scheduler.poll(Instant::ZERO, room);
+        assert!(looked.get() <= SEARCH_STEPS + 8, "{} messages in one poll", looked.get());
+        polls += 1;
+        if decision.is_some() || !scheduler.search_goes_on() {
+            break decision;
+        }
+    };
+    assert_eq!(decision.map(|decision| decision.slot), Some(lucky));
+    assert!(polls >= count / SEARCH_STEPS - 1, "{polls}");
+    scheduler.remove(lucky);
+    while scheduler.poll(Instant::ZERO, room).is_none() && scheduler.search_goes_on() {}
+    assert!(scheduler.is_memory_short() && !scheduler.search_goes_on(), "the search ends");
+}

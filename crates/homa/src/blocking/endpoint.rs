@@ -16,7 +16,7 @@ use crate::endpoint::Cork;
 use crate::error::{BindError, CallError};
 use crate::setup;
 use crate::shared::{Handle, Locked};
-use crate::stats::Stats;
+use crate::stats::{Accounts, Stats};
 
 /// The blocking twin of [`crate::Endpoint`]: a UDP socket that speaks Homa.
 ///
@@ -197,6 +197,12 @@ impl Endpoint {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.handle.lock().local_addr()
+    }
+
+    /// What the endpoint holds of everything that grows, with the limits; empty once closed.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        self.handle.lock().accounts()
     }
 
     /// The counters, as they are now.
