@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::accounts::AccountsFormat;
 use crate::address::ServerAddress;
 use crate::bench::{Contenders, TestChoice};
 use crate::fail_if::Condition;
@@ -112,6 +113,19 @@ pub(crate) struct ServerArgs {
     /// The longest message to accept; up to 64Mi
     #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = parse_max_message)]
     pub(crate) max_message: Size,
+    /// Memory that all messages and tables together may take, whatever clients do [default: that of
+    /// the library's default limits, about 400 MB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<Size>,
+    /// Turn new requests away while one has waited for so long to be answered
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) queue_delay: Option<Duration>,
+    /// Compute for so long before each answer
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_duration)]
+    pub(crate) work: Duration,
+    /// Print what is held of everything that grows, at the end and on SIGUSR1
+    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, default_missing_value = "text")]
+    pub(crate) accounts: Option<AccountsFormat>,
     #[command(flatten)]
     pub(crate) regime: RegimeArgs,
     #[command(flatten)]
@@ -125,6 +139,7 @@ Examples:
   homa server
   homa server --listen 0.0.0.0:4000
   homa server --listen '[::]:5000/99'      UDP port 5000, Homa port 99
+  homa server --memory 128Mi --accounts
   homa server --transport tcp";
 
 #[derive(Debug, Args)]

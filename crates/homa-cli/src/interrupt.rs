@@ -4,8 +4,26 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
+
+/// Set while the user has asked for a report, by SIGUSR1.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReportWish(Arc<AtomicBool>);
+
+impl ReportWish {
+    /// Takes over SIGUSR1.
+    pub(crate) fn install() -> io::Result<Self> {
+        let wish = Self::default();
+        flag::register(SIGUSR1, Arc::clone(&wish.0))?;
+        Ok(wish)
+    }
+
+    /// Whether a report was asked for since the last call.
+    pub(crate) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
 
 /// Set once the user has asked the run to end.
 #[derive(Debug, Clone, Default)]

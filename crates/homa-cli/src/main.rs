@@ -4,6 +4,7 @@
 //! Arguments are described in [`args`]; each command is a module of its own. Standard output has
 //! results only; whatever tells how things go is on standard error.
 
+mod accounts;
 mod address;
 mod args;
 mod bench;

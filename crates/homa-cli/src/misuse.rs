@@ -17,6 +17,10 @@ pub(crate) fn of_server(args: &ServerArgs) -> Result<(), Stop> {
     poll(args.regime.poll)?;
     if args.transport == Protocol::Tcp {
         without(args.homa.checksums, "--checksums is Homa's; TCP has its own")?;
+        without(args.memory.is_some(), "--memory limits Homa's; TCP's is the kernel's")?;
+        without(args.queue_delay.is_some(), "--queue-delay is Homa's")?;
+        without(!args.work.is_zero(), "--work is for servers of Homa")?;
+        without(args.accounts.is_some(), "--accounts are Homa's")?;
         let port = args.listen.has_homa_port();
         without(port, "TCP has no Homa port: give HOST:P, not HOST:U/H")?;
     }

@@ -5,10 +5,11 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::accounts::AccountsFormat;
 use crate::address::ServerAddress;
 use crate::args::{BenchServerArgs, ServerArgs};
 use crate::exit::Stop;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, ReportWish};
 use crate::interval::ServerLines;
 use crate::stats::CpuTime;
 use crate::transport::tcp::TcpServer;
@@ -24,8 +25,11 @@ pub(crate) const ASK_CPU: &str = "cpu";
 
 /// `homa server`: answers requests until interrupted.
 pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> {
-    let options =
-        HomaOptions::for_messages_of(args.max_message.0).with_checksums(args.homa.checksums);
+    let options = HomaOptions::for_messages_of(args.max_message.0)
+        .with_checksums(args.homa.checksums)
+        .within(args.memory.map(|size| size.0))
+        .working(args.work, args.queue_delay);
+    let report_wish = ReportWish::install()?;
     let mut server = bind(args.transport, &args.listen, args.regime.into(), options)?;
     eprintln!("homa: {} server listening on {}", args.transport.name(), server.address());
     let mut lines = ServerLines::new(args.transport.name());
@@ -36,7 +40,11 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
         if let Some(line) = lines.next(Instant::now(), &served) {
             writeln!(io::stdout(), "{line}")?;
         }
+        if report_wish.take() {
+            report(&*server, args.accounts)?;
+        }
     }
+    report(&*server, args.accounts)?;
     server.shut_down();
     writeln!(
         io::stdout(),
@@ -48,6 +56,14 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
         begin.elapsed().as_secs_f64()
     )?;
     Err(Stop::Interrupted)
+}
+
+/// Prints what the server holds, if that is wanted.
+fn report(server: &dyn LoadServer, format: Option<AccountsFormat>) -> io::Result<()> {
+    if let (Some(format), Some(accounts)) = (format, server.accounts()) {
+        writeln!(io::stdout(), "{}", format.of(&accounts))?;
+    }
+    Ok(())
 }
 
 /// The benchmark's own server: tells its address, serves, and ends when its input is closed, which

@@ -115,6 +115,7 @@ async fn drop__of_a_server_refuses_what_it_had_not_accepted() {
 async fn call__beyond_the_servers_open_requests_is_refused_as_overloaded() {
     let mut config = Config::default();
     config.proto.limits.server_rpcs_max = 4;
+    config.proto.overload.peer_share_permille = 1000;
     let (_endpoint, server, addr) = serving(config).await;
     let client = endpoint(Config::default()).await;
     let open: Vec<_> = (0..4).map(|_| client.send(addr, "x").unwrap()).collect();

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ::homa::blocking::{Endpoint, Request as Incoming, Server};
-use ::homa::proto::Unreachable;
+use ::homa::proto::{Duration as ProtoDuration, Limits, Unreachable};
 use ::homa::{Addr, CallError, CallId, Config, Message, RefuseReason, ReplyError};
 use bytes::{Buf, Bytes};
 use foldhash::fast::FixedState;
@@ -34,17 +34,42 @@ pub(crate) struct HomaOptions {
     max_message: u64,
     fault: Option<FaultPlan>,
     checksums: bool,
+    memory_bytes: Option<u64>,
+    queue_delay: Option<Duration>,
+    /// Time that a server computes before each answer.
+    work: Duration,
 }
 
 impl HomaOptions {
     /// For messages of up to so many bytes.
     pub(crate) fn for_messages_of(max_message: u64) -> Self {
-        Self { max_message, fault: None, checksums: false }
+        Self {
+            max_message,
+            fault: None,
+            checksums: false,
+            memory_bytes: None,
+            queue_delay: None,
+            work: Duration::ZERO,
+        }
     }
 
     /// The same, with checksums of Homa's own or without.
     pub(crate) fn with_checksums(mut self, checksums: bool) -> Self {
         self.checksums = checksums;
+        self
+    }
+
+    /// The same, in so much memory.
+    pub(crate) fn within(mut self, memory_bytes: Option<u64>) -> Self {
+        self.memory_bytes = memory_bytes;
+        self
+    }
+
+    /// The same, for a server that computes for `work` before each answer, and turns requests away
+    /// while one has waited for `queue_delay`.
+    pub(crate) fn working(mut self, work: Duration, queue_delay: Option<Duration>) -> Self {
+        self.work = work;
+        self.queue_delay = queue_delay;
         self
     }
 
@@ -61,6 +86,13 @@ impl HomaOptions {
         let mut config = Config::default();
         let max_message = u32::try_from(self.max_message).unwrap_or(u32::MAX);
         config.proto.message_length_max = config.proto.message_length_max.max(max_message);
+        if let Some(memory_bytes) = self.memory_bytes {
+            config.proto.limits = Limits::within(memory_bytes);
+        }
+        if let Some(delay) = self.queue_delay {
+            let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+            config.proto.overload.queue_delay_max = ProtoDuration::from_nanos(nanos);
+        }
         config.poll = regime.poll;
         config.fault = self.fault;
         config.checksums = self.checksums;
@@ -170,6 +202,8 @@ pub(crate) struct HomaServer {
     server: Server,
     homa_port: u16,
     requests: Vec<Incoming>,
+    /// Time to compute before each answer.
+    work: Duration,
     /// Responses for which the endpoint had no room.
     unsent: VecDeque<(Incoming, Message)>,
 }
@@ -185,12 +219,15 @@ impl HomaServer {
         let endpoint = endpoint.map_err(|error| error.to_string())?;
         let server = endpoint.serve(homa_port).map_err(|error| error.to_string())?;
         let (requests, unsent) = (Vec::new(), VecDeque::new());
-        Ok(Self { endpoint, server, homa_port, requests, unsent })
+        Ok(Self { endpoint, server, homa_port, requests, work: options.work, unsent })
     }
 
     fn answer_all(&mut self, served: &mut Served) {
-        let _cork = (self.requests.len() > 1).then(|| self.endpoint.cork());
+        // Answers that take long to compute don't wait for each other.
+        let collect = self.requests.len() > 1 && self.work.is_zero();
+        let _cork = collect.then(|| self.endpoint.cork());
         for mut request in self.requests.drain(..) {
+            compute(self.work);
             let message = request.take_message();
             served.requests += 1;
             served.bytes_in += message.len() as u64;
@@ -215,6 +252,10 @@ impl LoadServer for HomaServer {
         ServerAddress::new(self.endpoint.local_addr(), self.homa_port).to_string()
     }
 
+    fn accounts(&self) -> Option<::homa::Accounts> {
+        Some(self.endpoint.accounts())
+    }
+
     fn shut_down(&mut self) {
         self.endpoint.shutdown(PATIENCE);
     }
@@ -222,7 +263,9 @@ impl LoadServer for HomaServer {
     fn serve(&mut self, timeout: Duration, served: &mut Served) -> io::Result<()> {
         // With responses waiting for room there is something to do soon.
         let patience = if self.unsent.is_empty() { timeout } else { Duration::from_millis(1) };
-        self.server.accept_batch(&mut self.requests, BATCH, Some(patience));
+        // Requests in hand can't be turned away any more.
+        let batch = if self.work.is_zero() { BATCH } else { 1 };
+        self.server.accept_batch(&mut self.requests, batch, Some(patience));
         self.retry(served);
         self.answer_all(served);
         Ok(())
@@ -239,6 +282,17 @@ fn reply(
         Ok(()) => {}
         Err(ReplyError::OutgoingFull) => unsent.push_back((request, response)),
         Err(_) => served.errors += 1,
+    }
+}
+
+/// Keeps a processor busy, as an application would.
+fn compute(work: Duration) {
+    if work.is_zero() {
+        return;
+    }
+    let begin = Instant::now();
+    while begin.elapsed() < work {
+        std::hint::spin_loop();
     }
 }
 

@@ -90,6 +90,11 @@ pub(crate) trait LoadServer {
     /// The address that it is reached at, as `host:P` or `host:U/H`.
     fn address(&self) -> String;
 
+    /// What it holds of everything that grows, if the transport keeps account of that.
+    fn accounts(&self) -> Option<::homa::Accounts> {
+        None
+    }
+
     /// Takes no more requests, and ends what is under way, as far as the transport knows how.
     fn shut_down(&mut self) {}
 

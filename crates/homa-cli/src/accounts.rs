@@ -1,0 +1,117 @@
+//! What a server holds of everything that grows, for people or as JSON (schema `homa-accounts/1`).
+
+use clap::ValueEnum;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use homa::Accounts;
+use homa::proto;
+use serde_json::{Map, Value, json};
+
+/// How accounts are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccountsFormat {
+    /// A table
+    Text,
+    /// One JSON object in a line
+    Json,
+}
+
+impl AccountsFormat {
+    /// The accounts in this form.
+    pub(crate) fn of(self, accounts: &Accounts) -> String {
+        match self {
+            Self::Text => table(accounts),
+            Self::Json => json(accounts).to_string(),
+        }
+    }
+}
+
+fn table(accounts: &Accounts) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["held by", "account", "used", "limit", "most", "refusals"]);
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for (holder, rows) in holders(accounts) {
+        for (resource, account) in rows.iter() {
+            // u64::MAX: no limit but the endpoint's.
+            let limit = account.limit.filter(|limit| *limit < u64::from(u32::MAX));
+            table.add_row([
+                holder.clone(),
+                resource.to_string(),
+                account.used.to_string(),
+                limit.map_or("-".to_owned(), |limit| limit.to_string()),
+                account.high_water.to_string(),
+                account.refusals.to_string(),
+            ]);
+        }
+    }
+    table.to_string()
+}
+
+fn json(accounts: &Accounts) -> Value {
+    let mut object = Map::new();
+    object.insert("schema".into(), "homa-accounts/1".into());
+    for (holder, rows) in holders(accounts) {
+        let rows = rows.iter().map(|(resource, account)| {
+            let row = json!({
+                "used": account.used,
+                "limit": account.limit,
+                "high_water": account.high_water,
+                "refusals": account.refusals,
+            });
+            (resource.to_string(), row)
+        });
+        object.insert(holder, Value::Object(rows.collect()));
+    }
+    Value::Object(object)
+}
+
+fn holders(accounts: &Accounts) -> Vec<(String, proto::Accounts)> {
+    let mut holders =
+        vec![("endpoint".to_owned(), accounts.endpoint), ("client".to_owned(), accounts.client)];
+    holders.extend(accounts.servers.iter().map(|(port, rows)| (format!("port {port}"), *rows)));
+    holders
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use homa::proto::{Account, Resource};
+
+    use super::*;
+
+    fn accounts() -> Accounts {
+        let mut accounts = Accounts::default();
+        let row = Account { used: 7, limit: Some(100), high_water: 9, refusals: 2 };
+        accounts.endpoint.set(Resource::Peers, row);
+        let mut port = proto::Accounts::default();
+        port.set(Resource::ServerRpcs, Account { limit: Some(u64::MAX), ..row });
+        accounts.servers.push((4000, port));
+        accounts
+    }
+
+    #[test]
+    fn of__text_has_a_row_for_each_account() {
+        let text = AccountsFormat::Text.of(&accounts());
+        let row = |name: &str| {
+            let line = text.lines().find(|line| line.contains(name)).unwrap();
+            let cells = line.split(['│', '┆']).map(str::trim);
+            cells.filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(row("peers"), ["endpoint", "peers", "7", "100", "9", "2"]);
+        assert_eq!(row("server_rpcs"), ["port 4000", "server_rpcs", "7", "-", "9", "2"]);
+    }
+
+    #[test]
+    fn of__json_is_one_line() {
+        let text = AccountsFormat::Json.of(&accounts());
+        assert!(!text.contains('\n'));
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["schema"], "homa-accounts/1");
+        assert_eq!(value["endpoint"]["peers"]["high_water"], 9);
+        assert_eq!(value["port 4000"]["server_rpcs"]["used"], 7);
+    }
+}
