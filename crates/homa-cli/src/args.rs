@@ -12,7 +12,7 @@ use crate::fail_if::Condition;
 use crate::load::Pace;
 use crate::message::MAX_SLOTS;
 use crate::transport::{FaultPlan, Protocol, Regime};
-use crate::units::{self, Size, parse_duration, parse_rate, parse_run_time};
+use crate::units::{self, Size, parse_duration, parse_rate, parse_run_time, parse_timeout};
 use crate::workload::Workload;
 
 /// Homa, an RPC transport for data centres, over UDP: echo server, load generator, benchmarks
@@ -69,12 +69,16 @@ impl From<RegimeArgs> for Regime {
     }
 }
 
-/// Parameters of Homa that both sides must agree on.
+/// Parameters of Homa.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct HomaArgs {
     /// Homa carries and requires checksums of its own; the other side must do the same
     #[arg(long)]
     pub(crate) checksums: bool,
+    /// How long a peer may be silent, though asked again and again, before its calls fail; where
+    /// processes have to wait for processors, longer is better [default: 100ms]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// When calls begin.
@@ -183,7 +187,7 @@ pub(crate) struct ClientArgs {
 fn client_examples() -> String {
     format!(
         "Every byte of every response is verified. A line per second goes to standard output, in cp_node's format, \
-and a summary at the end. If no call succeeds for 1 s, the run ends with exit status 1.
+and a summary at the end. If no call succeeds for 1 s (or twice --timeout, if that is longer), the run ends with exit status 1.
 
 Examples:
   homa client 127.0.0.1:4000

@@ -44,9 +44,14 @@ fn plan(args: &ClientArgs) -> Plan {
         seed: args.seed,
         warmup: Duration::ZERO,
         duration: args.duration,
-        patience: (!args.keep_going).then_some(PATIENCE),
+        patience: (!args.keep_going).then(|| patience(args)),
         workload,
     }
+}
+
+/// At least as long as a call takes to fail.
+fn patience(args: &ClientArgs) -> Duration {
+    args.homa.timeout.map_or(PATIENCE, |timeout| PATIENCE.max(timeout * 2))
 }
 
 fn connect(args: &ClientArgs, plan: &Plan) -> Result<Box<dyn LoadClient>, Stop> {
@@ -57,7 +62,8 @@ fn connect(args: &ClientArgs, plan: &Plan) -> Result<Box<dyn LoadClient>, Stop> 
             let homa_port = args.server.homa_port().map_err(Stop::Usage)?;
             let server = args.server.resolve().map_err(Stop::Failed)?;
             let options = HomaOptions::for_messages_of(u64::from(plan.workload.max_len()))
-                .with_checksums(args.homa.checksums);
+                .with_checksums(args.homa.checksums)
+                .with_timeout(args.homa.timeout);
             let client = HomaClient::new(server, homa_port, slots, regime, &options);
             Box::new(client.map_err(Stop::Failed)?)
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::args::{BenchArgs, ClientArgs, DecodeArgs, ServerArgs};
+use crate::args::{BenchArgs, ClientArgs, DecodeArgs, HomaArgs, ServerArgs};
 use crate::bench::Contender;
 use crate::exit::Stop;
 use crate::transport::Protocol;
@@ -16,7 +16,7 @@ const LONGEST_POLL: Duration = Duration::from_secs(1);
 pub(crate) fn of_server(args: &ServerArgs) -> Result<(), Stop> {
     poll(args.regime.poll)?;
     if args.transport == Protocol::Tcp {
-        without(args.homa.checksums, "--checksums is Homa's; TCP has its own")?;
+        homa_alone(args.homa)?;
         without(args.memory.is_some(), "--memory limits Homa's; TCP's is the kernel's")?;
         without(args.queue_delay.is_some(), "--queue-delay is Homa's")?;
         without(!args.work.is_zero(), "--work is for servers of Homa")?;
@@ -34,7 +34,7 @@ pub(crate) fn of_client(args: &ClientArgs) -> Result<(), Stop> {
     poll(args.regime.poll)?;
     match args.transport {
         Protocol::Tcp => {
-            without(args.homa.checksums, "--checksums is Homa's; TCP has its own")?;
+            homa_alone(args.homa)?;
             let port = args.server.has_homa_port();
             without(port, "TCP has no Homa port: give HOST:P, not HOST:U/H")
         }
@@ -51,6 +51,8 @@ pub(crate) fn of_bench(args: &BenchArgs) -> Result<(), Stop> {
     let contenders = args.transports.list();
     let tcp_alone = contenders.iter().all(is_tcp);
     without(tcp_alone && args.homa.checksums, "--checksums is Homa's, which is not measured")?;
+    let times_nothing = tcp_alone && args.homa.timeout.is_some();
+    without(times_nothing, "--timeout is Homa's, which is not measured")?;
     let damages_nothing = tcp_alone && args.fault.is_some();
     without(damages_nothing, "--fault damages Homa's packets, which are not measured")
 }
@@ -60,6 +62,12 @@ pub(crate) fn of_bench(args: &BenchArgs) -> Result<(), Stop> {
 /// An option of `homa decode` that has no effect.
 pub(crate) fn of_decode(args: &DecodeArgs) -> Result<(), Stop> {
     without(args.udp_port.contains(&0), "--udp-port 0: no packet has port 0")
+}
+
+/// What TCP does not know.
+fn homa_alone(args: HomaArgs) -> Result<(), Stop> {
+    without(args.checksums, "--checksums is Homa's; TCP has its own")?;
+    without(args.timeout.is_some(), "--timeout is Homa's; TCP has its own")
 }
 
 fn poll(time: Duration) -> Result<(), Stop> {
@@ -105,6 +113,8 @@ mod tests {
             ("homa client h:1 --transport tcp --checksums", "--checksums"),
             ("homa client h:1 --poll 2s", "--poll"),
             ("homa bench --transports tcp --checksums", "--checksums"),
+            ("homa client h:1 --transport tcp --timeout 1s", "--timeout"),
+            ("homa bench --transports tcp --timeout 1s", "--timeout"),
             ("homa bench --transports tcp --fault drop=0.1", "--fault"),
             ("homa decode --udp-port 0 x", "--udp-port"),
         ] {
@@ -119,7 +129,7 @@ mod tests {
             "homa server --transport tcp",
             "homa client h:1 --transport tcp --pipelined",
             "homa client h:1/2 --checksums --poll 1s",
-            "homa bench --checksums",
+            "homa bench --checksums --timeout 1s",
             "homa bench --transports homa --fault drop=0.1",
             "homa decode --udp-port 1 x",
         ] {

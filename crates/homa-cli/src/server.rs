@@ -27,6 +27,7 @@ pub(crate) const ASK_CPU: &str = "cpu";
 pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     let options = HomaOptions::for_messages_of(args.max_message.0)
         .with_checksums(args.homa.checksums)
+        .with_timeout(args.homa.timeout)
         .within(args.memory.map(|size| size.0))
         .working(args.work, args.queue_delay);
     let report_wish = ReportWish::install()?;
@@ -71,7 +72,8 @@ fn report(server: &dyn LoadServer, format: Option<AccountsFormat>) -> io::Result
 pub(crate) fn run_for_bench(args: &BenchServerArgs) -> Result<(), Stop> {
     let options = HomaOptions::for_messages_of(args.max_message.0)
         .with_fault(args.fault, args.seed)
-        .with_checksums(args.homa.checksums);
+        .with_checksums(args.homa.checksums)
+        .with_timeout(args.homa.timeout);
     let mut server = bind(args.transport, &args.listen, args.regime.into(), options)?;
     println!("{READY}{}", server.address());
     thread::spawn(answer_parent);

@@ -60,10 +60,22 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
 }
 
+/// Half of what servers bear.
+const TIMEOUT_MAX: Duration = Duration::from_secs(5);
+
 /// How long to run: not 0.
 pub(crate) fn parse_run_time(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         Duration::ZERO => Err("there is nothing to measure in no time".into()),
+        time => Ok(time),
+    }
+}
+
+/// How long somebody may be silent: not 0, and less than a server bears of its clients.
+pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("nobody answers in no time".into()),
+        time if time > TIMEOUT_MAX => Err("the longest is 5s".into()),
         time => Ok(time),
     }
 }

@@ -46,6 +46,9 @@ impl ServerProcess {
         if args.homa.checksums {
             command.arg("--checksums");
         }
+        if let Some(timeout) = args.homa.timeout {
+            command.args(["--timeout", &format!("{}ns", timeout.as_nanos())]);
+        }
         if let Some(fault) = &args.fault {
             command.args(["--fault", &fault.to_string()]);
         }

@@ -169,7 +169,8 @@ impl<'a> Rounds<'a> {
                 let seed = self.args.seed.wrapping_add(1 + u64::from(round));
                 let options = HomaOptions::for_messages_of(u64::from(self.max_message))
                     .with_fault(self.args.fault, seed)
-                    .with_checksums(self.args.homa.checksums);
+                    .with_checksums(self.args.homa.checksums)
+                    .with_timeout(self.args.homa.timeout);
                 let client = HomaClient::new(server, homa_port, test.outstanding, regime, &options);
                 Box::new(client.map_err(Stop::Failed)?)
             }

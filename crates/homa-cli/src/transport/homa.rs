@@ -38,6 +38,7 @@ pub(crate) struct HomaOptions {
     queue_delay: Option<Duration>,
     /// Time that a server computes before each answer.
     work: Duration,
+    timeout: Option<Duration>,
 }
 
 impl HomaOptions {
@@ -47,6 +48,7 @@ impl HomaOptions {
             max_message,
             fault: None,
             checksums: false,
+            timeout: None,
             memory_bytes: None,
             queue_delay: None,
             work: Duration::ZERO,
@@ -73,6 +75,12 @@ impl HomaOptions {
         self
     }
 
+    /// The same, with another time than usual that a peer may be silent.
+    pub(crate) fn with_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     /// The same, with faults injected; `seed` changes which packets they meet.
     pub(crate) fn with_fault(mut self, plan: Option<FaultPlan>, seed: u64) -> Self {
         self.fault = plan.map(|mut plan| {
@@ -96,6 +104,10 @@ impl HomaOptions {
         config.poll = regime.poll;
         config.fault = self.fault;
         config.checksums = self.checksums;
+        if let Some(timeout) = self.timeout {
+            let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+            config.proto.timing.timeout = ::homa::proto::Duration::from_nanos(nanos);
+        }
         config
     }
 }

@@ -106,6 +106,22 @@ fn client__interrupted_ends_with_130_and_a_summary() {
     assert!(out.contains("Kops/s"), "{out}");
 }
 
+/// `--timeout`: by default a server that is silent for so long is taken to be dead.
+#[test]
+fn client__bears_a_silent_server_as_long_as_it_is_told_to() {
+    for (timeout, expected) in [("100ms", 1), ("4s", 0)] {
+        let server = Server::start(HOMA.0, HOMA.1);
+        let args = ["--timeout", timeout, "--outstanding", "4", "--duration", "2s"];
+        let child = client("homa", &server.address, &args);
+        std::thread::sleep(Duration::from_millis(400));
+        signal(&server.child, "-STOP");
+        std::thread::sleep(Duration::from_millis(900));
+        signal(&server.child, "-CONT");
+        let (code, _, err) = finish(child, Duration::from_secs(20));
+        assert_eq!(code, Some(expected), "{timeout}: {err}");
+    }
+}
+
 #[test]
 fn client__stopped_for_a_while_loses_nothing() {
     for (transport, listen) in [HOMA, TCP] {

@@ -9,6 +9,8 @@ fn usage__errors_end_with_2() {
         (&["bench", "speed"], "speed"),
         (&["bench", "--duration", "fast"], "not a time"),
         (&["bench", "--transports", "quic"], "quic"),
+        (&["server", "--timeout", "0"], "no time"),
+        (&["client", "h:1", "--timeout", "6s"], "5s"),
         (&["bench", "--size", "1K"], "single test"),
         (&["bench", "latency", "--size", "5"], "12"),
         (&["bench", "--fault", "drop=2"], "drop"),

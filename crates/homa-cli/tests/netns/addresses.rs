@@ -23,7 +23,7 @@ fn replies_leave_from_the_address_reached(network: Network) {
     }
     // One endpoint sees them as four peers.
     let call_each = || {
-        let endpoint = network.endpoint(homa::Config::default());
+        let endpoint = network.endpoint(500);
         for round in 0..3 {
             for to in &addresses {
                 let request = vec![round; 50_000];
@@ -42,7 +42,7 @@ fn a_server_that_moves_is_found_at_its_new_address(network: Network) {
     let _server = Server::start(network, server);
     let (old, new) = (network.address(server), network.spare_address(server, 1));
     let calls = || {
-        let endpoint = network.endpoint(homa::Config::default());
+        let endpoint = network.endpoint(500);
         wait_for_success(&endpoint, network.server_addr(old));
         server.add_address(new).unwrap();
         server.remove_address(old).unwrap();
@@ -63,7 +63,7 @@ fn a_client_that_moves_goes_on(network: Network) {
     let (old, new) = (network.address(client), network.spare_address(client, 1));
     let server = network.server_addr(network.address(server));
     let calls = || {
-        let endpoint = network.endpoint(homa::Config::default());
+        let endpoint = network.endpoint(500);
         wait_for_success(&endpoint, server);
         client.remove_address(old).unwrap();
         client.add_address(new).unwrap();

@@ -20,7 +20,7 @@ fn a_server_that_is_killed_fails_calls_until_it_is_back(network: Network) {
     let server = Server::start(network, lab.host(1));
     let addr = network.server_addr(network.address(lab.host(1)));
     let calls = || {
-        let endpoint = network.endpoint(homa::Config::default());
+        let endpoint = network.endpoint(500);
         wait_for_success(&endpoint, addr);
         server.kill();
         let missing = assert_fails(&endpoint, addr);
@@ -39,7 +39,7 @@ fn a_server_that_is_stopped_fails_calls_until_it_goes_on(network: Network) {
     let server = Server::start(network, lab.host(1));
     let addr = network.server_addr(network.address(lab.host(1)));
     let calls = || {
-        let endpoint = network.endpoint(homa::Config::default());
+        let endpoint = network.endpoint(500);
         wait_for_success(&endpoint, addr);
         server.pause();
         assert_fails(&endpoint, addr);
@@ -57,7 +57,7 @@ fn a_host_that_disappears_fails_calls(network: Network) {
     let args = ["--workload", "w4", "--outstanding", "4", "--duration", "2s"];
     let client = Client::start(network, lab.host(0), other, &args);
     let calls = || {
-        let endpoint = network.endpoint(homa::Config::default());
+        let endpoint = network.endpoint(500);
         wait_for_success(&endpoint, network.server_addr(gone));
         lab.host(1).delete_link().unwrap();
         for _ in 0..3 {
@@ -111,10 +111,8 @@ const ROUNDS: usize = 40;
 
 /// In each round one call to each other host, all at once.
 fn call_all_others(network: Network, lab: &Lab, caller: &Host) {
-    let mut config = homa::Config::default();
     // Sixteen busy threads may have to wait for one of few processors.
-    config.proto.timing.timeout = homa::proto::Duration::from_secs(2);
-    let endpoint = network.endpoint(config);
+    let endpoint = network.endpoint(4000);
     let others = lab.hosts().iter().filter(|host| host.name() != caller.name());
     let others: Vec<_> = others.map(|host| network.server_addr(network.address(host))).collect();
     for round in 0..ROUNDS {

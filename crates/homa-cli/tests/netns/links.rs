@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 use homa::CallError;
 use homa::blocking::Endpoint;
 use homa::proto::Unreachable;
-use homa_testkit::netns::LabOptions;
+use homa_testkit::netns::{LabOptions, say_skipped};
 
 use crate::network::Network;
 use crate::processes::{Client, Server};
 
-/// A call to a peer that does not answer ends after 100 ms of silence, as configured by default; the
-/// rest is for machines that are busy.
-pub(crate) const FAILS_WITHIN: Duration = Duration::from_secs(3);
+/// A call to a peer that does not answer ends after half a second of silence, as these endpoints are
+/// configured; the rest is for machines that are busy.
+const FAILS_WITHIN: Duration = Duration::from_secs(4);
+/// Well below the patience of clients; interrupting and repairing a link takes a few milliseconds.
+const SHORT: Duration = Duration::from_millis(500);
 /// Linux looks for a neighbour that it has given up after some seconds only.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -46,11 +48,20 @@ fn short_interruptions_cost_no_call(network: Network) {
     let address = network.address(lab.host(1));
     let args = ["--workload", "w4", "--outstanding", "8", "--duration", "2s"];
     let client = Client::start(network, lab.host(0), address, &args);
+    let mut longest = Duration::ZERO;
     for jolted in [0, 1].into_iter().cycle().take(10) {
         thread::sleep(Duration::from_millis(150));
+        let begin = Instant::now();
         lab.host(jolted).jolt_cable().unwrap();
+        longest = longest.max(begin.elapsed());
     }
-    client.finish().assert_flawless();
+    let run = client.finish();
+    if longest < SHORT {
+        run.assert_flawless();
+    } else {
+        let reason = format!("an interruption meant to be short took {longest:?}: a busy machine");
+        say_skipped(&reason);
+    }
 }
 every_network!(short_interruptions_cost_no_call);
 
@@ -61,10 +72,10 @@ fn a_long_interruption_fails_calls_and_heals(network: Network) {
     let _server = Server::start(network, lab.host(1));
     let address = network.address(lab.host(1));
     let args = ["--workload", "w3", "--outstanding", "4", "--duration", "5s", "--keep-going"];
-    let client = Client::start(network, lab.host(0), address, &args);
+    let client = Client::start_impatient(network, lab.host(0), address, &args);
     thread::sleep(Duration::from_millis(500));
     let calls = || {
-        let endpoint = network.endpoint(homa::Config::default());
+        let endpoint = network.endpoint(500);
         let server = network.server_addr(address);
         wait_for_success(&endpoint, server);
         lab.host(1).pull_cable().unwrap();
@@ -93,7 +104,7 @@ fn an_interface_taken_down_fails_calls_and_heals(network: Network) {
     let _server = Server::start(network, lab.host(1));
     let server = network.server_addr(network.address(lab.host(1)));
     let calls = || {
-        let endpoint = network.endpoint(homa::Config::default());
+        let endpoint = network.endpoint(500);
         wait_for_success(&endpoint, server);
         lab.host(0).set_interface(false).unwrap();
         assert_fails(&endpoint, server);
@@ -117,7 +128,7 @@ fn a_router_without_a_way_fails_calls_and_heals(network: Network) {
     let _server = Server::start(network, lab.host(1));
     let server = network.server_addr(network.address(lab.host(1)));
     let calls = || {
-        let endpoint = network.endpoint(homa::Config::default());
+        let endpoint = network.endpoint(500);
         wait_for_success(&endpoint, server);
         lab.close_way_to(lab.host(1)).unwrap();
         // Linux says little of that at a time, and perhaps only of the last call's late packets.

@@ -26,7 +26,7 @@ fn echo_every_length(network: Network, from: &Host, server: IpAddr) {
     let server = network.server_addr(server);
     let content = |len: usize| (0..len).map(|at| (at / 256 + at) as u8).collect::<Vec<_>>();
     let call_all = || {
-        let endpoint = network.endpoint(homa::Config::default());
+        let endpoint = network.endpoint(4000);
         for len in LENGTHS {
             let response = endpoint.call(server, content(len));
             let response = response.unwrap_or_else(|error| panic!("{len} bytes: {error}"));
@@ -46,8 +46,8 @@ fn echo_every_length(network: Network, from: &Host, server: IpAddr) {
 /// Both hosts at once call the other with messages of many lengths, and with long ones.
 fn load_both_ways(network: Network, lab: &Lab) {
     let _servers = [Server::start(network, lab.host(0)), Server::start(network, lab.host(1))];
-    for workload in ["w4", "1M"] {
-        let args = ["--workload", workload, "--outstanding", "4", "--duration", "500ms"];
+    for (workload, outstanding) in [("w4", "4"), ("1M", "2")] {
+        let args = ["--workload", workload, "--outstanding", outstanding, "--duration", "500ms"];
         let clients = [(0, 1), (1, 0)].map(|(from, to)| {
             Client::start(network, lab.host(from), network.address(lab.host(to)), &args)
         });

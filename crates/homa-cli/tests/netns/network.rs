@@ -66,8 +66,11 @@ impl Network {
         Addr::new(SocketAddr::new(address, UDP_PORT), HOMA_PORT).expect("a server's port")
     }
 
-    /// Opens an endpoint for calls to `server`. To be called in a host, by [`Host::enter`].
-    pub(crate) fn endpoint(self, config: homa::Config) -> Endpoint {
+    /// Opens an endpoint for calls that bears the silence of its peers for so many milliseconds. To be
+    /// called in a host, by `Namespace::enter`.
+    pub(crate) fn endpoint(self, patience_ms: u64) -> Endpoint {
+        let mut config = homa::Config::default();
+        config.proto.timing.timeout = homa::proto::Duration::from_millis(patience_ms);
         let any = if self.ipv6 { "[::]:0" } else { "0.0.0.0:0" };
         Endpoint::bind(any, config).expect("an endpoint")
     }

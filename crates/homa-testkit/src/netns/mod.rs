@@ -57,16 +57,20 @@ pub fn unavailable(programs: &[&str]) -> Option<String> {
 
 /// Says on standard error that the calling test is skipped if this machine has no labs for which
 /// `programs` are needed (see [`unavailable`]), and whether that is so.
-///
-/// The reason is seen in any case: the test harness holds back only what is printed by macros.
 #[must_use]
 pub fn skip(programs: &[&str]) -> bool {
-    let Some(reason) = unavailable(programs) else { return false };
+    let reason = unavailable(programs);
+    reason.as_deref().map(say_skipped).is_some()
+}
+
+/// Says on standard error that the calling test is skipped, and why, or that part of it is.
+///
+/// The reason is seen in any case: the test harness holds back only what is printed by macros.
+pub fn say_skipped(reason: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     // Nobody to tell is no reason to fail.
     let _ = writeln!(io::stderr(), "skipped: {test}: {reason}");
-    true
 }
 
 /// Whether namespaces can be made, found out by making one.
