@@ -87,14 +87,12 @@ fn a_long_interruption_fails_calls_and_heals(network: Network) {
         wait_for_success(&endpoint, server);
     };
     lab.host(0).enter(calls).unwrap();
-    let healed_early = client.age() < Duration::from_secs(4);
     let run = client.finish();
     assert_eq!(run.code, Some(1), "{run:?}");
     for reason in run.reasons() {
         assert!(reason.contains("does not answer") || reason.contains("reach"), "{reason}");
     }
-    let last = run.output.lines().rfind(|line| line.contains("clients: ")).unwrap_or_default();
-    assert!(!healed_early || !last.contains("clients: 0.00"), "calls succeed again: {run:?}");
+    assert!(run.calls_and_failures().0 > 0, "{run:?}");
 }
 every_network!(a_long_interruption_fails_calls_and_heals);
 

@@ -129,11 +129,6 @@ impl Client {
         Self { child, output, complaints, begin: Instant::now() }
     }
 
-    /// How long it runs already.
-    pub(crate) fn age(&self) -> Duration {
-        self.begin.elapsed()
-    }
-
     /// Kills it, so that it can say nothing to anybody.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it is ours");
