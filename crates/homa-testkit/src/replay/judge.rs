@@ -372,6 +372,7 @@ impl Judge {
         assert!(sent, "{id}: NEED_ACK before the whole response: {:?}", rpc.outgoing);
         assert!(now.saturating_since(rpc.since) >= delay, "{id}: too early: {:?}", rpc.since);
         rpc.probed = Some(now);
+        rpc.need_acks += 1;
         rpc.since = now;
     }
 
@@ -423,7 +424,8 @@ impl Judge {
             assert!(waited <= GRANULARITY, "{id}: no answer to NEED_ACK for {waited:?}");
         }
         if rpc.outgoing.as_ref().is_some_and(Outgoing::is_sent) && self.role == Side::Server {
-            let limit = timing.need_ack_delay_max + GRANULARITY;
+            let delay = timing.need_ack_delay.saturating_mul(1 << rpc.need_acks.min(16));
+            let limit = delay.min(timing.need_ack_delay_max) + GRANULARITY;
             assert!(waited <= limit, "{id}: no NEED_ACK for {waited:?}");
         }
     }

@@ -109,6 +109,8 @@ pub(super) struct Rpc {
     pub(super) since: Instant,
     /// When the last RESEND or NEED_ACK left.
     pub(super) probed: Option<Instant>,
+    /// NEED_ACKs that left.
+    pub(super) need_acks: u32,
     /// When everything was last sent again because of RPC_UNKNOWN.
     pub(super) restarted: Option<Instant>,
     /// When a NEED_ACK came that could not be answered by an ACK, and no RESEND has left for it.
@@ -123,6 +125,7 @@ impl Rpc {
             reported: false,
             since: now,
             probed: None,
+            need_acks: 0,
             restarted: None,
             asked: None,
         }
