@@ -155,3 +155,30 @@ fn tcp_hijack__as_server_with_losses() {
 fn tcp_hijack__as_client() {
     check(&run("tcp-hijack.pcap", Side::Client), 0, &[2], 0, &[]);
 }
+
+const CAPTURES: [&str; 7] = [
+    "short-rpc.pcap",
+    "full-100kB.pcap",
+    "grants.pcap",
+    "w4.pcap",
+    "loss-short.pcap",
+    "loss-w4.pcap",
+    "tcp-hijack.pcap",
+];
+
+/// Nothing hangs on one choice of random numbers, or on the speed of the link.
+#[test]
+fn every_capture__with_other_seeds_and_links() {
+    let mut config = Config::default();
+    for (seed, link_mbps) in [(1, 1_000), (2, 10_000), (3, 100_000)] {
+        (config.seed, config.link_mbps) = (seed, link_mbps);
+        for capture in CAPTURES.map(capture) {
+            for role in [Side::Client, Side::Server] {
+                let drops = replay(&capture, role, &config).drops;
+                let repeated =
+                    |what: &String| what.ends_with(" Duplicate") || what.ends_with(" UnknownRpc");
+                assert!(drops.keys().all(repeated), "{drops:?}");
+            }
+        }
+    }
+}
