@@ -3,7 +3,9 @@
 mod conformance;
 mod core_gate;
 mod model;
+mod processes;
 mod requirements;
+mod soak;
 mod sources;
 mod tidy;
 mod verify;
@@ -19,7 +21,10 @@ usage: cargo xtask TASK
   tidy               checks sizes of files and functions, unsafe code, documents
   core-gate          builds the core for a bare machine and looks at what it calls
   model [RUNS]       model-checks the handing over between threads
-  verify [--sample]  runs the long checks, or a sample of them that takes a few minutes";
+  verify [--sample]  runs the long checks, or a sample of them that takes a few minutes
+  soak [--minutes M] [--rps N] [--workload W] [--fault PLAN]
+                     two processes over a bad network, 60 minutes unless told: no wrong outcome,
+                     flat memory";
 
 /// What a task found wrong, one line each.
 type Findings = Vec<String>;
@@ -37,6 +42,7 @@ fn main() -> ExitCode {
         ["model", runs] if runs.parse::<u32>().is_ok() => model::check(&root, runs.parse().ok()),
         ["verify"] => verify::run(&root, verify::Extent::Full),
         ["verify", "--sample"] => verify::run(&root, verify::Extent::Sample),
+        ["soak", ref options @ ..] => soak::run(&root, options),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
