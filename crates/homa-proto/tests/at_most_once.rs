@@ -1,9 +1,9 @@
 //! No request is executed twice, and none is lost that can be kept (PROTOCOL section 6).
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
-use homa_proto::{Config, Duration, Event, ReplyError, RpcId};
+use homa_proto::{Config, Duration, Event, RefuseReason, ReplyError, RpcId, Unreachable};
 use homa_testkit::{Application, FaultPlan, Network, Outcome, Probe, Remote, data};
-use homa_wire::{Ack, AckList, Body, Data, Header, Priority, Resend};
+use homa_wire::{Ack, AckList, Body, Data, Header, Priority, Refuse, Resend};
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -48,6 +48,28 @@ fn late_duplicate__of_an_acknowledged_request_is_dropped() {
     // Another client's id is another RPC.
     probe.request(Remote::client(2), 10, whole(), 100);
     assert!(probe.complete_request().is_some());
+}
+
+/// HOMA-ONCE-3: a client that still sends a request which was executed, and whose response was given
+/// up here, is told so, and the id is remembered for as long as it goes on.
+#[test]
+fn retransmission__of_a_request_given_up_after_its_execution() {
+    let mut probe = Probe::new(&Config::default());
+    let client = Remote::client(1);
+    let key = probe.accept_request(client, 10, 100);
+    probe.reply(key, 100);
+    probe.endpoint.handle_unreachable(probe.now, client.addr, None, Unreachable::Host);
+    probe.drain();
+    assert!(probe.endpoint.info(key).is_none());
+    probe.take_bodies();
+    let again = Body::Data(Data { retransmit: true, ..data(100, 0, 100) });
+    for _ in 0..100 {
+        probe.advance(millis(100));
+        probe.request(client, 10, again, 100);
+        let reason = RefuseReason::DroppedUnanswered;
+        assert_eq!(probe.take_bodies(), [Body::Refuse(Refuse { reason, detail: 0 })]);
+    }
+    assert_eq!(probe.complete_request(), None);
 }
 
 /// The memory is bounded: it ends.

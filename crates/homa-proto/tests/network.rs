@@ -146,6 +146,23 @@ fn handle_send_error__ends_the_rpc() {
     assert_eq!(probe.endpoint.stats().data_xmit_errors, 3);
 }
 
+/// A response that is there stays there, and a call has one outcome, whatever becomes of packets.
+#[test]
+fn handle_send_error__does_not_undo_what_is_complete() {
+    let mut probe = Probe::new(&Config::default());
+    let call = probe.call(Remote::server(1), 100);
+    probe.answer(call, Body::Data(data(100, 0, 100)), 100);
+    let request = probe.accept_request(Remote::client(1), 2, 100);
+    let completed = probe.take_events();
+    assert!(completed.contains(&Event::ResponseComplete { key: call }));
+    probe.endpoint.handle_send_error(probe.now, call);
+    probe.endpoint.handle_send_error(probe.now, request);
+    probe.drain();
+    assert_eq!(probe.take_events(), []);
+    probe.endpoint.finish(probe.now, call);
+    probe.reply(request, 100);
+}
+
 /// PROTOCOL section 12: server ports are 1 to 32767, each once; client ports begin at 32768, at a
 /// random place (HOMA-HDR-5).
 #[test]

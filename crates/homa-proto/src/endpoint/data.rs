@@ -95,8 +95,7 @@ impl<O: Observer> Endpoint<O> {
         let id = packet.header.sender_id.flipped();
         let memory = self.config.timing.finished_memory;
         if self.peers.is_finished(now, peer, id.0, memory) {
-            self.stats.finished_rpc_packets += 1;
-            self.drop_packet(packet, DropReason::Finished);
+            self.on_finished_request(packet, peer, id.0, data.retransmit);
             return None;
         }
         let rpc = Rpc {
@@ -123,6 +122,25 @@ impl<O: Observer> Endpoint<O> {
         // Even if nothing of this packet can be taken.
         self.rearm(key);
         Some(key)
+    }
+
+    /// A packet of a request that has been executed. It is remembered for as long as such packets
+    /// come, however long the memory is: a client that sends it again still waits for a response,
+    /// which was given up here (its packets would not leave, or the client was silent), and is told
+    /// so rather than left asking until its deadline.
+    fn on_finished_request(
+        &mut self,
+        packet: &Packet<'_>,
+        peer: u32,
+        id: u64,
+        is_retransmission: bool,
+    ) {
+        self.stats.finished_rpc_packets += 1;
+        self.record_finished(packet.now, peer, id);
+        if is_retransmission {
+            self.refuse_packet(packet, RefuseReason::DroppedUnanswered, 0);
+        }
+        self.drop_packet(packet, DropReason::Finished);
     }
 
     /// Why a new request is refused, if it is, and the limit in question.

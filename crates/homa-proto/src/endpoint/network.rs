@@ -104,13 +104,18 @@ impl<O: Observer> Endpoint<O> {
         self.peers.find(peer).is_some()
     }
 
-    /// The operating system refused to send a packet of this RPC.
+    /// The operating system refused to send a packet of this RPC, which ends if it still has
+    /// anything to send or to receive.
     pub fn handle_send_error(&mut self, now: Instant, key: RpcKey) {
         self.stats.data_xmit_errors += 1;
-        match self.rpcs.get(key).map(|rpc| rpc.is_client()) {
-            Some(true) => self.fail(now, key, Failure::SendFailed),
-            Some(false) => self.cancel(now, key, Cancelled::Unreachable(Unreachable::Host)),
-            None => {}
+        match self.rpcs.get(key).map(|rpc| rpc.state) {
+            Some(State::Requesting | State::Receiving) => {
+                self.fail(now, key, Failure::SendFailed);
+            }
+            Some(State::Collecting | State::Replying) => {
+                self.cancel(now, key, Cancelled::Unreachable(Unreachable::Host));
+            }
+            _ => {}
         }
     }
 
