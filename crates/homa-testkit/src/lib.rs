@@ -7,6 +7,7 @@
 //!   without all its bytes, panics.
 //! * [`Probe`] is one endpoint alone, fed with packets made by hand.
 //! * Everything follows from seeds: the same seed gives the same [`Network::fingerprint`].
+//! * [`fuzz`] has functions that do with all this whatever arbitrary bytes say.
 //!
 //! [`replay`] holds one side of a recorded conversation of kernel hosts against an endpoint.
 //!
@@ -15,6 +16,7 @@
 
 mod content;
 mod faults;
+pub mod fuzz;
 mod host;
 pub mod netns;
 mod network;
