@@ -5,6 +5,8 @@
 use homa_testkit::fuzz;
 use proptest::prelude::*;
 
+type Target = fn(&[u8]);
+
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..600)
 }
@@ -36,7 +38,7 @@ proptest! {
 /// What once failed holds, and so does a set that reaches much of the code.
 #[test]
 fn kept_inputs__hold() {
-    let targets: [(&str, fn(&[u8])); 3] = [
+    let targets: [(&str, Target); 3] = [
         ("decode", fuzz::decode),
         ("soup", |input| {
             fuzz::soup(input);
