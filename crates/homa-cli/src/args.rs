@@ -49,6 +49,9 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Print the Homa packets of a capture
     Decode(DecodeArgs),
+    /// Print a new random key for --key-file
+    #[command(after_long_help = KEY_EXAMPLES)]
+    Key,
     /// A server as `bench` starts it
     #[command(hide = true)]
     BenchServer(BenchServerArgs),
@@ -70,7 +73,7 @@ impl From<RegimeArgs> for Regime {
 }
 
 /// Parameters of Homa.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct HomaArgs {
     /// Homa carries and requires checksums of its own; the other side must do the same
     #[arg(long)]
@@ -79,6 +82,10 @@ pub(crate) struct HomaArgs {
     /// processes have to wait for processors, longer is better [default: 100ms]
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     pub(crate) timeout: Option<Duration>,
+    /// Homa authenticates every packet with the first key of this file, and takes none without one
+    /// of its keys; the other side must do the same. 'homa key' makes a key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// When calls begin.
@@ -135,6 +142,17 @@ pub(crate) struct ServerArgs {
     #[command(flatten)]
     pub(crate) homa: HomaArgs,
 }
+
+const KEY_EXAMPLES: &str = "\
+A key file has a key of 64 hexadecimal digits per line; what follows a '#' means nothing. Packets are sent with the \
+first key and accepted with any. To change keys: append the new one on every host, then put it first on every host, then \
+take the old one out, with a restart after each step. Everybody who has the key is trusted; packets are authenticated, \
+not encrypted.
+
+Examples:
+  (umask 077; homa key > homa.key)
+  homa server --key-file homa.key
+  homa client 127.0.0.1:4000 --key-file homa.key";
 
 const SERVER_EXAMPLES: &str = "\
 Echoes messages of the load generator, and prints one line per second while there are any, in cp_node's format.

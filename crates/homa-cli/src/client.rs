@@ -9,6 +9,7 @@ use crate::args::ClientArgs;
 use crate::exit::Stop;
 use crate::interrupt::Interrupt;
 use crate::interval::{ClientLines, gbps, kops};
+use crate::keys;
 use crate::load::{Ending, Load, Outcome, Pace, Plan, Progress, Watcher};
 use crate::stats::LatencySummary;
 use crate::transport::tcp::{TcpClient, Variant};
@@ -29,6 +30,9 @@ pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> 
     let _ = writeln!(io::stdout(), "{}", summary(&plan, &outcome));
     for (reason, count) in outcome.failures.by_frequency() {
         eprintln!("homa: {count} calls failed: {reason}");
+    }
+    if let Some(line) = keys::describe(&client.auth_stats()) {
+        eprintln!("homa: {line}");
     }
     verdict(args, &outcome)
 }
@@ -63,7 +67,8 @@ fn connect(args: &ClientArgs, plan: &Plan) -> Result<Box<dyn LoadClient>, Stop> 
             let server = args.server.resolve().map_err(Stop::Failed)?;
             let options = HomaOptions::for_messages_of(u64::from(plan.workload.max_len()))
                 .with_checksums(args.homa.checksums)
-                .with_timeout(args.homa.timeout);
+                .with_timeout(args.homa.timeout)
+                .with_auth(keys::read(args.homa.key_file.as_deref())?);
             let client = HomaClient::new(server, homa_port, slots, regime, &options);
             Box::new(client.map_err(Stop::Failed)?)
         }

@@ -14,6 +14,7 @@ mod exit;
 mod fail_if;
 mod interrupt;
 mod interval;
+mod keys;
 mod load;
 mod message;
 mod misuse;
@@ -61,6 +62,7 @@ fn run(command: Command) -> Result<(), Stop> {
             misuse::of_decode(&args)?;
             decode::run(&args)
         }
+        Command::Key => keys::run(),
         Command::BenchServer(args) => server::run_for_bench(&args),
     }
 }

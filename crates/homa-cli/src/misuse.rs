@@ -16,7 +16,7 @@ const LONGEST_POLL: Duration = Duration::from_secs(1);
 pub(crate) fn of_server(args: &ServerArgs) -> Result<(), Stop> {
     poll(args.regime.poll)?;
     if args.transport == Protocol::Tcp {
-        homa_alone(args.homa)?;
+        homa_alone(&args.homa)?;
         without(args.memory.is_some(), "--memory limits Homa's; TCP's is the kernel's")?;
         without(args.queue_delay.is_some(), "--queue-delay is Homa's")?;
         without(!args.work.is_zero(), "--work is for servers of Homa")?;
@@ -34,7 +34,7 @@ pub(crate) fn of_client(args: &ClientArgs) -> Result<(), Stop> {
     poll(args.regime.poll)?;
     match args.transport {
         Protocol::Tcp => {
-            homa_alone(args.homa)?;
+            homa_alone(&args.homa)?;
             let port = args.server.has_homa_port();
             without(port, "TCP has no Homa port: give HOST:P, not HOST:U/H")
         }
@@ -53,6 +53,8 @@ pub(crate) fn of_bench(args: &BenchArgs) -> Result<(), Stop> {
     without(tcp_alone && args.homa.checksums, "--checksums is Homa's, which is not measured")?;
     let times_nothing = tcp_alone && args.homa.timeout.is_some();
     without(times_nothing, "--timeout is Homa's, which is not measured")?;
+    let has_key = args.homa.key_file.is_some();
+    without(tcp_alone && has_key, "--key-file is Homa's, which is not measured")?;
     let damages_nothing = tcp_alone && args.fault.is_some();
     without(damages_nothing, "--fault damages Homa's packets, which are not measured")
 }
@@ -65,8 +67,9 @@ pub(crate) fn of_decode(args: &DecodeArgs) -> Result<(), Stop> {
 }
 
 /// What TCP does not know.
-fn homa_alone(args: HomaArgs) -> Result<(), Stop> {
+fn homa_alone(args: &HomaArgs) -> Result<(), Stop> {
     without(args.checksums, "--checksums is Homa's; TCP has its own")?;
+    without(args.key_file.is_some(), "--key-file is Homa's")?;
     without(args.timeout.is_some(), "--timeout is Homa's; TCP has its own")
 }
 
@@ -94,7 +97,7 @@ mod tests {
             Command::Client(args) => of_client(&args),
             Command::Bench(args) => of_bench(&args),
             Command::Decode(args) => of_decode(&args),
-            Command::BenchServer(_) => Ok(()),
+            Command::Key | Command::BenchServer(_) => Ok(()),
         };
         match result {
             Err(Stop::Usage(why)) => Some(why),
@@ -111,6 +114,9 @@ mod tests {
             ("homa client h:1 --pipelined", "--pipelined"),
             ("homa client h:1/2 --transport tcp", "Homa port"),
             ("homa client h:1 --transport tcp --checksums", "--checksums"),
+            ("homa server --transport tcp --key-file k", "--key-file"),
+            ("homa client h:1 --transport tcp --key-file k", "--key-file"),
+            ("homa bench --transports tcp --key-file k", "--key-file"),
             ("homa client h:1 --poll 2s", "--poll"),
             ("homa bench --transports tcp --checksums", "--checksums"),
             ("homa client h:1 --transport tcp --timeout 1s", "--timeout"),

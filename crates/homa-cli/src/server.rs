@@ -11,6 +11,7 @@ use crate::args::{BenchServerArgs, ServerArgs};
 use crate::exit::Stop;
 use crate::interrupt::{Interrupt, ReportWish};
 use crate::interval::ServerLines;
+use crate::keys::{self, DropLines};
 use crate::stats::CpuTime;
 use crate::transport::tcp::TcpServer;
 use crate::transport::{HomaOptions, HomaServer, LoadServer, Protocol, Regime, Served};
@@ -28,12 +29,14 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
     let options = HomaOptions::for_messages_of(args.max_message.0)
         .with_checksums(args.homa.checksums)
         .with_timeout(args.homa.timeout)
+        .with_auth(keys::read(args.homa.key_file.as_deref())?)
         .within(args.memory.map(|size| size.0))
         .working(args.work, args.queue_delay);
     let report_wish = ReportWish::install()?;
     let mut server = bind(args.transport, &args.listen, args.regime.into(), options)?;
     eprintln!("homa: {} server listening on {}", args.transport.name(), server.address());
     let mut lines = ServerLines::new(args.transport.name());
+    let mut drop_lines = DropLines::new();
     let mut served = Served::default();
     let begin = Instant::now();
     while !interrupt.is_set() {
@@ -44,9 +47,15 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
         if report_wish.take() {
             report(&*server, args.accounts)?;
         }
+        if let Some(line) = drop_lines.next(Instant::now(), &server.auth_stats()) {
+            eprintln!("homa: {line}");
+        }
     }
     report(&*server, args.accounts)?;
     server.shut_down();
+    if let Some(line) = keys::describe(&server.auth_stats()) {
+        eprintln!("homa: {line}");
+    }
     writeln!(
         io::stdout(),
         "{} requests ({} bytes in, {} bytes out, {} errors) in {:.1} s",
@@ -73,7 +82,8 @@ pub(crate) fn run_for_bench(args: &BenchServerArgs) -> Result<(), Stop> {
     let options = HomaOptions::for_messages_of(args.max_message.0)
         .with_fault(args.fault, args.seed)
         .with_checksums(args.homa.checksums)
-        .with_timeout(args.homa.timeout);
+        .with_timeout(args.homa.timeout)
+        .with_auth(keys::read_again(args.homa.key_file.as_deref())?);
     let mut server = bind(args.transport, &args.listen, args.regime.into(), options)?;
     println!("{READY}{}", server.address());
     thread::spawn(answer_parent);

@@ -49,6 +49,9 @@ impl ServerProcess {
         if let Some(timeout) = args.homa.timeout {
             command.args(["--timeout", &format!("{}ns", timeout.as_nanos())]);
         }
+        if let Some(path) = &args.homa.key_file {
+            command.arg("--key-file").arg(path);
+        }
         if let Some(fault) = &args.fault {
             command.args(["--fault", &fault.to_string()]);
         }

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use ::homa::AuthConfig;
+
 use super::aggregate::{RoundResult, aggregate};
 use super::child::ServerProcess;
 use super::contender::Contender;
@@ -12,6 +14,7 @@ use crate::address::ServerAddress;
 use crate::args::BenchArgs;
 use crate::exit::Stop;
 use crate::interrupt::Interrupt;
+use crate::keys;
 use crate::load::{Ending, Load, Plan, Progress, Watcher};
 use crate::message::MIN_LEN;
 use crate::report::TestResult;
@@ -42,6 +45,7 @@ pub(super) struct Rounds<'a> {
     contenders: &'a [Contender],
     interrupt: &'a Interrupt,
     max_message: u32,
+    auth: Option<AuthConfig>,
     /// One per protocol, started for the whole benchmark; they sleep while the other is measured.
     servers: Vec<(Protocol, ServerProcess)>,
     progress: ProgressLine,
@@ -57,6 +61,7 @@ impl<'a> Rounds<'a> {
     ) -> Result<Self, Stop> {
         let longest = tests.iter().map(|test| test.workload.max_len()).max().unwrap_or(MIN_LEN);
         let max_message = longest.max(DEFAULT_MAX_MESSAGE);
+        let auth = keys::read(args.homa.key_file.as_deref())?;
         let mut servers: Vec<(Protocol, ServerProcess)> = Vec::new();
         if args.server.is_none() {
             for protocol in contenders.iter().map(|contender| contender.protocol()) {
@@ -69,7 +74,7 @@ impl<'a> Rounds<'a> {
         let runs = tests.len() * contenders.len() * args.rounds as usize;
         let run_time = args.warmup + args.duration / args.rounds;
         let progress = ProgressLine::new(runs, run_time);
-        Ok(Self { args, tests, contenders, interrupt, max_message, servers, progress })
+        Ok(Self { args, tests, contenders, interrupt, max_message, auth, servers, progress })
     }
 
     /// Runs everything; the results of what was measured until the end, whatever ended it.
@@ -170,7 +175,8 @@ impl<'a> Rounds<'a> {
                 let options = HomaOptions::for_messages_of(u64::from(self.max_message))
                     .with_fault(self.args.fault, seed)
                     .with_checksums(self.args.homa.checksums)
-                    .with_timeout(self.args.homa.timeout);
+                    .with_timeout(self.args.homa.timeout)
+                    .with_auth(self.auth.clone());
                 let client = HomaClient::new(server, homa_port, test.outstanding, regime, &options);
                 Box::new(client.map_err(Stop::Failed)?)
             }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use ::homa::blocking::{Endpoint, Request as Incoming, Server};
 use ::homa::proto::{Duration as ProtoDuration, Limits, Unreachable};
-use ::homa::{Addr, CallError, CallId, Config, Message, RefuseReason, ReplyError};
+use ::homa::{
+    Addr, AuthConfig, AuthStats, CallError, CallId, Config, Message, RefuseReason, ReplyError,
+};
 use bytes::{Buf, Bytes};
 use foldhash::fast::FixedState;
 
@@ -25,6 +27,8 @@ const MAX_COPIED: usize = 4096;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Shorter waits are polled away.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
+/// Why else a server may seem dead.
+const UNLIKE: &str = ", or it has other --key-file or --checksums options than this side";
 /// How many outcomes or requests are taken at once.
 const BATCH: usize = 64;
 
@@ -39,6 +43,7 @@ pub(crate) struct HomaOptions {
     /// Time that a server computes before each answer.
     work: Duration,
     timeout: Option<Duration>,
+    auth: Option<AuthConfig>,
 }
 
 impl HomaOptions {
@@ -49,6 +54,7 @@ impl HomaOptions {
             fault: None,
             checksums: false,
             timeout: None,
+            auth: None,
             memory_bytes: None,
             queue_delay: None,
             work: Duration::ZERO,
@@ -81,6 +87,12 @@ impl HomaOptions {
         self
     }
 
+    /// The same, with packets authenticated or not.
+    pub(crate) fn with_auth(mut self, auth: Option<AuthConfig>) -> Self {
+        self.auth = auth;
+        self
+    }
+
     /// The same, with faults injected; `seed` changes which packets they meet.
     pub(crate) fn with_fault(mut self, plan: Option<FaultPlan>, seed: u64) -> Self {
         self.fault = plan.map(|mut plan| {
@@ -108,6 +120,7 @@ impl HomaOptions {
             let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
             config.proto.timing.timeout = ::homa::proto::Duration::from_nanos(nanos);
         }
+        config.auth = self.auth.clone();
         config
     }
 }
@@ -180,6 +193,10 @@ impl HomaClient {
 }
 
 impl LoadClient for HomaClient {
+    fn auth_stats(&self) -> AuthStats {
+        self.endpoint.stats().auth
+    }
+
     fn send(&mut self, request: Request) {
         self.unsent.push(request);
     }
@@ -270,6 +287,10 @@ impl LoadServer for HomaServer {
 
     fn shut_down(&mut self) {
         self.endpoint.shutdown(PATIENCE);
+    }
+
+    fn auth_stats(&self) -> AuthStats {
+        self.endpoint.stats().auth
     }
 
     fn serve(&mut self, timeout: Duration, served: &mut Served) -> io::Result<()> {
@@ -367,10 +388,10 @@ fn failure_of(error: &CallError) -> Failure {
         CallError::Unreachable { kind: Unreachable::Port | Unreachable::Protocol, .. }
             | CallError::Refused { reason: RefuseReason::NoPort | RefuseReason::NotServing, .. }
     );
-    if nobody {
-        Failure::nothing_listens(error.to_string())
-    } else {
-        Failure::new(error.to_string())
+    match error {
+        _ if nobody => Failure::nothing_listens(error.to_string()),
+        CallError::Timeout { .. } => Failure::new(format!("{error}{UNLIKE}")),
+        _ => Failure::new(error.to_string()),
     }
 }
 

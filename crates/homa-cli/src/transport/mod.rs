@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
+use ::homa::AuthStats;
 use bytes::{Buf, Bytes};
 use clap::ValueEnum;
 
@@ -83,6 +84,11 @@ pub(crate) trait LoadClient {
         timeout: Duration,
         sink: &mut dyn FnMut(u32, Outcome<'_>),
     ) -> io::Result<()>;
+
+    /// What became of packets that are to be authentic.
+    fn auth_stats(&self) -> AuthStats {
+        AuthStats::default()
+    }
 }
 
 /// The server's side of a transport: it answers requests as `message::make_response` says.
@@ -100,6 +106,11 @@ pub(crate) trait LoadServer {
 
     /// Answers requests as they arrive. Returns after some were, or after `timeout`.
     fn serve(&mut self, timeout: Duration, served: &mut Served) -> io::Result<()>;
+
+    /// What became of packets that are to be authentic.
+    fn auth_stats(&self) -> AuthStats {
+        AuthStats::default()
+    }
 }
 
 /// What a server has done so far.

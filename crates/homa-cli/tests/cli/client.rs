@@ -135,3 +135,47 @@ fn client__stopped_for_a_while_loses_nothing() {
         assert_eq!(code, Some(0), "{transport}: {err}");
     }
 }
+
+/// A new key file, as `homa key` makes it.
+fn key_file(name: &str) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let (key, _) = texts(&run(&["key"]));
+    assert_eq!(key.trim_end().len(), 64, "{key}");
+    let path = std::env::temp_dir().join(format!("homa-cli-{name}-{}", std::process::id()));
+    std::fs::write(&path, key).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
+#[test]
+fn key_file__both_sides_need_one() {
+    let (path, other) = (key_file("key"), key_file("other"));
+    let [path_text, other_text] = [&path, &other].map(|path| path.to_str().unwrap());
+    let server = Server::start_with(HOMA.0, HOMA.1, &["--key-file", path_text]);
+    let args = ["--duration", "300ms", "--workload", "w2"];
+    let with = |more: &[&str]| {
+        let args = [&args[..], more].concat();
+        finish(client("homa", &server.address, &args), Duration::from_secs(20))
+    };
+    let (code, out, err) = with(&["--key-file", path_text]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    for more in [&[][..], &["--key-file", other_text]] {
+        let (code, _, err) = with(more);
+        assert_eq!(code, Some(1), "{err}");
+        assert!(err.contains("--key-file"), "a hint: {err}");
+    }
+    signal(&server.child, "-INT");
+    let said = server.errors();
+    assert!(said.contains("without authentication") && said.contains("of another key"), "{said}");
+    for path in [path, other] {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn key_file__that_is_none() {
+    let (code, _, err) =
+        finish(client("homa", "127.0.0.1:1", &["--key-file", "/x"]), Duration::from_secs(5));
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("cannot use the key file /x: "), "{err}");
+}

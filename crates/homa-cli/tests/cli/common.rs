@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The command, ready to be given arguments.
@@ -46,13 +47,21 @@ pub(crate) fn finish(mut child: Child, limit: Duration) -> (Option<i32>, String,
 pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) address: String,
+    /// Reads what else it says on standard error, which must not block it.
+    errors: Option<JoinHandle<String>>,
 }
 
 impl Server {
     /// Starts a server at `listen` and reads from its standard error where it listens.
     pub(crate) fn start(transport: &str, listen: &str) -> Self {
+        Self::start_with(transport, listen, &[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn start_with(transport: &str, listen: &str, options: &[&str]) -> Self {
         let mut child = homa()
             .args(["server", "--transport", transport, "--listen", listen])
+            .args(options)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -62,9 +71,16 @@ impl Server {
         stderr.read_line(&mut line).expect("a line");
         let address = line.trim().rsplit(' ').next().expect("an address").to_owned();
         assert!(line.contains("listening on"), "{line}");
-        // Whatever else it says must not block it.
-        std::thread::spawn(move || stderr.read_to_end(&mut Vec::new()));
-        Self { child, address }
+        let errors = std::thread::spawn(move || {
+            let mut said = String::new();
+            stderr.read_to_string(&mut said).map(|_| said).unwrap_or_default()
+        });
+        Self { child, address, errors: Some(errors) }
+    }
+
+    /// All that it said on standard error, once it has ended.
+    pub(crate) fn errors(mut self) -> String {
+        self.errors.take().expect("asked once").join().expect("no panic")
     }
 }
 
