@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aegis::aegis128x2::Aegis128X2Mac;
 use zeroize::Zeroize;
 
 /// What the keys of the MAC and their ids are derived for. Other uses of a secret, such as
@@ -15,12 +16,17 @@ const ID_CONTEXT: &str = "homa-rpc 2026-11-21 packet authentication v1: key id";
 /// Written as 64 hexadecimal digits. It must be random (`homa key` makes one): keys made of
 /// passwords can be guessed from a single packet.
 ///
-/// It is wiped from memory when dropped, and never shown.
-#[derive(Clone, PartialEq, Eq)]
+/// What is kept of it is a key derived from it, which is never shown.
+#[derive(Clone)]
 pub struct AuthKey {
-    mac_key: [u8; 32],
+    mac_key: [u8; 16],
     id: KeyId,
+    /// A MAC of nothing yet: cheaper to clone than to make.
+    mac: Mac,
 }
+
+/// A MAC under computation.
+pub(super) type Mac = Aegis128X2Mac<16>;
 
 /// Which key a packet is authenticated with, as packets name it. It follows from the key but tells
 /// nothing about it.
@@ -43,17 +49,30 @@ impl AuthKey {
     #[must_use]
     pub fn new(secret: &[u8; 32]) -> Self {
         let [a, b, c, ..] = blake3::derive_key(ID_CONTEXT, secret);
-        Self { mac_key: blake3::derive_key(MAC_CONTEXT, secret), id: [a, b, c] }
+        let mut derived = blake3::derive_key(MAC_CONTEXT, secret);
+        let mut mac_key = [0; 16];
+        mac_key.copy_from_slice(&derived[..16]);
+        derived.zeroize();
+        Self { mac: Mac::new(&mac_key), mac_key, id: [a, b, c] }
     }
 
     pub(super) fn id(&self) -> KeyId {
         self.id
     }
 
-    pub(super) fn mac_key(&self) -> &[u8; 32] {
-        &self.mac_key
+    /// A MAC of nothing yet.
+    pub(super) fn mac(&self) -> Mac {
+        self.mac.clone()
     }
 }
+
+impl PartialEq for AuthKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.mac_key == other.mac_key
+    }
+}
+
+impl Eq for AuthKey {}
 
 impl FromStr for AuthKey {
     type Err = ParseKeyError;
@@ -114,7 +133,7 @@ mod tests {
     fn new__keys_of_different_uses_differ() {
         let (a, b) = (AuthKey::new(&[1; 32]), AuthKey::new(&[2; 32]));
         assert_ne!((a.id, a.mac_key), (b.id, b.mac_key));
-        assert_ne!(a.mac_key, [1; 32]);
+        assert_ne!(a.mac_key, [1; 16]);
         assert_ne!(a.mac_key[..3], a.id);
     }
 
