@@ -33,7 +33,7 @@ Examples:
   homa client 127.0.0.1:4000          load it with 100-byte calls for 10 s
   homa decode capture.pcap --rpcs     what a capture holds, call by call
 
-Addresses: HOST:P stands for UDP port P and Homa port P, HOST:U/H for UDP port U and Homa port H; IPv6 addresses are \
+Addresses: HOST:P stands for UDP port P and Homa port P, HOST:U/H for UDP port U and Homa port H (over raw IP, where there are no UDP ports, write HOST:P); IPv6 addresses are \
 in brackets. Homa ports of servers are 1 to 32767.
 
 Exit status: 0 success; 1 the run failed or the peer cannot be reached; 2 wrong usage; 3 a condition of --fail-if \
@@ -86,6 +86,14 @@ pub(crate) struct HomaArgs {
     /// of its keys; the other side must do the same. 'homa key' makes a key
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+}
+
+/// Parameters of raw IP.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct RawArgs {
+    /// Over raw IP, share this host with other processes that do so, instead of having all Homa ports
+    #[arg(long)]
+    pub(crate) share: bool,
 }
 
 /// When calls begin.
@@ -141,6 +149,8 @@ pub(crate) struct ServerArgs {
     pub(crate) regime: RegimeArgs,
     #[command(flatten)]
     pub(crate) homa: HomaArgs,
+    #[command(flatten)]
+    pub(crate) raw: RawArgs,
 }
 
 const KEY_EXAMPLES: &str = "\
@@ -162,6 +172,7 @@ Examples:
   homa server --listen 0.0.0.0:4000
   homa server --listen '[::]:5000/99'      UDP port 5000, Homa port 99
   homa server --memory 128Mi --accounts
+  homa server --transport raw --listen 0.0.0.0:4000    beside kernels; as root
   homa server --transport tcp";
 
 #[derive(Debug, Args)]
@@ -200,6 +211,8 @@ pub(crate) struct ClientArgs {
     pub(crate) regime: RegimeArgs,
     #[command(flatten)]
     pub(crate) homa: HomaArgs,
+    #[command(flatten)]
+    pub(crate) raw: RawArgs,
 }
 
 fn client_examples() -> String {
@@ -224,7 +237,7 @@ pub(crate) struct BenchArgs {
     /// What to measure
     #[arg(value_enum, default_value = "suite")]
     pub(crate) test: TestChoice,
-    /// Protocols to compare: homa, tcp (both variants), tcp-connections, tcp-pipelined
+    /// Protocols to compare: homa, raw (needs CAP_NET_RAW), tcp (both variants), tcp-connections, tcp-pipelined
     #[arg(long, value_name = "LIST", default_value = "homa,tcp")]
     pub(crate) transports: Contenders,
     /// How long to measure each test with each protocol, over all rounds
@@ -282,7 +295,7 @@ each with each protocol in turn, and ends with one table. TCP is measured in two
 outstanding call, with which Homa is compared, and one connection with pipelined messages and coalesced writes. \
 Gbps counts message data in the direction of the requests, CPU is in cores. Every byte of every response is verified.
 
---fail-if: TRANSPORT is homa, tcp, tcp-pipelined, or ratio (of homa to tcp); TEST is latency, rate, throughput or \
+--fail-if: TRANSPORT is homa, raw, tcp, tcp-pipelined, or ratio (of homa to tcp); TEST is latency, rate, throughput or \
 workload; METRIC is min, p50, p99, p99_9 or max (with a unit of time, us unless given), kops, gbps, errors, \
 cpu_client or cpu_server. Of ratio: p50, p99, p99_9, kops, gbps.
 

@@ -11,6 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::interval::{ClientLines, gbps, kops};
 use crate::keys;
 use crate::load::{Ending, Load, Outcome, Pace, Plan, Progress, Watcher};
+use crate::privileges;
 use crate::stats::LatencySummary;
 use crate::transport::tcp::{TcpClient, Variant};
 use crate::transport::{HomaClient, HomaOptions, LoadClient, Protocol};
@@ -23,6 +24,7 @@ const OPEN_LOOP_OUTSTANDING: usize = 200;
 /// Runs the load generator and prints its summary.
 pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     let plan = plan(args);
+    privileges::keep_for(args.transport)?;
     let mut client = connect(args, &plan)?;
     let name = format!("{}_{}", args.transport.name(), plan.workload);
     let mut watcher = Printer { lines: ClientLines::new(name) };
@@ -62,13 +64,16 @@ fn connect(args: &ClientArgs, plan: &Plan) -> Result<Box<dyn LoadClient>, Stop> 
     let regime = args.regime.into();
     let slots = plan.outstanding;
     Ok(match args.transport {
-        Protocol::Homa => {
+        Protocol::Homa | Protocol::Raw => {
             let homa_port = args.server.homa_port().map_err(Stop::Usage)?;
             let server = args.server.resolve().map_err(Stop::Failed)?;
-            let options = HomaOptions::for_messages_of(u64::from(plan.workload.max_len()))
+            let mut options = HomaOptions::for_messages_of(u64::from(plan.workload.max_len()))
                 .with_checksums(args.homa.checksums)
                 .with_timeout(args.homa.timeout)
                 .with_auth(keys::read(args.homa.key_file.as_deref())?);
+            if args.transport == Protocol::Raw {
+                options = options.over_raw_ip(args.raw.share, None);
+            }
             let client = HomaClient::new(server, homa_port, slots, regime, &options);
             Box::new(client.map_err(Stop::Failed)?)
         }

@@ -144,7 +144,7 @@ impl FromStr for Subject {
         found
             .or(alias)
             .map(Self::Of)
-            .ok_or_else(|| format!("'{text}' is none of homa, tcp, tcp-pipelined and ratio"))
+            .ok_or_else(|| format!("'{text}' is none of homa, raw, tcp, tcp-pipelined and ratio"))
     }
 }
 

@@ -18,6 +18,7 @@ mod keys;
 mod load;
 mod message;
 mod misuse;
+mod privileges;
 mod random;
 mod report;
 mod server;

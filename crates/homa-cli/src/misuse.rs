@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::args::{BenchArgs, ClientArgs, DecodeArgs, HomaArgs, ServerArgs};
+use crate::args::{BenchArgs, ClientArgs, DecodeArgs, HomaArgs, RawArgs, ServerArgs};
 use crate::bench::Contender;
 use crate::exit::Stop;
 use crate::transport::Protocol;
@@ -15,6 +15,7 @@ const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// An option of `homa server` that has no effect.
 pub(crate) fn of_server(args: &ServerArgs) -> Result<(), Stop> {
     poll(args.regime.poll)?;
+    raw(args.transport, args.raw, args.listen.has_homa_port())?;
     if args.transport == Protocol::Tcp {
         homa_alone(&args.homa)?;
         without(args.memory.is_some(), "--memory limits Homa's; TCP's is the kernel's")?;
@@ -32,6 +33,7 @@ pub(crate) fn of_server(args: &ServerArgs) -> Result<(), Stop> {
 /// An option of `homa client` that has no effect.
 pub(crate) fn of_client(args: &ClientArgs) -> Result<(), Stop> {
     poll(args.regime.poll)?;
+    raw(args.transport, args.raw, args.server.has_homa_port())?;
     match args.transport {
         Protocol::Tcp => {
             homa_alone(&args.homa)?;
@@ -73,6 +75,16 @@ fn homa_alone(args: &HomaArgs) -> Result<(), Stop> {
     without(args.timeout.is_some(), "--timeout is Homa's; TCP has its own")
 }
 
+fn raw(transport: Protocol, args: RawArgs, has_homa_port: bool) -> Result<(), Stop> {
+    if transport == Protocol::Raw {
+        return without(
+            has_homa_port,
+            "there are no UDP ports over raw IP: give HOST:P, not HOST:U/H",
+        );
+    }
+    without(args.share, "--share is about raw IP: it needs --transport raw")
+}
+
 fn poll(time: Duration) -> Result<(), Stop> {
     without(time > LONGEST_POLL, "--poll is at most 1s: beyond it a thread only keeps busy")
 }
@@ -112,6 +124,8 @@ mod tests {
             ("homa server --transport tcp --checksums", "--checksums"),
             ("homa server --transport tcp --listen 127.0.0.1:1/2", "Homa port"),
             ("homa client h:1 --pipelined", "--pipelined"),
+            ("homa client h:1 --share", "--share"),
+            ("homa server --transport raw --listen 127.0.0.1:1/2", "UDP port"),
             ("homa client h:1/2 --transport tcp", "Homa port"),
             ("homa client h:1 --transport tcp --checksums", "--checksums"),
             ("homa server --transport tcp --key-file k", "--key-file"),
@@ -133,6 +147,8 @@ mod tests {
         for line in [
             "homa server --checksums --listen 127.0.0.1:1/2 --poll 0",
             "homa server --transport tcp",
+            "homa server --transport raw --share",
+            "homa client h:1 --transport raw --checksums",
             "homa client h:1 --transport tcp --pipelined",
             "homa client h:1/2 --checksums --poll 1s",
             "homa bench --checksums --timeout 1s",

@@ -12,6 +12,7 @@ use crate::exit::Stop;
 use crate::interrupt::{Interrupt, ReportWish};
 use crate::interval::ServerLines;
 use crate::keys::{self, DropLines};
+use crate::privileges;
 use crate::stats::CpuTime;
 use crate::transport::tcp::TcpServer;
 use crate::transport::{HomaOptions, HomaServer, LoadServer, Protocol, Regime, Served};
@@ -33,7 +34,9 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
         .within(args.memory.map(|size| size.0))
         .working(args.work, args.queue_delay);
     let report_wish = ReportWish::install()?;
-    let mut server = bind(args.transport, &args.listen, args.regime.into(), options)?;
+    privileges::keep_for(args.transport)?;
+    let how = How { protocol: args.transport, regime: args.regime.into(), share: args.raw.share };
+    let mut server = bind(how, &args.listen, options)?;
     eprintln!("homa: {} server listening on {}", args.transport.name(), server.address());
     let mut lines = ServerLines::new(args.transport.name());
     let mut drop_lines = DropLines::new();
@@ -84,7 +87,9 @@ pub(crate) fn run_for_bench(args: &BenchServerArgs) -> Result<(), Stop> {
         .with_checksums(args.homa.checksums)
         .with_timeout(args.homa.timeout)
         .with_auth(keys::read_again(args.homa.key_file.as_deref())?);
-    let mut server = bind(args.transport, &args.listen, args.regime.into(), options)?;
+    privileges::keep_for(args.transport)?;
+    let how = How { protocol: args.transport, regime: args.regime.into(), share: true };
+    let mut server = bind(how, &args.listen, options)?;
     println!("{READY}{}", server.address());
     thread::spawn(answer_parent);
     let mut served = Served::default();
@@ -105,16 +110,28 @@ fn answer_parent() {
     process::exit(0);
 }
 
-fn bind(
+/// How a server is to work.
+#[derive(Clone, Copy)]
+struct How {
     protocol: Protocol,
-    address: &ServerAddress,
     regime: Regime,
-    options: HomaOptions,
+    /// Over raw IP, with other processes.
+    share: bool,
+}
+
+fn bind(
+    how: How,
+    address: &ServerAddress,
+    mut options: HomaOptions,
 ) -> Result<Box<dyn LoadServer>, Stop> {
     let cannot = |why: String| Stop::Failed(format!("cannot listen on {address}: {why}"));
+    let How { protocol, regime, share } = how;
     Ok(match protocol {
-        Protocol::Homa => {
+        Protocol::Homa | Protocol::Raw => {
             let homa_port = address.homa_port().map_err(Stop::Usage)?;
+            if protocol == Protocol::Raw {
+                options = options.over_raw_ip(share, Some(homa_port));
+            }
             let resolved = address.resolve().map_err(cannot)?;
             Box::new(HomaServer::bind(resolved, homa_port, regime, &options).map_err(cannot)?)
         }

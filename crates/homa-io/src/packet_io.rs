@@ -47,6 +47,13 @@ pub trait PacketIo: Send {
     /// Only errors of the driver itself; the batch then holds what was not sent.
     fn send_batch(&mut self, batch: &mut SendBatch) -> io::Result<()>;
 
+    /// Tells the sender of packet `index` of the batch received last, if it is one that listens to
+    /// that, that nobody has the Homa port: ICMP port unreachable (WIRE section 9). Drivers whose
+    /// peers learn it otherwise do nothing.
+    fn send_port_unreachable(&mut self, index: usize) {
+        let _ = index;
+    }
+
     /// The next thing that the network reported about a path, oldest first.
     fn next_error(&mut self) -> Option<PathError>;
 
@@ -137,6 +144,10 @@ impl<T: PacketIo + ?Sized> PacketIo for Box<T> {
 
     fn send_batch(&mut self, batch: &mut SendBatch) -> io::Result<()> {
         (**self).send_batch(batch)
+    }
+
+    fn send_port_unreachable(&mut self, index: usize) {
+        (**self).send_port_unreachable(index);
     }
 
     fn next_error(&mut self) -> Option<PathError> {

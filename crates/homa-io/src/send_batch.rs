@@ -134,15 +134,24 @@ impl SendBatch {
     ///
     /// If the batch is empty, or the packet's header shorter than a Homa header.
     pub fn seal_last(&mut self) {
-        let packet = self.entries.last().map(|entry| self.view(entry)).expect("a packet to seal");
+        let last = self.len().checked_sub(1).expect("a packet to seal");
+        self.seal(last, UNSPECIFIED);
+    }
+
+    /// Puts the checksum of WIRE section 6, for a packet between these addresses, into packet
+    /// `index`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such packet, or its header is shorter than a Homa header.
+    pub fn seal(&mut self, index: usize, addresses: Addresses) {
+        let packet = self.packet(index);
         let mut parts = [&[][..]; Self::SLICES_PER_PACKET_MAX + 1];
         for (place, part) in parts.iter_mut().zip(packet.homa_parts()) {
             *place = part;
         }
-        let sum = checksum::compute(UNSPECIFIED, &parts);
-        if let Some(entry) = self.entries.last_mut() {
-            entry.header[checksum::FIELD].copy_from_slice(&sum.to_be_bytes());
-        }
+        let sum = checksum::compute(addresses, &parts);
+        self.entries[index].header[checksum::FIELD].copy_from_slice(&sum.to_be_bytes());
     }
 
     /// Puts `prefix` in front of packet `index`, in place of the one that it may have, for it to

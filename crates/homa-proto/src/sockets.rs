@@ -83,6 +83,16 @@ impl SocketTable {
         Err(BindError::Exhausted)
     }
 
+    pub(crate) fn open_client_at(&mut self, port: u16) -> Result<SocketId, BindError> {
+        if port < CLIENT_PORT_FIRST {
+            return Err(BindError::OutOfRange);
+        }
+        if self.by_port(port).is_some() {
+            return Err(BindError::InUse);
+        }
+        self.insert(port, Service::ClientOnly).map_err(|NoMemory| BindError::NoMemory)
+    }
+
     pub(crate) fn close(&mut self, id: SocketId) -> Option<Socket> {
         let at = self.by_port.iter().position(|s| s.id == id)?;
         Some(self.by_port.remove(at))
@@ -127,6 +137,16 @@ impl SocketTable {
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
     use super::*;
+
+    #[test]
+    fn open_client_at__takes_only_free_client_ports() {
+        let mut table = SocketTable::new(0);
+        assert_eq!(table.open_client_at(0x7fff), Err(BindError::OutOfRange));
+        assert!(table.open_client_at(0x8000).is_ok());
+        assert_eq!(table.open_client_at(0x8000), Err(BindError::InUse));
+        let other = table.open_client().unwrap();
+        assert_eq!(table.by_id(other).unwrap().port, 0x8001);
+    }
 
     #[test]
     fn open_server__takes_only_server_ports() {

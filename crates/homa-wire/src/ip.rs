@@ -11,10 +11,10 @@ pub const PROTOCOL: u8 = 146;
 pub const PROTOCOL_HIJACKED: u8 = 6;
 
 /// TCP flags of every Homa packet: SYN and RST, which TCP never sends together.
-pub(crate) const HIJACK_FLAGS: u8 = 0x06;
+pub const HIJACK_FLAGS: u8 = 0x06;
 
 /// TCP urgent pointer of every Homa packet (HOMA-HDR-10).
-pub(crate) const HIJACK_URGENT: u16 = 0xB97D;
+pub const HIJACK_URGENT: u16 = 0xB97D;
 
 /// Length of a TCP header without options.
 const TCP_HEADER_LEN: usize = 20;

@@ -11,6 +11,8 @@ pub const SERVER_PORT_MAX: u16 = 0x7FFF;
 
 /// Where a Homa server is: the UDP socket address of its endpoint, and its Homa port there.
 ///
+/// Over raw IP ([`Config::raw`](crate::Config::raw)) there is no UDP port: write `host:P`.
+///
 /// One UDP port carries any number of Homa ports. Written `host:P` both ports are `P`; written
 /// `host:U/H` the UDP port is `U` and the Homa port `H`. IPv6 addresses stand in brackets. A Homa
 /// port of a server is 1 to 32767.
@@ -44,6 +46,9 @@ pub enum AddrError {
          (host:UDPPORT/HOMAPORT names a Homa port that differs from the UDP port)"
     )]
     Port(u16),
+    /// An endpoint over raw IP was given the address of one over UDP.
+    #[error("there is no UDP port {0} over raw IP: write host:HOMAPORT")]
+    UdpPort(u16),
     /// The name has no address, or could not be looked up.
     #[error("can't resolve `{name}`: {reason}")]
     Resolve {
@@ -140,6 +145,19 @@ impl Addr {
         self.homa_port
     }
 
+    /// The same server over raw IP, where there are no UDP ports.
+    ///
+    /// # Errors
+    ///
+    /// [`AddrError::UdpPort`] if the address names a UDP port apart from the Homa port.
+    pub(crate) fn over_raw_ip(mut self) -> Result<Self, AddrError> {
+        if ![0, self.homa_port].contains(&self.endpoint.port()) {
+            return Err(AddrError::UdpPort(self.endpoint.port()));
+        }
+        self.endpoint.set_port(0);
+        Ok(self)
+    }
+
     pub(crate) fn peer(&self) -> PeerAddr {
         PeerAddr::from(self.endpoint)
     }
@@ -166,11 +184,11 @@ impl Addr {
 
 impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.endpoint.fmt(f)?;
-        if self.endpoint.port() == self.homa_port {
-            Ok(())
-        } else {
-            write!(f, "/{}", self.homa_port)
+        match self.endpoint.port() {
+            // Over raw IP.
+            0 => SocketAddr::new(self.endpoint.ip(), self.homa_port).fmt(f),
+            port if port == self.homa_port => self.endpoint.fmt(f),
+            _ => write!(f, "{}/{}", self.endpoint, self.homa_port),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homa_io::{AuthConfig, FaultPlan, UdpConfig};
+use homa_io::{AuthConfig, FaultPlan, RawConfig, UdpConfig};
 use homa_wire::Priority;
 
 /// All parameters of an endpoint: plain values with defaults, checked when it is bound.
@@ -15,8 +15,14 @@ use homa_wire::Priority;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The UDP socket.
+    /// The UDP socket, unless `raw` is set.
     pub udp: UdpConfig,
+    /// Raw IP (protocol 146) in place of UDP, as the Linux kernel implementation speaks it. It takes
+    /// the capability CAP_NET_RAW, and one endpoint per host has the protocol unless
+    /// [`RawConfig::shared_ports`] is set. There are no UDP ports then: endpoints are bound to an
+    /// address with port 0, and servers are addressed by host and Homa port, `host:P`. Default
+    /// `None`: UDP.
+    pub raw: Option<RawConfig>,
     /// The protocol. Its `seed` is replaced, see [`Config::seed`], and bytes in flight towards this
     /// host are bounded by what the socket's receive buffer holds.
     pub proto: homa_proto::Config,
@@ -58,6 +64,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             udp: UdpConfig::default(),
+            raw: None,
             proto: homa_proto::Config::default(),
             poll: Duration::from_micros(50),
             poll_async: Duration::ZERO,

@@ -17,6 +17,10 @@ pub enum BindError {
     /// The operating system refused: the UDP port is in use, say.
     #[error("can't open the UDP socket: {0}")]
     Io(#[from] io::Error),
+    /// Raw IP can't be had: the capability CAP_NET_RAW is missing, say, or another process of this
+    /// host has the protocol.
+    #[error("can't open raw IP: {0}")]
+    Raw(#[source] io::Error),
     /// A configuration value breaks its rule.
     #[error("invalid configuration: {0}")]
     Config(#[from] proto::ConfigError),
@@ -236,10 +240,14 @@ fn refused(addr: &Addr, reason: RefuseReason) -> String {
 fn unreachable(addr: &Addr, kind: Unreachable) -> String {
     let socket = addr.socket_addr();
     match kind {
+        // Over raw IP a host has Homa ports only.
+        Unreachable::Port if socket.port() == 0 => {
+            format!("no server has Homa port {} at {}", addr.homa_port(), socket.ip())
+        }
         Unreachable::Port => {
             format!("nothing listens on UDP port {} of {}", socket.port(), socket.ip())
         }
-        Unreachable::Protocol => format!("host {} does not accept the protocol", socket.ip()),
+        Unreachable::Protocol => format!("host {} does not speak Homa over raw IP", socket.ip()),
         Unreachable::Host => format!("host {} can't be reached", socket.ip()),
         other => format!("{addr}: {other}"),
     }

@@ -88,7 +88,7 @@ pub use endpoint::{Call, Cork, Endpoint};
 pub use error::{BindError, CallError, ReadError, ReplyError};
 pub use homa_io::{
     AuthConfig, AuthKey, AuthStats, DriveStats, FaultPlan, KeyFile, KeyFileError, Message,
-    ParseFaultPlanError, ParseKeyError, UdpConfig,
+    ParseFaultPlanError, ParseKeyError, RawConfig, UdpConfig,
 };
 /// The protocol: its configuration, counters, and the reasons that errors carry.
 pub use homa_proto as proto;

@@ -1,10 +1,11 @@
 //! Opening an endpoint: what follows from the configuration and from the socket that was granted.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use homa_io::{AuthCounters, AuthIo, Clock, Driver, FaultyIo, PacketIo, UdpIo};
+use homa_io::{AuthCounters, AuthIo, Clock, Driver, FaultyIo, PacketIo, RawIo, UdpIo};
 use homa_proto::Encapsulation;
 
 use crate::addr::Family;
@@ -23,26 +24,56 @@ pub(crate) const CLIENT_ADDRS: [SocketAddr; 2] = [
 /// Opens an endpoint at `addr`, with its helper.
 pub(crate) fn open(addr: SocketAddr, config: &Config) -> Result<Arc<Handle>, BindError> {
     let seed = config.seed.unwrap_or_else(random_seed);
-    let udp = UdpIo::bind(addr, config.udp.clone())?;
-    let receive_buffer_bytes = udp.receive_buffer_bytes();
+    let Sockets { io, encapsulation, client_port } = open_sockets(addr, config)?;
+    let receive_buffer_bytes = io.receive_buffer_bytes();
     let io: Box<dyn PacketIo> = match &config.fault {
-        Some(plan) => Box::new(FaultyIo::new(udp, *plan)),
-        None => Box::new(udp),
+        Some(plan) => Box::new(FaultyIo::new(io, *plan)),
+        None => io,
     };
     let (io, auth) = authenticated(io, config)?;
     let proto = protocol_config(config, seed, receive_buffer_bytes);
     let mut endpoint = homa_proto::Endpoint::new(proto, Clock::now())?;
-    endpoint.set_encapsulation(Encapsulation::Udp);
+    endpoint.set_encapsulation(encapsulation);
     let mut driver = Driver::new(endpoint, io);
     if config.checksums {
         driver.require_checksums();
     }
-    // The first of 32768 ports is always free.
-    let client = driver.open_client().map_err(|_| BindError::NoMemory)?;
+    // The first of 32768 ports is always free, and so is one that was claimed.
+    let client = match client_port {
+        Some(port) => driver.open_client_at(port),
+        None => driver.open_client(),
+    };
+    let client = client.map_err(|_| BindError::NoMemory)?;
     let mut state = State::new(driver, client);
     state.auth = auth;
+    state.has_udp_ports = encapsulation == Encapsulation::Udp;
     let shared = Shared::new(state, config.poll, config.poll_async)?;
     Ok(Handle::new(Arc::new(shared))?)
+}
+
+/// What carries the packets of an endpoint.
+struct Sockets {
+    io: Box<dyn PacketIo>,
+    encapsulation: Encapsulation,
+    /// The port of calls, if it is not free to choose.
+    client_port: Option<u16>,
+}
+
+fn open_sockets(addr: SocketAddr, config: &Config) -> Result<Sockets, BindError> {
+    let Some(raw) = &config.raw else {
+        let io = Box::new(UdpIo::bind(addr, config.udp.clone())?);
+        return Ok(Sockets { io, encapsulation: Encapsulation::Udp, client_port: None });
+    };
+    let invalid = |why| BindError::Raw(io::Error::new(io::ErrorKind::InvalidInput, why));
+    if addr.port() != 0 {
+        return Err(invalid("there are no UDP ports: bind to an address with port 0"));
+    }
+    if config.auth.is_some() {
+        return Err(invalid("packets are authenticated over UDP only"));
+    }
+    let io = RawIo::bind(addr.ip(), raw.clone()).map_err(BindError::Raw)?;
+    let client_port = io.client_port();
+    Ok(Sockets { io: Box::new(io), encapsulation: Encapsulation::Raw, client_port })
 }
 
 /// The same driver of packets, for peers that have the key, if there is one; with its counters. The

@@ -57,6 +57,8 @@ pub(crate) struct State {
     last_stats: Stats,
     /// What becomes of packets that are to be authentic, if they are to be.
     pub(crate) auth: Arc<AuthCounters>,
+    /// Whether packets go over UDP, rather than raw IP.
+    pub(crate) has_udp_ports: bool,
 }
 
 /// The tables that the driver's events change.
@@ -143,6 +145,7 @@ impl State {
             corks: 0,
             last_stats: Stats::default(),
             auth: Arc::default(),
+            has_udp_ports: true,
         }
     }
 
@@ -228,6 +231,7 @@ impl State {
             self.tables.calls.refuse();
             return Err(homa_proto::SendError::TooManyRpcs.into());
         }
+        let addr = if self.has_udp_ports { addr } else { addr.over_raw_ip()? };
         let (peer, port) = (addr.peer(), addr.homa_port());
         let key = driver.send_request(self.client, peer, port, message, options)?;
         let id = self.tables.calls.insert(key, addr, owner);

@@ -11,6 +11,8 @@ use crate::transport::tcp::Variant;
 pub(crate) enum Contender {
     /// Homa over UDP.
     Homa,
+    /// Homa over raw IP.
+    Raw,
     /// TCP with one connection per outstanding call.
     TcpConnections,
     /// TCP with one connection, pipelined.
@@ -19,19 +21,21 @@ pub(crate) enum Contender {
 
 impl Contender {
     /// All of them, in the order of the table.
-    pub(crate) const ALL: [Self; 3] = [Self::Homa, Self::TcpConnections, Self::TcpPipelined];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Homa, Self::Raw, Self::TcpConnections, Self::TcpPipelined];
 
     pub(crate) fn protocol(self) -> Protocol {
-        match self.variant() {
-            None => Protocol::Homa,
-            Some(_) => Protocol::Tcp,
+        match self {
+            Self::Homa => Protocol::Homa,
+            Self::Raw => Protocol::Raw,
+            Self::TcpConnections | Self::TcpPipelined => Protocol::Tcp,
         }
     }
 
     /// TCP's variant.
     pub(crate) fn variant(self) -> Option<Variant> {
         match self {
-            Self::Homa => None,
+            Self::Homa | Self::Raw => None,
             Self::TcpConnections => Some(Variant::Connections),
             Self::TcpPipelined => Some(Variant::Pipelined),
         }
@@ -42,6 +46,7 @@ impl fmt::Display for Contender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Homa => "homa",
+            Self::Raw => "raw",
             Self::TcpConnections => "tcp",
             Self::TcpPipelined => "tcp-pipelined",
         })
@@ -67,12 +72,13 @@ impl FromStr for Contenders {
         for name in text.split(',') {
             match name.trim() {
                 "homa" => chosen.push(Contender::Homa),
+                "raw" => chosen.push(Contender::Raw),
                 "tcp" => chosen.extend([Contender::TcpConnections, Contender::TcpPipelined]),
                 "tcp-connections" => chosen.push(Contender::TcpConnections),
                 "tcp-pipelined" => chosen.push(Contender::TcpPipelined),
                 other => {
                     return Err(format!(
-                        "'{other}' is none of homa, tcp, tcp-connections and tcp-pipelined"
+                        "'{other}' is none of homa, raw, tcp, tcp-connections and tcp-pipelined"
                     ));
                 }
             }
@@ -91,7 +97,7 @@ mod tests {
 
     #[test]
     fn from_str__tcp_means_both_variants() {
-        assert_eq!("tcp,homa".parse(), Ok(Contenders(Contender::ALL.into())));
+        assert_eq!("tcp,raw,homa".parse(), Ok(Contenders(Contender::ALL.into())));
         assert_eq!(
             "tcp-pipelined,tcp".parse(),
             Ok(Contenders(vec![Contender::TcpConnections, Contender::TcpPipelined]))

@@ -20,14 +20,16 @@ use crate::args::BenchArgs;
 use crate::exit::Stop;
 use crate::fail_if;
 use crate::interrupt::Interrupt;
+use crate::privileges;
 use crate::report::{Report, TestResult};
+use crate::transport::Protocol;
 
 /// Runs the benchmark, prints the table, writes the JSON, and judges.
 pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     let tests = tests_to_run::of_args(args).map_err(Stop::Usage)?;
     let contenders = args.transports.list();
     check_conditions(args, &tests, contenders).map_err(Stop::Usage)?;
-    if args.fault.is_some() && contenders.iter().any(|contender| *contender != Contender::Homa) {
+    if args.fault.is_some() && contenders.iter().any(|contender| contender.variant().is_some()) {
         eprintln!("homa: --fault damages Homa's packets only, not those of TCP");
     }
     if let Some(path) = args.json.as_deref().filter(|path| *path != Path::new("-")) {
@@ -37,6 +39,9 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
             .append(true)
             .open(path)
             .map_err(|error| Stop::Failed(format!("cannot write {}: {error}", path.display())))?;
+    }
+    if contenders.contains(&Contender::Raw) {
+        privileges::keep_for(Protocol::Raw)?;
     }
     let (results, finish) = Rounds::new(args, &tests, contenders, interrupt)?.run()?;
     let report = Report::new(results);

@@ -172,11 +172,14 @@ impl<'a> Rounds<'a> {
                 let homa_port = address.homa_port().map_err(Stop::Usage)?;
                 // Another seed in every round, or the same packets would be lost each time.
                 let seed = self.args.seed.wrapping_add(1 + u64::from(round));
-                let options = HomaOptions::for_messages_of(u64::from(self.max_message))
+                let mut options = HomaOptions::for_messages_of(u64::from(self.max_message))
                     .with_fault(self.args.fault, seed)
                     .with_checksums(self.args.homa.checksums)
                     .with_timeout(self.args.homa.timeout)
                     .with_auth(self.auth.clone());
+                if contender.protocol() == Protocol::Raw {
+                    options = options.over_raw_ip(true, None);
+                }
                 let client = HomaClient::new(server, homa_port, test.outstanding, regime, &options);
                 Box::new(client.map_err(Stop::Failed)?)
             }

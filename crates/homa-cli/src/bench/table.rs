@@ -66,6 +66,7 @@ fn header(contenders: &[Contender], compares: bool) -> Vec<&'static str> {
     for contender in contenders {
         header.push(match contender {
             Contender::Homa => "Homa",
+            Contender::Raw => "Homa raw IP",
             Contender::TcpConnections => "TCP",
             Contender::TcpPipelined => "TCP pipelined",
         });

@@ -1,4 +1,4 @@
-//! Homa over UDP, through the blocking API.
+//! Homa over UDP or raw IP, through the blocking API.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use ::homa::blocking::{Endpoint, Request as Incoming, Server};
 use ::homa::proto::{Duration as ProtoDuration, Limits, Unreachable};
 use ::homa::{
-    Addr, AuthConfig, AuthStats, CallError, CallId, Config, Message, RefuseReason, ReplyError,
+    Addr, AuthConfig, AuthStats, CallError, CallId, Config, Message, RawConfig, RefuseReason,
+    ReplyError,
 };
 use bytes::{Buf, Bytes};
 use foldhash::fast::FixedState;
@@ -44,6 +45,7 @@ pub(crate) struct HomaOptions {
     work: Duration,
     timeout: Option<Duration>,
     auth: Option<AuthConfig>,
+    raw: Option<RawConfig>,
 }
 
 impl HomaOptions {
@@ -58,6 +60,7 @@ impl HomaOptions {
             memory_bytes: None,
             queue_delay: None,
             work: Duration::ZERO,
+            raw: None,
         }
     }
 
@@ -93,6 +96,15 @@ impl HomaOptions {
         self
     }
 
+    /// The same, over raw IP: with all Homa ports of this host, or sharing them with other processes
+    /// (a client takes one port only).
+    pub(crate) fn over_raw_ip(mut self, shares: bool, serves: Option<u16>) -> Self {
+        let mut raw = RawConfig::default();
+        raw.shared_ports = shares.then(|| serves.into_iter().collect());
+        self.raw = Some(raw);
+        self
+    }
+
     /// The same, with faults injected; `seed` changes which packets they meet.
     pub(crate) fn with_fault(mut self, plan: Option<FaultPlan>, seed: u64) -> Self {
         self.fault = plan.map(|mut plan| {
@@ -121,6 +133,7 @@ impl HomaOptions {
             config.proto.timing.timeout = ::homa::proto::Duration::from_nanos(nanos);
         }
         config.auth = self.auth.clone();
+        config.raw.clone_from(&self.raw);
         config
     }
 }
@@ -156,7 +169,7 @@ impl HomaClient {
         let endpoint = Endpoint::bind(SocketAddr::new(local_ip(server.ip()), 0), config);
         Ok(Self {
             endpoint: endpoint.map_err(|error| error.to_string())?,
-            server: Addr::new(server, homa_port).map_err(|error| error.to_string())?,
+            server: addr(server, homa_port, options)?,
             unsent: Vec::new(),
             slots: HashMap::with_hasher(FixedState::default()),
             outcomes: Vec::new(),
@@ -244,6 +257,8 @@ impl HomaServer {
         regime: Regime,
         options: &HomaOptions,
     ) -> Result<Self, String> {
+        let udp_port = if options.raw.is_some() { 0 } else { address.port() };
+        let address = SocketAddr::new(address.ip(), udp_port);
         let endpoint = Endpoint::bind(address, options.config(regime));
         let endpoint = endpoint.map_err(|error| error.to_string())?;
         let server = endpoint.serve(homa_port).map_err(|error| error.to_string())?;
@@ -278,7 +293,12 @@ impl HomaServer {
 
 impl LoadServer for HomaServer {
     fn address(&self) -> String {
-        ServerAddress::new(self.endpoint.local_addr(), self.homa_port).to_string()
+        let mut local = self.endpoint.local_addr();
+        // Over raw IP there is no UDP port.
+        if local.port() == 0 {
+            local.set_port(self.homa_port);
+        }
+        ServerAddress::new(local, self.homa_port).to_string()
     }
 
     fn accounts(&self) -> Option<::homa::Accounts> {
@@ -369,6 +389,12 @@ fn message_of_pieces(header: [u8; HEADER_LEN], mut body: Message) -> Message {
     let mut pieces = vec![Bytes::copy_from_slice(&header)];
     pieces.extend(body.chunks().cloned());
     Message::from(pieces)
+}
+
+/// The address of a server, which over raw IP has no UDP port.
+fn addr(server: SocketAddr, homa_port: u16, options: &HomaOptions) -> Result<Addr, String> {
+    let udp_port = if options.raw.is_some() { 0 } else { server.port() };
+    Addr::new(SocketAddr::new(server.ip(), udp_port), homa_port).map_err(|error| error.to_string())
 }
 
 /// The address to bind to for calls to `server`: on loopback that of loopback, for the endpoint

@@ -26,6 +26,8 @@ pub(crate) use self::regime::Regime;
 pub(crate) enum Protocol {
     /// Homa over UDP
     Homa,
+    /// Homa over raw IP, as the Linux kernel implementation speaks it; needs CAP_NET_RAW
+    Raw,
     /// TCP, for comparison
     Tcp,
 }
@@ -34,6 +36,7 @@ impl Protocol {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Homa => "homa",
+            Self::Raw => "raw",
             Self::Tcp => "tcp",
         }
     }

@@ -181,8 +181,14 @@ impl<I: PacketIo> Driver<I> {
                 0
             }
         };
+        let mut port_reported = false;
         for index in 0..count {
-            self.receive_packet(index);
+            let port_closed = self.receive_packet(index);
+            // One per batch, as the kernel implementation does (WIRE section 9).
+            if port_closed && !port_reported {
+                self.io.send_port_unreachable(index);
+                port_reported = true;
+            }
         }
         self.stats.batches_rcvd += u64::from(count > 0);
         self.stats.packets_rcvd += count as u64;
@@ -200,16 +206,19 @@ impl<I: PacketIo> Driver<I> {
     }
 
     /// One packet: parsed, handed to the protocol, and what is new of its payload copied into the
-    /// store.
-    fn receive_packet(&mut self, index: usize) {
+    /// store. Whether it was for a port that nobody has.
+    fn receive_packet(&mut self, index: usize) -> bool {
         let packet = self.io.packet(index);
         if self.checksums && !is_sealed(packet.bytes) {
             self.stats.bad_checksums += 1;
-            return;
+            return false;
         }
         let (header, payload_len) = match Header::parse(packet.bytes, self.version) {
             Ok((header, payload)) => (header, payload.len()),
-            Err(error) => return self.endpoint.count_bad_packet(&error),
+            Err(error) => {
+                self.endpoint.count_bad_packet(&error);
+                return false;
+            }
         };
         let meta = PacketMeta { peer: packet.peer, local: packet.local };
         self.announce_mtu(meta.peer);
@@ -219,6 +228,7 @@ impl<I: PacketIo> Driver<I> {
         {
             store_delivery(&mut self.store, &delivery, payload);
         }
+        self.endpoint.port_was_closed()
     }
 
     /// What the network reported about paths; whether it reported anything.
@@ -465,6 +475,15 @@ impl<I: PacketIo> Driver<I> {
     /// See [`BindError`].
     pub fn open_client(&mut self) -> Result<SocketId, BindError> {
         self.endpoint.open_client()
+    }
+
+    /// Opens a given client port: see [`Endpoint::open_client_at`].
+    ///
+    /// # Errors
+    ///
+    /// See [`BindError`].
+    pub fn open_client_at(&mut self, port: u16) -> Result<SocketId, BindError> {
+        self.endpoint.open_client_at(port)
     }
 
     /// Turns the taking of requests on a server port on or off; without, they are refused as not

@@ -4,14 +4,18 @@
 //! byte, in safe code; what is left as unsafe is the handing over of pointers to the kernel.
 
 mod control;
+mod epoll;
 mod error_queue;
+mod filter;
 mod name;
 mod options;
 mod receive;
 mod send;
 
 pub(crate) use control::ControlMessages;
+pub(crate) use epoll::Epoll;
 pub(crate) use error_queue::{Origin, QueuedError, receive_error};
+pub(crate) use filter::attach_filter;
 pub(crate) use name::{Family, SocketName};
 pub(crate) use options::{option, set_option};
 pub(crate) use receive::{ReceiveBuffers, Received};

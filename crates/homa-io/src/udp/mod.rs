@@ -2,11 +2,14 @@
 
 mod config;
 mod offload;
-mod path_errors;
 mod socket;
 
 pub use config::UdpConfig;
 
+use crate::ip::{
+    ATTEMPTS_MAX, Drained, PathErrors, Paths, is_own_error, local_addr, no_room, push_class,
+    push_source, receive_buffer_bytes,
+};
 use crate::sys::{
     ControlMessages, Family, Messages, ReceiveBuffers, Received, SocketName, send_plain,
 };
@@ -14,19 +17,9 @@ use crate::{
     Destination, OutgoingPacket, PacketIo, PathError, PathErrorKind, ReceivedPacket, SendBatch,
 };
 use homa_proto::{LocalAddr, PeerAddr};
-use path_errors::{Drained, PathErrors};
-use socket::Path;
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::{fmt, io};
-
-/// Paths that are remembered; when there are more, all are asked for anew.
-const PATHS_MAX: usize = 4096;
-
-/// How often a send or receive that failed because of something reported about another packet is
-/// tried again before the failure is taken to be its own.
-const ATTEMPTS_MAX: usize = 8;
 
 /// Up to this length in bytes a single packet is copied together to be sent.
 const PLAIN_LEN_MAX: usize = 1024;
@@ -63,7 +56,7 @@ pub struct UdpIo {
     /// How many receives in a row brought something: more may wait then.
     streak: u32,
     prepared: Vec<Prepared>,
-    paths: HashMap<IpAddr, Path>,
+    paths: Paths,
     errors: PathErrors,
 }
 
@@ -100,12 +93,13 @@ impl UdpIo {
         let traffic_classes = config.traffic_classes()?;
         let socket = socket::open(addr, &config)?;
         let wildcard = addr.ip().is_unspecified();
+        let local_addr = socket.local_addr()?;
         let default_class = traffic_classes[7];
         let offload = config.segmentation_offload;
         socket::set_traffic_class(&socket, wildcard, default_class)?;
         Ok(Self {
-            local_addr: socket.local_addr()?,
-            receive_buffer_bytes: socket::receive_buffer_bytes(&socket)?,
+            local_addr,
+            receive_buffer_bytes: receive_buffer_bytes(socket.as_fd())?,
             sends_together: offload,
             receives_together: offload && socket::receive_together(&socket),
             socket,
@@ -117,22 +111,9 @@ impl UdpIo {
             received: Vec::with_capacity(ReceiveBuffers::CAPACITY),
             streak: 0,
             prepared: Vec::with_capacity(SendBatch::CAPACITY),
-            paths: HashMap::new(),
+            paths: Paths::from(local_addr),
             errors: PathErrors::default(),
         })
-    }
-
-    /// What the kernel knows of the path to `peer`, asked once.
-    fn path(&mut self, peer: &PeerAddr) -> Path {
-        if let Some(path) = self.paths.get(&peer.ip()) {
-            return *path;
-        }
-        let path = Path::find(peer, self.local_addr);
-        if self.paths.len() >= PATHS_MAX {
-            self.paths.clear();
-        }
-        self.paths.insert(peer.ip(), path);
-        path
     }
 
     /// One receive system call.
@@ -246,11 +227,7 @@ impl UdpIo {
         let mut control = ControlMessages::EMPTY;
         let class = self.traffic_classes[destination.priority.index()];
         if class != self.default_class {
-            let (level, kind) = match destination.peer.is_ipv6() {
-                false => (libc::SOL_IP, libc::IP_TOS),
-                true => (libc::SOL_IPV6, libc::IPV6_TCLASS),
-            };
-            control.push(level, kind, &libc::c_int::from(class).to_ne_bytes());
+            push_class(&mut control, destination.peer.is_ipv6(), class);
         }
         if self.wildcard
             && let Some(source) = destination.local.ip()
@@ -268,7 +245,7 @@ impl UdpIo {
             && !reported
         {
             // The route may have changed, and with it the source.
-            self.paths.remove(&packet.destination.peer.ip());
+            self.paths.forget(&packet.destination.peer);
             self.errors.push_send_failure(&packet, error);
         }
         batch.remove_front(1);
@@ -346,19 +323,19 @@ impl PacketIo for UdpIo {
         let mut report = self.errors.pop()?;
         if let PathErrorKind::PathMtu(mtu) = &mut report.kind {
             // Anybody can forge the report; what the kernel made of it has been checked.
-            self.paths.remove(&report.peer.ip());
+            self.paths.forget(&report.peer);
             *mtu = self.path_mtu(&report.peer);
         }
         Some(report)
     }
 
     fn path_mtu(&mut self, peer: &PeerAddr) -> u32 {
-        self.path(peer).mtu
+        self.paths.to(peer).mtu
     }
 
     fn source_ip(&mut self, peer: &PeerAddr) -> Option<IpAddr> {
         match self.wildcard {
-            true => self.path(peer).source,
+            true => self.paths.to(peer).source,
             false => Some(self.local_addr.ip()),
         }
     }
@@ -383,52 +360,6 @@ impl PacketIo for UdpIo {
 impl fmt::Debug for UdpIo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UdpIo").field("local_addr", &self.local_addr).finish_non_exhaustive()
-    }
-}
-
-/// Whether the kernel's buffers, or the interface's queue, were full. (The latter shows because
-/// error reports are switched on.)
-fn no_room(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)
-}
-
-/// Whether a failure to send is that of the packet itself, not a report about an earlier one that
-/// the kernel delivers by failing whatever comes next.
-///
-/// Such a report fails one call only. It need not be in the error queue, which may be full.
-fn is_own_error(drained: Drained, attempts: usize) -> bool {
-    let failed_twice = drained.from_network == 0 && attempts >= 2;
-    drained.from_host > 0 || failed_twice || attempts >= ATTEMPTS_MAX
-}
-
-/// The address that a packet reached, from its IP_PKTINFO or IPV6_PKTINFO.
-fn local_addr(control: &ControlMessages) -> LocalAddr {
-    let v4 = control
-        .find(libc::SOL_IP, libc::IP_PKTINFO)
-        // The interface's index, the local address, the packet's destination.
-        .and_then(|info| info.get(4..8)?.try_into().ok())
-        .map(|octets: [u8; 4]| IpAddr::from(octets));
-    let v6 = control
-        .find(libc::SOL_IPV6, libc::IPV6_PKTINFO)
-        // The packet's destination, the interface's index.
-        .and_then(|info| info.get(..16)?.try_into().ok())
-        .map(|octets: [u8; 16]| IpAddr::from(octets).to_canonical());
-    v4.or(v6).map_or(LocalAddr::ANY, LocalAddr::from)
-}
-
-/// Asks for `source` as the address that a packet leaves from.
-fn push_source(control: &mut ControlMessages, source: IpAddr) {
-    match source {
-        IpAddr::V4(ip) => {
-            let mut info = [0; 12];
-            info[4..8].copy_from_slice(&Ipv4Addr::octets(&ip));
-            control.push(libc::SOL_IP, libc::IP_PKTINFO, &info);
-        }
-        IpAddr::V6(ip) => {
-            let mut info = [0; 20];
-            info[..16].copy_from_slice(&Ipv6Addr::octets(&ip));
-            control.push(libc::SOL_IPV6, libc::IPV6_PKTINFO, &info);
-        }
     }
 }
 

@@ -91,6 +91,7 @@ impl<O: Observer> Endpoint<O> {
             next_birth: _,
             encapsulation: _,
             default_mtu: _,
+            port_closed: _,
         } = self;
         let held = self.recount();
         let accounts = self.accounts();

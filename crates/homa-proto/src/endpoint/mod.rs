@@ -118,6 +118,8 @@ pub struct Endpoint<O: Observer = ()> {
     next_birth: u64,
     encapsulation: Encapsulation,
     default_mtu: u32,
+    /// Whether the packet handled last was for a port that nobody has, or that does not serve.
+    port_closed: bool,
 }
 
 /// A control packet waiting for the driver.
@@ -183,6 +185,7 @@ impl<O: Observer> Endpoint<O> {
             next_birth: 0,
             encapsulation: Encapsulation::Udp,
             default_mtu: 1500,
+            port_closed: false,
             config,
         })
     }
@@ -214,6 +217,15 @@ impl<O: Observer> Endpoint<O> {
     /// See [`BindError`].
     pub fn open_client(&mut self) -> Result<SocketId, BindError> {
         self.sockets.open_client()
+    }
+
+    /// Opens a given client port, for hosts whose client ports several processes share.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::OutOfRange`] below 32768, [`BindError::InUse`] if it is open.
+    pub fn open_client_at(&mut self, port: u16) -> Result<SocketId, BindError> {
+        self.sockets.open_client_at(port)
     }
 
     /// Turns taking requests on or off, as `SO_HOMA_SERVER` does. Requests that are not taken are

@@ -36,6 +36,7 @@ impl<O: Observer> Endpoint<O> {
         let event = TraceEvent::PacketReceived { peer: meta.peer, header: *header, payload_len };
         self.trace(now, event);
         self.fresh.clear();
+        self.port_closed = false;
         let (key, offset) = self.dispatch(&packet)?;
         if self.fresh.is_empty() {
             return None;
@@ -45,6 +46,13 @@ impl<O: Observer> Endpoint<O> {
             _ => return None,
         };
         Some(Delivery { key, message_length, offset, ranges: &self.fresh })
+    }
+
+    /// Whether the packet handled last was for a port that nobody has here, or a request for one
+    /// that takes none: over raw IP its sender is told by ICMP port unreachable (WIRE section 9).
+    #[must_use]
+    pub fn port_was_closed(&self) -> bool {
+        self.port_closed
     }
 
     /// Counts a packet that could not be parsed.
@@ -123,6 +131,7 @@ impl<O: Observer> Endpoint<O> {
     /// client has certainly no use for its responses (DRAFT section 3 "NEED_ACK to a closed port").
     fn on_unknown_port(&mut self, packet: &Packet<'_>) {
         self.stats.unknown_ports += 1;
+        self.port_closed = true;
         let header = packet.header;
         match header.body {
             Body::NeedAck if header.sender_id.is_server() => {
@@ -155,6 +164,7 @@ impl<O: Observer> Endpoint<O> {
     /// Tells a client why its request is not taken.
     pub(super) fn refuse_packet(&mut self, packet: &Packet<'_>, reason: RefuseReason, detail: u32) {
         self.stats.server_requests_refused += 1;
+        self.port_closed |= reason == RefuseReason::NotServing;
         let id = packet.header.sender_id.flipped();
         self.trace(packet.now, TraceEvent::RequestRefused { id, reason });
         if self.config.refuse {

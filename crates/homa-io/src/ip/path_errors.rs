@@ -14,18 +14,18 @@ const REPORTS_MAX: usize = 1024;
 
 /// Reports about paths, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct PathErrors {
+pub(crate) struct PathErrors {
     reports: VecDeque<PathError>,
 }
 
 /// What reading a socket's error queue brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Drained {
+pub(crate) struct Drained {
     /// Reports from the network, about packets sent earlier: any of them may have made an
     /// unrelated send or receive fail.
-    pub(super) from_network: usize,
+    pub(crate) from_network: usize,
     /// Reports from this host, about the packet that it was just asked to send.
-    pub(super) from_host: usize,
+    pub(crate) from_host: usize,
 }
 
 impl PathErrors {
@@ -33,7 +33,7 @@ impl PathErrors {
     ///
     /// Reports of this host's own do not name the peer in full; they concern `sending`, the peer of
     /// the packet that just failed. Without it they are left out: they come again when it fails.
-    pub(super) fn drain(&mut self, fd: BorrowedFd<'_>, sending: Option<PeerAddr>) -> Drained {
+    pub(crate) fn drain(&mut self, fd: BorrowedFd<'_>, sending: Option<PeerAddr>) -> Drained {
         let mut drained = Drained::default();
         // Bounded by the queue, which the socket's receive buffer limits.
         while let Ok(error) = receive_error(fd) {
@@ -59,7 +59,7 @@ impl PathErrors {
     }
 
     /// Reports that the operating system would not send `packet`.
-    pub(super) fn push_send_failure(&mut self, packet: &OutgoingPacket<'_>, error: &io::Error) {
+    pub(crate) fn push_send_failure(&mut self, packet: &OutgoingPacket<'_>, error: &io::Error) {
         let kind = match error.raw_os_error().and_then(unreachable) {
             Some(unreachable) => PathErrorKind::Unreachable(unreachable),
             None => PathErrorKind::SendFailed(error.kind()),
@@ -69,7 +69,7 @@ impl PathErrors {
         self.push(PathError { peer, kind, quoted, origin });
     }
 
-    pub(super) fn pop(&mut self) -> Option<PathError> {
+    pub(crate) fn pop(&mut self) -> Option<PathError> {
         self.reports.pop_front()
     }
 
