@@ -71,7 +71,10 @@ fn open_sockets(addr: SocketAddr, config: &Config) -> Result<Sockets, BindError>
     if config.auth.is_some() {
         return Err(invalid("packets are authenticated over UDP only"));
     }
-    let io = RawIo::bind(addr.ip(), raw.clone()).map_err(BindError::Raw)?;
+    let mut raw = raw.clone();
+    // The field holds one sum: that which peers require does not cover addresses.
+    raw.checksums &= !config.checksums;
+    let io = RawIo::bind(addr.ip(), raw).map_err(BindError::Raw)?;
     let client_port = io.client_port();
     Ok(Sockets { io: Box::new(io), encapsulation: Encapsulation::Raw, client_port })
 }

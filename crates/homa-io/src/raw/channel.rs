@@ -112,6 +112,12 @@ pub(super) fn ipv4_payload(packet: &[u8]) -> Option<(usize, usize)> {
         .then_some((header_len, total_len))
 }
 
+/// Where a packet was addressed to, from its IPv4 header; `None` of no header, as with IPv6.
+pub(super) fn ipv4_dest(header: &[u8]) -> Option<IpAddr> {
+    let octets: [u8; 4] = header.get(16..20)?.try_into().ok()?;
+    Some(octets.into())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
@@ -130,6 +136,14 @@ mod tests {
         assert_eq!(ipv4_payload(&packet(0x45, 48, 60)), Some((20, 48)));
         assert_eq!(ipv4_payload(&packet(0x4F, 88, 88)), Some((60, 88)));
         assert_eq!(ipv4_payload(&packet(0x45, 20, 20)), Some((20, 20)));
+    }
+
+    #[test]
+    fn ipv4_dest__is_what_the_header_says() {
+        let mut header = packet(0x45, 48, 20);
+        header[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 255]);
+        assert_eq!(ipv4_dest(&header), Some([10, 0, 0, 255].into()));
+        assert_eq!(ipv4_dest(&[]), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::ip::{
 };
 use crate::sys::{ControlMessages, Epoll, Family, Messages, ReceiveBuffers, Received, SocketName};
 use crate::{Destination, PacketIo, PathError, PathErrorKind, ReceivedPacket, SendBatch};
-use channel::{Channel, Opening, ipv4_payload};
+use channel::{Channel, Opening, ipv4_dest, ipv4_payload};
 use claim::Claim;
 use homa_proto::{LocalAddr, PeerAddr};
 use homa_wire::checksum::Addresses;
@@ -307,9 +307,14 @@ impl PacketIo for RawIo {
     fn send_port_unreachable(&mut self, index: usize) {
         let Accepted { peer, local, index, start, end } = self.received[index];
         let family = family_of(&peer);
-        let Some(local) = local.ip().filter(|local| may_be_told(peer.ip(), *local)) else { return };
         let bytes = self.buffers.bytes(index as usize, end as usize);
         let (ipv4_header, homa) = bytes.split_at(start as usize);
+        let Some(local) = local.ip() else { return };
+        // For IPv4 broadcasts the kernel tells an address of ours instead.
+        let dest = ipv4_dest(ipv4_header).unwrap_or(local);
+        if dest != local || !may_be_told(peer.ip(), dest) {
+            return;
+        }
         let packet = Misdirected { peer, local, ipv4_header, homa };
         let mut senders = self.unreachable.iter_mut();
         if let Some((_, sender)) = senders.find(|(of, _)| *of == family) {

@@ -1,0 +1,271 @@
+//! Endpoints over raw IP, between hosts made of network namespaces. Needs root; each test says why
+//! it is skipped otherwise.
+
+#![allow(non_snake_case, reason = "tests are named function__case")]
+
+mod common;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use common::contents;
+use homa::blocking::Endpoint;
+use homa::proto::Unreachable;
+use homa::{Addr, BindError, CallError, Config, RawConfig, RefuseReason};
+use homa_testkit::netns::{Host, Lab, LabOptions, Namespace, skip};
+
+const PORT: u16 = 4000;
+const LENGTHS: [usize; 6] = [1, 100, 1424, 1425, 40_001, 1_000_000];
+
+/// All addresses of both families.
+const ANY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+fn over_raw_ip() -> Config {
+    let mut config = Config::default();
+    config.raw = Some(RawConfig::default());
+    config
+}
+
+fn sharing(ports: &[u16]) -> Config {
+    let mut raw = RawConfig::default();
+    raw.shared_ports = Some(ports.to_vec());
+    let mut config = Config::default();
+    config.raw = Some(raw);
+    config
+}
+
+fn bind(ip: IpAddr, config: Config) -> Result<Endpoint, BindError> {
+    Endpoint::bind(SocketAddr::new(ip, 0), config)
+}
+
+/// Opens an endpoint in a namespace that echoes on a port until it is closed.
+fn echoing(namespace: &Namespace, ip: IpAddr, port: u16, config: Config) -> Endpoint {
+    let endpoint = namespace.enter(|| bind(ip, config)).unwrap().unwrap();
+    let server = endpoint.serve(port).unwrap();
+    let echo = move || {
+        while let Some(mut request) = server.accept() {
+            let message = request.take_message();
+            // The client may have given up.
+            let _ = request.reply(message);
+        }
+    };
+    // Whoever drives asks the kernel for routes, and so must be in the namespace.
+    drop(namespace.spawn(echo).unwrap());
+    endpoint
+}
+
+fn addr(ip: IpAddr, port: u16) -> Addr {
+    Addr::new(SocketAddr::new(ip, port), port).unwrap()
+}
+
+fn both(host: &Host) -> [IpAddr; 2] {
+    [host.ipv4().into(), host.ipv6().into()]
+}
+
+/// Calls an echo server with messages of all lengths, from a namespace.
+fn check_echo(namespace: &Namespace, client: &Endpoint, server: Addr) {
+    let calls = || {
+        for (seed, length) in LENGTHS.into_iter().enumerate() {
+            let request = contents(seed as u64, length);
+            let response = client.call(server, request.clone());
+            assert!(response.unwrap() == request[..], "{length} bytes to {server}");
+        }
+    };
+    namespace.enter(calls).unwrap();
+}
+
+fn lab(options: &LabOptions) -> Option<Lab> {
+    if skip(&[]) { None } else { Some(Lab::new(2, options).unwrap()) }
+}
+
+/// A call that must fail, and how long that took.
+fn failure(namespace: &Namespace, client: &Endpoint, server: Addr) -> (CallError, Duration) {
+    let begin = Instant::now();
+    let outcome = namespace.enter(|| client.call(server, "x")).unwrap();
+    (outcome.unwrap_err(), begin.elapsed())
+}
+
+#[test]
+fn call__all_lengths_in_both_families() {
+    let Some(lab) = lab(&LabOptions::default()) else { return };
+    let server = echoing(lab.host(1), ANY, PORT, over_raw_ip());
+    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    for ip in both(lab.host(1)) {
+        check_echo(lab.host(0), &client, addr(ip, PORT));
+    }
+    server.close();
+}
+
+/// Either side may look like TCP: receivers take both (WIRE section 7).
+#[test]
+fn call__in_the_guise_of_tcp() {
+    let Some(lab) = lab(&LabOptions::default()) else { return };
+    let mut hijacking = RawConfig::default();
+    hijacking.hijack = true;
+    let mut config = Config::default();
+    config.raw = Some(hijacking);
+    let server = echoing(lab.host(1), ANY, PORT, over_raw_ip());
+    let client = lab.host(0).enter(|| bind(ANY, config)).unwrap().unwrap();
+    for ip in both(lab.host(1)) {
+        check_echo(lab.host(0), &client, addr(ip, PORT));
+    }
+    server.close();
+}
+
+/// Checksums that are required cover the packet alone, as over UDP.
+#[test]
+fn call__with_required_checksums() {
+    let Some(lab) = lab(&LabOptions::default()) else { return };
+    let mut config = over_raw_ip();
+    config.checksums = true;
+    let server = echoing(lab.host(1), ANY, PORT, config.clone());
+    let client = lab.host(0).enter(|| bind(ANY, config)).unwrap().unwrap();
+    check_echo(lab.host(0), &client, addr(lab.host(1).ipv4().into(), PORT));
+    assert_eq!(server.stats().drive.bad_checksums, 0);
+    server.close();
+}
+
+/// The response must come from the address that was called, though another is the route's choice.
+#[test]
+fn call__of_a_second_address() {
+    let Some(lab) = lab(&LabOptions::default()) else { return };
+    let host = lab.host(1);
+    let spare = [IpAddr::from(host.spare_ipv4(1)), host.spare_ipv6(1).into()];
+    for ip in spare {
+        host.add_address(ip).unwrap();
+    }
+    let server = echoing(host, ANY, PORT, over_raw_ip());
+    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    for ip in spare {
+        check_echo(lab.host(0), &client, addr(ip, PORT));
+    }
+    server.close();
+}
+
+/// Senders learn of the narrow link from ICMP alone, and send on in smaller pieces.
+#[test]
+fn call__over_a_path_with_a_smaller_mtu() {
+    let mut options = LabOptions::default();
+    options.path_mtu = Some(1300);
+    let Some(lab) = lab(&options) else { return };
+    let server = echoing(lab.host(1), ANY, PORT, over_raw_ip());
+    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    for ip in both(lab.host(1)) {
+        check_echo(lab.host(0), &client, addr(ip, PORT));
+    }
+    server.close();
+}
+
+/// Our own peers get a REFUSE and ICMP, whichever comes first: at once in any case.
+#[test]
+fn call__of_a_port_that_nobody_serves() {
+    let Some(lab) = lab(&LabOptions::default()) else { return };
+    let server = echoing(lab.host(1), ANY, PORT, over_raw_ip());
+    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    for ip in both(lab.host(1)) {
+        let (error, took) = failure(lab.host(0), &client, addr(ip, PORT + 1));
+        let refused = matches!(error, CallError::Refused { reason: RefuseReason::NoPort, .. });
+        let unreachable = matches!(error, CallError::Unreachable { kind: Unreachable::Port, .. });
+        assert!(refused || unreachable, "{error:?}");
+        assert!(took < Duration::from_millis(90), "no sooner than silence would tell: {took:?}");
+    }
+    server.close();
+}
+
+/// What a kernel peer gets, which drops REFUSE: ICMP alone (WIRE section 9).
+#[test]
+fn call__of_a_port_that_nobody_serves_is_told_by_icmp() {
+    let Some(lab) = lab(&LabOptions::default()) else { return };
+    let mut config = over_raw_ip();
+    config.proto.refuse = false;
+    let server = echoing(lab.host(1), ANY, PORT, config);
+    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    for ip in both(lab.host(1)) {
+        let (error, _) = failure(lab.host(0), &client, addr(ip, PORT + 1));
+        let CallError::Unreachable { kind, .. } = error else { panic!("{error:?}") };
+        assert_eq!(kind, Unreachable::Port);
+    }
+    server.close();
+}
+
+/// A host without Homa has its kernel answer (PROTOCOL section 12, EPROTONOSUPPORT).
+#[test]
+fn call__of_a_host_without_homa() {
+    let Some(lab) = lab(&LabOptions::default()) else { return };
+    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    for ip in both(lab.host(1)) {
+        let (error, _) = failure(lab.host(0), &client, addr(ip, PORT));
+        let CallError::Unreachable { kind, .. } = error else { panic!("{error:?}") };
+        assert_eq!(kind, Unreachable::Protocol);
+    }
+}
+
+#[test]
+fn bind__one_endpoint_has_the_protocol() {
+    if skip(&[]) {
+        return;
+    }
+    let host = Namespace::new("raw").unwrap();
+    let denied = |config| {
+        let bound = host.enter(|| bind(ANY, config)).unwrap();
+        let BindError::Raw(error) = bound.unwrap_err() else { panic!("not about raw IP") };
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
+    };
+    let owner = host.enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    denied(over_raw_ip());
+    denied(sharing(&[PORT]));
+    drop(owner);
+
+    let sharer = host.enter(|| bind(ANY, sharing(&[PORT]))).unwrap().unwrap();
+    denied(over_raw_ip());
+    denied(sharing(&[PORT + 1, PORT]));
+    let other = host.enter(|| bind(ANY, sharing(&[PORT + 1]))).unwrap().unwrap();
+    drop((sharer, other));
+    host.enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+}
+
+/// The kernel gives each what is for its ports: nobody refuses what is meant for another.
+#[test]
+fn call__of_endpoints_that_share_a_host() {
+    if skip(&[]) {
+        return;
+    }
+    let host = Namespace::new("raw").unwrap();
+    let first = echoing(&host, ANY, PORT, sharing(&[PORT]));
+    let second = echoing(&host, ANY, PORT + 1, sharing(&[PORT + 1]));
+    let clients = [(); 2].map(|()| host.enter(|| bind(ANY, sharing(&[]))).unwrap().unwrap());
+    for client in &clients {
+        for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            check_echo(&host, client, addr(ip, PORT));
+            check_echo(&host, client, addr(ip, PORT + 1));
+        }
+    }
+    for endpoint in clients.iter().chain([&first, &second]) {
+        assert_eq!(endpoint.stats().protocol.unknown_ports, 0);
+    }
+    first.close();
+    second.close();
+}
+
+/// The asynchronous API waits on the same descriptor in other ways.
+#[test]
+fn call__on_tokio() {
+    let Some(lab) = lab(&LabOptions::default()) else { return };
+    let server = echoing(lab.host(1), ANY, PORT, over_raw_ip());
+    let to = addr(lab.host(1).ipv4().into(), PORT);
+    let calls = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let any = SocketAddr::new(ANY, 0);
+            let client = homa::Endpoint::bind(any, over_raw_ip()).await.unwrap();
+            for (seed, length) in LENGTHS.into_iter().enumerate() {
+                let request = contents(seed as u64, length);
+                let response = client.call(to, request.clone()).await.unwrap();
+                assert!(response == request[..], "{length} bytes");
+            }
+        });
+    };
+    lab.host(0).enter(calls).unwrap();
+    server.close();
+}
