@@ -13,6 +13,7 @@ use homa_proto::{LocalAddr, PeerAddr, Priority, Unreachable};
 use homa_testkit::netns::{Host, Lab, LabOptions, Namespace, skip};
 use homa_wire::checksum::{self, Addresses};
 use homa_wire::{Body, HEADER_LEN_MAX, Header, RpcId, Version};
+use socket2::{Domain, Protocol, Socket, Type};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const EVERY_IP: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -168,6 +169,29 @@ fn next_error__a_closed_port_and_a_host_without_homa() {
         assert_eq!(error.peer, to);
         assert_eq!(error.kind, PathErrorKind::Unreachable(Unreachable::Protocol));
     }
+}
+
+/// RFC 1122 section 3.2.2: no host may make many answer to one.
+#[test]
+fn send_port_unreachable__not_about_broadcasts() {
+    let Some(lab) = pair() else { return };
+    let (mut client, mut server) = ends(&lab, &RawConfig::default());
+    let open = || Socket::new(Domain::IPV4, Type::from(libc::SOCK_RAW), Some(Protocol::from(146)));
+    let caller = lab.host(0).enter(open).unwrap().unwrap();
+    caller.set_broadcast(true).unwrap();
+    let [a, b, ..] = lab.host(1).ipv4().octets();
+    let everybody = SocketAddr::from(([a, b, 255, 255], 0));
+    caller.send_to(&header(4000), &everybody.into()).unwrap();
+    receive(&mut server, 1);
+    server.send_port_unreachable(0);
+
+    let to = peer(lab.host(1).ipv4());
+    let mut batch = SendBatch::new();
+    push(&mut batch, to, LocalAddr::ANY, 7, b"x");
+    send(lab.host(0), &mut client, &mut batch);
+    receive(&mut server, 1);
+    server.send_port_unreachable(0);
+    assert_eq!(next_error(&mut client).peer, to, "not the broadcast, which came first");
 }
 
 /// At most so many per second, whoever asks.

@@ -1,12 +1,13 @@
 //! One raw socket: a family and a protocol.
 
 use super::RawConfig;
-use super::filter::{Start, Wanted};
+use super::filter::{NOTHING, Start, Wanted};
 use crate::ip::set_buffer;
 use crate::sys::{Family, attach_filter, set_option};
 use homa_wire::ip;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -47,13 +48,15 @@ impl Opening<'_> {
         let socket =
             Socket::new(domain, Type::from(libc::SOCK_RAW), Some(protocol)).map_err(explain)?;
         let family = if self.ip.is_ipv4() { Family::V4 } else { Family::V6 };
-        // Before anything arrives that is not wanted.
         let start = if family == Family::V4 { Start::Ipv4Header } else { Start::HomaHeader };
         let wanted = Wanted { hijacked, ports: self.ports.clone() };
+        socket.set_nonblocking(true)?;
         if let Some(program) = wanted.program(start) {
+            // A socket receives from the moment it is made: what it got by then may be others'.
+            attach_filter(socket.as_fd(), &NOTHING)?;
+            discard_waiting(&socket);
             attach_filter(socket.as_fd(), &program)?;
         }
-        socket.set_nonblocking(true)?;
         self.set_options(socket.as_fd(), family, hijacked)?;
         socket.bind(&SocketAddr::new(self.ip, 0).into())?;
         let default_class = self.default_class;
@@ -89,6 +92,12 @@ impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Empties a socket that receives no more, and so comes to an end.
+fn discard_waiting(socket: &Socket) {
+    let mut byte = [MaybeUninit::uninit()];
+    while socket.recv(&mut byte).is_ok() {}
 }
 
 /// Says what is missing, and what to do about it.

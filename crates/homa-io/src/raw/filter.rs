@@ -10,6 +10,10 @@ pub(super) enum Start {
     HomaHeader,
 }
 
+/// A program that lets nothing pass.
+pub(super) const NOTHING: [sock_filter; 1] =
+    [sock_filter { code: libc::BPF_RET as u16, jt: 0, jf: 0, k: 0 }];
+
 /// What a socket wants; everything if neither is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -175,6 +179,11 @@ mod tests {
         assert!(check(&both, &homa(4000, 0x06, 0xB97D)));
         assert!(!check(&both, &homa(4001, 0x06, 0xB97D)));
         assert!(!check(&both, &homa(4000, 0x10, 0)));
+    }
+
+    #[test]
+    fn nothing__passes_nothing() {
+        assert!(!passes(&NOTHING, &homa(4000, 0x06, 0xB97D)));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! ICMP port unreachable: how a kernel peer learns that nobody has a Homa port (WIRE section 9).
 
 use super::channel::explain;
+use super::filter::NOTHING;
 use crate::ip::push_source;
 use crate::sys::{ControlMessages, Family, Messages, SocketName, attach_filter};
 use crate::{Destination, OutgoingPacket};
 use homa_proto::{LocalAddr, PeerAddr};
 use homa_wire::{Priority, ip};
-use libc::sock_filter;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -58,8 +58,7 @@ impl PortUnreachable {
             Socket::new(domain, Type::from(libc::SOCK_RAW), Some(protocol)).map_err(explain)?;
         socket.set_nonblocking(true)?;
         // It only sends: nothing that the host receives is passed to it.
-        let nothing = sock_filter { code: libc::BPF_RET as u16, jt: 0, jf: 0, k: 0 };
-        attach_filter(socket.as_fd(), &[nothing])?;
+        attach_filter(socket.as_fd(), &NOTHING)?;
         Ok(Self { socket, family, second: Instant::now(), sent: 0 })
     }
 
