@@ -153,6 +153,10 @@ fn routers(network: &Namespace, options: &LabOptions, path_mtu: u32) -> io::Resu
     for (segment, router) in routers.iter().enumerate() {
         configure(router)?;
         router.set_parameter("net/ipv4/ip_forward", "1")?;
+        // Linux limits the rate at which it says that there is no way twice, and the second limit
+        // may keep back for ever what the first lets through.
+        router.set_parameter("net/ipv4/icmp_ratelimit", "0")?;
+        router.set_parameter("net/ipv6/icmp/ratelimit", "0")?;
         router.set_parameter("net/ipv6/conf/all/forwarding", "1")?;
         network.ip(&format!(
             "link add r{segment} mtu {link_mtu} type veth peer name eth0 mtu {link_mtu} netns {}\n\
