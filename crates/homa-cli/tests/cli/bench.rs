@@ -53,8 +53,9 @@ fn bench__json_file_and_open_loop() {
     std::fs::remove_file(&path).unwrap();
     let result = &report["results"][0];
     let kops = result["kops"].as_f64().unwrap();
-    // A busy machine falls behind; without a pace it would be tens of thousands per second.
-    assert!((0.1..2.8).contains(&kops), "{kops}");
+    // A busy machine falls behind, or catches up; without a pace it would be tens of thousands per
+    // second.
+    assert!((0.1..8.0).contains(&kops), "{kops}");
     let p50 = |name: &str| result[name]["p50"].as_f64().unwrap();
     assert!(p50("rtt_release_us") <= p50("rtt_us"));
     assert!(result["by_size"].as_array().unwrap().len() > 3);
