@@ -9,7 +9,7 @@ mod address;
 mod args;
 mod bench;
 mod client;
-mod decode;
+mod dissect;
 mod exit;
 mod fail_if;
 mod interrupt;
@@ -61,7 +61,7 @@ fn run(command: Command) -> Result<(), Stop> {
         }
         Command::Decode(args) => {
             misuse::of_decode(&args)?;
-            decode::run(&args)
+            dissect::run(&args)
         }
         Command::Key => keys::run(),
         Command::BenchServer(args) => server::run_for_bench(&args),

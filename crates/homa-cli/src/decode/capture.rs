@@ -1,8 +1,6 @@
 //! Frames of a capture file, in pcap or pcapng format.
 
-use std::fs::File;
-use std::io::{self, BufReader, Chain, Cursor, Read};
-use std::path::Path;
+use std::io::{Chain, Cursor, Read};
 use std::time::Duration;
 
 use pcap_file::pcap::PcapReader;
@@ -40,13 +38,8 @@ pub(super) struct Frame<'a> {
 }
 
 impl Capture {
-    /// Opens a file; `-` is standard input.
-    pub(super) fn open(path: &Path) -> Result<Self, String> {
-        let mut file: Box<dyn Read> = if path == Path::new("-") {
-            Box::new(io::stdin())
-        } else {
-            Box::new(BufReader::new(open_file(path).map_err(|error| error.to_string())?))
-        };
+    /// Reads the beginning, which tells the format.
+    pub(super) fn new(mut file: Box<dyn Read>) -> Result<Self, String> {
         let mut magic = [0; 4];
         file.read_exact(&mut magic).map_err(|_| "not a capture: it is too short")?;
         let input = Cursor::new(magic).chain(file);
@@ -68,15 +61,6 @@ impl Capture {
         let next = next.map_err(|error| format!("the capture is damaged: {error}"))?;
         Ok(next.map(|(time, link)| Frame { time, link, bytes: &self.bytes }))
     }
-}
-
-/// Opens a file that can be read.
-fn open_file(path: &Path) -> io::Result<File> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    Ok(file)
 }
 
 type Next = Result<Option<(Duration, DataLink)>, pcap_file::PcapError>;
@@ -155,16 +139,13 @@ mod tests {
         file.extend([4, 0, 0, 0, 1, 0, 0, 0]);
         // At 3.000007 s, 4 of 1500 bytes.
         file.extend([3, 0, 0, 0, 7, 0, 0, 0, 4, 0, 0, 0, 0xdc, 5, 0, 0, 1, 2, 3, 4]);
-        let path = std::env::temp_dir().join(format!("snapped-{}.pcap", std::process::id()));
-        std::fs::write(&path, file).unwrap();
-        let mut capture = Capture::open(&path).unwrap();
+        let mut capture = Capture::new(Box::new(Cursor::new(file))).unwrap();
         let frame = capture.next().unwrap().unwrap();
         assert_eq!(
             (frame.time, frame.bytes),
             (Duration::from_micros(3_000_007), &[1, 2, 3, 4][..])
         );
         assert!(capture.next().unwrap().is_none());
-        std::fs::remove_file(path).unwrap();
     }
 
     fn interface(resolution: Option<u8>) -> InterfaceDescriptionBlock<'static> {

@@ -1,4 +1,4 @@
-//! `homa decode`: what a capture of packets holds.
+//! What a capture of packets holds: `homa decode`.
 
 mod capture;
 mod fields;
@@ -6,7 +6,7 @@ mod frame;
 mod rpcs;
 
 use std::fmt;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use homa_wire::{Header, Version};
@@ -16,8 +16,6 @@ use self::capture::Capture;
 use self::fields::Fields;
 use self::frame::{Carried, Finding};
 use self::rpcs::RpcTable;
-use crate::args::DecodeArgs;
-use crate::exit::Stop;
 
 /// A Homa packet of a capture.
 #[derive(Debug)]
@@ -28,29 +26,53 @@ struct Packet<'a> {
     header: Header,
 }
 
+/// What to print of a capture.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// UDP packets from or to these ports are taken for Homa.
+    pub udp_ports: Vec<u16>,
+    /// A summary of each RPC instead of the packets.
+    pub rpcs: bool,
+    /// One JSON object per line.
+    pub json: bool,
+}
+
 /// What was found.
-#[derive(Debug, Default)]
-struct Counts {
-    homa: u64,
-    malformed: u64,
-    other: u64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Homa packets.
+    pub homa: u64,
+    /// What should be Homa and does not parse.
+    pub malformed: u64,
+    /// Other packets.
+    pub other: u64,
 }
 
-/// Prints the capture.
-pub(crate) fn run(args: &DecodeArgs) -> Result<(), Stop> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    match decode(args, &mut out).and_then(|()| Ok(out.flush()?)) {
-        // Whoever read our output, `head` for instance, has seen enough.
-        Err(Problem::Write(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(problem) => Err(Stop::Failed(format!("{}: {problem}", args.file.display()))),
-        Ok(()) => Ok(()),
-    }
+/// Why decoding ended early.
+#[derive(Debug)]
+pub enum Problem {
+    /// The capture can't be read, or is damaged; what came before the damage was printed.
+    Read(String),
+    /// The output can't be written.
+    Write(io::Error),
 }
 
-fn decode(args: &DecodeArgs, out: &mut impl Write) -> Result<(), Problem> {
-    let mut capture = Capture::open(&args.file).map_err(Problem::Read)?;
+/// Prints what a capture in pcap or pcapng format holds to `out`.
+///
+/// Memory is bounded by the longest packet and, with [`Options::rpcs`], by the number of RPCs and of
+/// the pieces in which their messages came.
+///
+/// # Errors
+///
+/// See [`Problem`]. `counts` says what was found even then.
+pub fn decode(
+    input: impl Read + 'static,
+    options: &Options,
+    out: &mut impl Write,
+    counts: &mut Counts,
+) -> Result<(), Problem> {
+    let mut capture = Capture::new(Box::new(input)).map_err(Problem::Read)?;
     let mut rpcs = RpcTable::default();
-    let mut counts = Counts::default();
     let mut start = None;
     let mut frames = 0_u64;
     let damage = loop {
@@ -61,7 +83,7 @@ fn decode(args: &DecodeArgs, out: &mut impl Write) -> Result<(), Problem> {
         };
         frames += 1;
         let start = *start.get_or_insert(frame.time);
-        let carried = match frame::find(frame.link, frame.bytes, &args.udp_port) {
+        let carried = match frame::find(frame.link, frame.bytes, &options.udp_ports) {
             Finding::Homa(carried) => carried,
             Finding::Other => {
                 counts.other += 1;
@@ -72,29 +94,28 @@ fn decode(args: &DecodeArgs, out: &mut impl Write) -> Result<(), Problem> {
             Ok((header, _)) => {
                 counts.homa += 1;
                 let packet = Packet { time: frame.time, carried, header };
-                if args.rpcs {
+                if options.rpcs {
                     rpcs.add(&packet);
                 } else {
-                    write_fields(out, &fields::of_packet(&packet, start), args.json)?;
+                    write_fields(out, &fields::of_packet(&packet, start), options.json)?;
                 }
             }
             Err(error) => {
                 counts.malformed += 1;
-                if !args.rpcs {
+                if !options.rpcs {
                     let fields = fields::of_malformed(frame.time, start, &carried, error);
-                    write_fields(out, &fields, args.json)?;
+                    write_fields(out, &fields, options.json)?;
                 }
             }
         }
     };
     // Of a damaged capture, what came before the damage.
-    if args.rpcs {
+    if options.rpcs {
         for rpc in rpcs.in_order_of_time() {
-            write_fields(out, &rpc.fields(start.unwrap_or_default()), args.json)?;
+            write_fields(out, &rpc.fields(start.unwrap_or_default()), options.json)?;
         }
     }
     out.flush()?;
-    eprintln!("{counts}");
     match damage {
         Some(why) => Err(Problem::Read(format!("{why}, after {frames} whole packets"))),
         None => Ok(()),
@@ -120,13 +141,6 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Why decoding ended early.
-#[derive(Debug)]
-enum Problem {
-    Read(String),
-    Write(io::Error),
-}
-
 impl From<io::Error> for Problem {
     fn from(error: io::Error) -> Self {
         Self::Write(error)
@@ -146,7 +160,8 @@ impl fmt::Display for Problem {
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
 
-    use std::path::PathBuf;
+    use std::fs::File;
+    use std::io::Cursor;
 
     use super::*;
 
@@ -155,9 +170,11 @@ mod tests {
 
     fn decoded(name: &str, rpcs: bool) -> Vec<Value> {
         let file = format!("{}/../../tests-data/captures/{name}.pcap", env!("CARGO_MANIFEST_DIR"));
-        let args = DecodeArgs { file: PathBuf::from(file), udp_port: vec![], rpcs, json: true };
-        let mut out = Vec::new();
-        decode(&args, &mut out).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        let options = Options { udp_ports: vec![], rpcs, json: true };
+        let (mut out, mut counts) = (Vec::new(), Counts::default());
+        let input = File::open(file).unwrap();
+        decode(input, &options, &mut out, &mut counts)
+            .unwrap_or_else(|problem| panic!("{name}: {problem}"));
         let lines = String::from_utf8(out).unwrap();
         lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
     }
@@ -204,22 +221,23 @@ mod tests {
         let whole =
             format!("{}/../../tests-data/captures/short-rpc.pcap", env!("CARGO_MANIFEST_DIR"));
         let bytes = std::fs::read(whole).unwrap();
-        let file = std::env::temp_dir().join(format!("homa-cut-{}.pcap", std::process::id()));
-        std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
         for rpcs in [false, true] {
-            let args = DecodeArgs { file: file.clone(), udp_port: vec![], rpcs, json: true };
-            let mut out = Vec::new();
-            let Err(Problem::Read(why)) = decode(&args, &mut out) else { panic!("not noticed") };
+            let options = Options { udp_ports: vec![], rpcs, json: true };
+            let (mut out, mut counts) = (Vec::new(), Counts::default());
+            let half = Cursor::new(bytes[..bytes.len() / 2].to_vec());
+            let Err(Problem::Read(why)) = decode(half, &options, &mut out, &mut counts) else {
+                panic!("not noticed")
+            };
             assert!(why.contains("damaged") && why.contains("whole packets"), "{why}");
             assert!(String::from_utf8(out).unwrap().lines().count() > 10);
+            assert!(counts.homa > 10);
         }
-        std::fs::remove_file(file).unwrap();
     }
 
     #[test]
     fn decode__no_capture_is_an_error() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into();
-        let args = DecodeArgs { file, udp_port: vec![], rpcs: false, json: false };
-        assert!(matches!(decode(&args, &mut Vec::new()), Err(Problem::Read(_))));
+        let input = Cursor::new(b"[package]\nname = \"homa-cli\"\n");
+        let result = decode(input, &Options::default(), &mut Vec::new(), &mut Counts::default());
+        assert!(matches!(result, Err(Problem::Read(_))));
     }
 }

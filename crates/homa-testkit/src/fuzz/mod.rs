@@ -15,5 +15,6 @@ mod soup;
 pub use choices::Choices;
 pub use corpus::{Input, inputs};
 pub use decode::decode;
+pub use packets::packet;
 pub use pair::pair;
 pub use soup::soup;

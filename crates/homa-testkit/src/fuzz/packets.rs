@@ -3,12 +3,29 @@
 use super::Choices;
 use crate::probe::data;
 use homa_wire::{
-    Ack, AckList, Body, Cutoffs, Data, DataLayout, Grant, Header, Priority, Refuse, RefuseReason,
-    Resend, RpcId,
+    Ack, AckList, Body, Cutoffs, Data, DataLayout, Grant, HEADER_LEN_MAX, Header, PacketType,
+    Priority, Refuse, RefuseReason, Resend, RpcId, Version,
 };
 
 /// Payload bytes of a full packet over an Ethernet.
 pub(super) const SEGMENT: u32 = 1416;
+
+/// Any packet: a header, and after that of DATA some payload.
+///
+/// # Panics
+///
+/// If the header can't be emitted, which is a defect.
+#[must_use]
+pub fn packet(choices: &mut Choices<'_>) -> Vec<u8> {
+    let header = any_header(choices);
+    let mut packet = vec![0; HEADER_LEN_MAX];
+    let len = header.emit(Version::V1, &mut packet).expect("it has room and a legal offset");
+    packet.truncate(len);
+    if header.packet_type() == PacketType::Data {
+        packet.resize(len + usize::from(choices.byte()), 0xDA);
+    }
+    packet
+}
 
 /// Any header at all that can be emitted.
 pub(super) fn any_header(choices: &mut Choices<'_>) -> Header {
