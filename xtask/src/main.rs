@@ -2,6 +2,7 @@
 
 mod conformance;
 mod core_gate;
+mod fuzz;
 mod model;
 mod processes;
 mod requirements;
@@ -22,6 +23,9 @@ usage: cargo xtask TASK
   core-gate          builds the core for a bare machine and looks at what it calls
   model [RUNS]       model-checks the handing over between threads
   verify [--sample]  runs the long checks, or a sample of them that takes a few minutes
+  fuzz [--minutes M] [--target T]
+                     runs each fuzz target for a minute unless told; needs a nightly toolchain and
+                     cargo-fuzz, says so if there is none
   soak [--minutes M] [--rps N] [--workload W] [--fault PLAN]
                      two processes over a bad network, 60 minutes unless told: no wrong outcome,
                      flat memory";
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         ["model", runs] if runs.parse::<u32>().is_ok() => model::check(&root, runs.parse().ok()),
         ["verify"] => verify::run(&root, verify::Extent::Full),
         ["verify", "--sample"] => verify::run(&root, verify::Extent::Sample),
+        ["fuzz", ref options @ ..] => fuzz::run(&root, options),
         ["soak", ref options @ ..] => soak::run(&root, options),
         _ => {
             eprintln!("{USAGE}");
