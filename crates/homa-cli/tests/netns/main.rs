@@ -20,6 +20,16 @@ macro_rules! every_network {
             fn udp_ipv6() {
                 super::$check(Network::UDP_IPV6);
             }
+
+            #[test]
+            fn raw_ipv4() {
+                super::$check(Network::RAW_IPV4);
+            }
+
+            #[test]
+            fn raw_ipv6() {
+                super::$check(Network::RAW_IPV6);
+            }
         }
     };
 }

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use homa::Addr;
 use homa::blocking::Endpoint;
+use homa::{Addr, Config, RawConfig};
 use homa_testkit::netns::{Host, Lab, LabOptions, skip};
 
 /// Where servers listen.
@@ -14,13 +14,15 @@ const HOMA_PORT: u16 = 99;
 /// A transport and an IP version.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Network {
-    transport: &'static str,
+    raw: bool,
     ipv6: bool,
 }
 
 impl Network {
-    pub(crate) const UDP_IPV4: Self = Self { transport: "homa", ipv6: false };
-    pub(crate) const UDP_IPV6: Self = Self { transport: "homa", ipv6: true };
+    pub(crate) const UDP_IPV4: Self = Self { raw: false, ipv6: false };
+    pub(crate) const UDP_IPV6: Self = Self { raw: false, ipv6: true };
+    pub(crate) const RAW_IPV4: Self = Self { raw: true, ipv6: false };
+    pub(crate) const RAW_IPV6: Self = Self { raw: true, ipv6: true };
 
     /// A lab for a test that needs these programs; `None` if this machine has none, which is said.
     pub(crate) fn lab(self, hosts: usize, options: &LabOptions, programs: &[&str]) -> Option<Lab> {
@@ -35,9 +37,10 @@ impl Network {
         self.lab(2, &LabOptions::default(), &[])
     }
 
-    /// The value of `--transport`.
-    pub(crate) fn transport(self) -> &'static str {
-        self.transport
+    /// The options that choose the transport. Over raw IP processes share their host, for some of these
+    /// hosts have several.
+    pub(crate) fn transport_options(self) -> &'static [&'static str] {
+        if self.raw { &["--transport", "raw", "--share"] } else { &["--transport", "homa"] }
     }
 
     /// The host's first address.
@@ -53,23 +56,36 @@ impl Network {
     /// What a server is told to listen on: all addresses.
     pub(crate) fn listen(self) -> String {
         let any = if self.ipv6 { "[::]" } else { "0.0.0.0" };
+        if self.raw {
+            return format!("{any}:{HOMA_PORT}");
+        }
         format!("{any}:{UDP_PORT}/{HOMA_PORT}")
     }
 
     /// The server at an address, as the command wants it.
     pub(crate) fn server(self, address: IpAddr) -> String {
+        if self.raw {
+            return SocketAddr::new(address, HOMA_PORT).to_string();
+        }
         format!("{}/{HOMA_PORT}", SocketAddr::new(address, UDP_PORT))
     }
 
     /// The server at an address, as the library wants it.
     pub(crate) fn server_addr(self, address: IpAddr) -> Addr {
-        Addr::new(SocketAddr::new(address, UDP_PORT), HOMA_PORT).expect("a server's port")
+        let port = if self.raw { HOMA_PORT } else { UDP_PORT };
+        Addr::new(SocketAddr::new(address, port), HOMA_PORT).expect("a server's port")
     }
 
     /// Opens an endpoint for calls that bears the silence of its peers for so many milliseconds. To be
     /// called in a host, by `Namespace::enter`.
     pub(crate) fn endpoint(self, patience_ms: u64) -> Endpoint {
-        let mut config = homa::Config::default();
+        let mut config = Config::default();
+        config.raw = self.raw.then(|| {
+            let mut raw = RawConfig::default();
+            // Other processes of the host have servers.
+            raw.shared_ports = Some(Vec::new());
+            raw
+        });
         config.proto.timing.timeout = homa::proto::Duration::from_millis(patience_ms);
         let any = if self.ipv6 { "[::]:0" } else { "0.0.0.0:0" };
         Endpoint::bind(any, config).expect("an endpoint")
@@ -82,6 +98,9 @@ impl Network {
 
     /// The same for tshark.
     pub(crate) fn tshark_filter(self) -> &'static str {
+        if self.raw {
+            return "(ip.proto == 146 || ipv6.nxt == 146) && !icmp && !icmpv6";
+        }
         "udp.port == 4000 && !icmp && !icmpv6"
     }
 }

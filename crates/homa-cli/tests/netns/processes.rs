@@ -47,7 +47,7 @@ impl Server {
     /// Starts a server on all addresses of a host and waits until it listens.
     pub(crate) fn start(network: Network, host: &Host) -> Self {
         let mut command = homa(host);
-        command.args(["server", "--transport", network.transport()]);
+        command.arg("server").args(network.transport_options());
         command.args(["--listen", &network.listen(), "--poll", "0"]).args(PATIENCE);
         let mut child = command.spawn().expect("the command can be run");
         let mut line = String::new();
@@ -121,7 +121,7 @@ impl Client {
         args: &[&str],
     ) -> Self {
         let mut command = homa(host);
-        command.args(["client", &network.server(server), "--transport", network.transport()]);
+        command.args(["client", &network.server(server)]).args(network.transport_options());
         command.args(["--poll", "0"]).args(args);
         let mut child = command.spawn().expect("the command can be run");
         let output = Some(read_all(child.stdout.take().expect("piped")));
