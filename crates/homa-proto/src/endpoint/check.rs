@@ -114,9 +114,13 @@ impl<O: Observer> Endpoint<O> {
             };
             assert_eq!(account.used, counted, "account of {resource}");
             assert!(account.high_water >= account.used, "high-water mark of {resource}");
-            // Room for gaps grows by doubling, a message at a time.
-            let slack =
-                if resource == Resource::Gaps { 2 * self.config.limits.gaps_max } else { 0 };
+            let slack = match resource {
+                // Room for gaps grows by doubling, a message at a time.
+                Resource::Gaps => 2 * self.config.limits.gaps_max,
+                // Beyond the limit each client still has its two newest groups of ids.
+                Resource::FinishedIds => 2 * peers.len() as usize,
+                _ => 0,
+            };
             let limit = account.limit.map(|limit| limit + slack as u64);
             assert!(limit.is_none_or(|limit| account.used <= limit), "limit of {resource}");
         }
