@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// Packets lost, repeated, reordered and damaged, by both sides.
 const FAULTS: &str = "drop=0.02,dup=0.02,reorder=0.05,corrupt=0.01";
+/// How long either process may be silent: others may keep it from the processors for longer than the
+/// 100 ms of a real deployment, which is no fault of ours.
+const TIMEOUT: &str = "5s";
 /// How often memory is looked at, at most.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 /// How many samples a run has at least.
@@ -93,6 +96,7 @@ impl Options {
         command
             .args(["bench", "workload", "--transports", "homa", "--rounds", "1", "--warmup", "1s"])
             .args(["--poll", "0", "--outstanding", "1000", "--workload", &self.workload])
+            .args(["--timeout", TIMEOUT])
             .args(["--rps", &self.calls_per_second, "--fault", &self.faults])
             .args(["--duration", &format!("{}s", self.duration().as_secs_f64())])
             .args(["--fail-if", "homa.workload.errors>0"]);
