@@ -11,6 +11,8 @@
 //!
 //! [`replay`] holds one side of a recorded conversation of kernel hosts against an endpoint.
 //!
+//! [`swarm`] draws thousands of small worlds full of trouble, and checks what must hold in each.
+//!
 //! For what only real sockets, processes and kernels show, [`netns`] makes hosts of network
 //! namespaces.
 
@@ -22,6 +24,7 @@ pub mod netns;
 mod network;
 mod probe;
 pub mod replay;
+pub mod swarm;
 
 pub use content::Ledger;
 pub use faults::FaultPlan;
