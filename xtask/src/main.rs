@@ -8,6 +8,7 @@ mod processes;
 mod requirements;
 mod soak;
 mod sources;
+mod swarm;
 mod tidy;
 mod verify;
 
@@ -22,6 +23,7 @@ usage: cargo xtask TASK
   tidy               checks sizes of files and functions, unsafe code, documents
   core-gate          builds the core for a bare machine and looks at what it calls
   model [RUNS]       model-checks the handing over between threads
+  swarm [OPTIONS]    runs many small worlds full of trouble (--help: its options)
   verify [--sample]  runs the long checks, or a sample of them that takes a few minutes
   fuzz [--minutes M] [--target T]
                      runs each fuzz target for a minute unless told; needs a nightly toolchain and
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         ["core-gate"] => core_gate::check(&root),
         ["model"] => model::check(&root, None),
         ["model", runs] if runs.parse::<u32>().is_ok() => model::check(&root, runs.parse().ok()),
+        ["swarm", ref options @ ..] => swarm::check(&root, options),
         ["verify"] => verify::run(&root, verify::Extent::Full),
         ["verify", "--sample"] => verify::run(&root, verify::Extent::Sample),
         ["fuzz", ref options @ ..] => fuzz::run(&root, options),
