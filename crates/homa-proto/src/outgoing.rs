@@ -91,6 +91,12 @@ impl Outgoing {
         self.resend.add(first..last.min(self.next))
     }
 
+    /// The receiver asks, and nothing was sent yet: a message without unscheduled bytes is announced
+    /// again, since a lost announcement leaves nothing else that could be sent.
+    pub(crate) fn announce_again(&mut self) {
+        self.announce |= self.unscheduled == 0 && self.next == 0;
+    }
+
     /// Permits bytes before `offset`; more than the message has is clamped. Never takes back.
     pub(crate) fn grant(&mut self, offset: u32) {
         self.granted = self.granted.max(offset.min(self.length));
@@ -177,6 +183,21 @@ mod tests {
         assert_eq!(sent(&mut out), [(0, 0)]);
         out.grant(100);
         assert_eq!(sent(&mut out), [(0, 100)]);
+    }
+
+    #[test]
+    fn announce_again__is_for_messages_of_which_nothing_was_sent() {
+        let mut out = Outgoing::new(100, 0, 1400);
+        sent(&mut out);
+        out.announce_again();
+        assert_eq!(sent(&mut out), [(0, 0)]);
+        out.grant(100);
+        sent(&mut out);
+        out.announce_again();
+        assert!(!out.is_sendable());
+        let mut unscheduled = Outgoing::new(100, 100, 1400);
+        unscheduled.announce_again();
+        assert_eq!(sent(&mut unscheduled), [(0, 100)]);
     }
 
     #[test]

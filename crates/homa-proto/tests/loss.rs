@@ -43,6 +43,27 @@ fn reordered_packets__are_reassembled_without_resend() {
     assert_eq!(resends(&mut probe), []);
 }
 
+/// HOMA-DATA-14, HOMA-RESEND-13, HOMA-UNKNOWN-1: the announcement of a message without unscheduled
+/// bytes is sent again, of a request as of a response, when it was lost.
+#[test]
+fn lost_announcement__is_sent_again() {
+    let mut config = Config::default();
+    config.unscheduled_bytes = 0;
+    for announcement in [1, 2] {
+        let mut network = Network::new(2, &config, FaultPlan::perfect(Duration::from_micros(5)));
+        let mut seen = 0;
+        network.set_filter(move |_, _, header| {
+            let is_announcement =
+                matches!(header.body, Body::Data(data) if data.offset == 0 && data.incoming == 0);
+            seen += u32::from(is_announcement);
+            !is_announcement || seen != announcement
+        });
+        let key = network.call(0, 1, 5000).unwrap();
+        let outcome = network.run_until_outcome(0, key, millis(200));
+        assert_eq!(outcome, Some(Outcome::Response(5000)), "announcement {announcement}");
+    }
+}
+
 /// HOMA-MODEL-5, HOMA-RESEND-2: exactly what is missing is asked for: each gap, then what was to
 /// come without grants beyond the last byte.
 #[test]

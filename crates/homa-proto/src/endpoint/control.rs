@@ -117,6 +117,7 @@ impl<O: Observer> Endpoint<O> {
         let end =
             if resend.is_all() { out.next } else { resend.offset.saturating_add(resend.length) };
         let resends = out.queue_resend(resend.offset, end, priority);
+        out.announce_again();
         // Bytes that were never granted are asked for: a GRANT was lost (PROTOCOL section 5).
         if end > out.granted {
             out.grant(end);
@@ -153,11 +154,12 @@ impl<O: Observer> Endpoint<O> {
         rpc.patience.heard = now;
         // The RESEND was answered. Should this go on for ever, the call's deadline ends it.
         rpc.patience.unanswered = 0;
-        let resends =
-            rpc.outgoing.as_mut().is_some_and(|out| out.queue_resend(0, out.next, priority));
-        if resends {
+        let Some(out) = rpc.outgoing.as_mut() else { return };
+        out.announce_again();
+        if out.queue_resend(0, out.next, priority) {
             self.enqueue_resend(key);
         }
+        self.schedule_send(key);
         self.rearm(key);
     }
 

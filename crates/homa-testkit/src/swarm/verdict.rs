@@ -71,7 +71,7 @@ fn live(mix: Mix, is_verbose: bool) -> Passed {
     world.plan();
     world.run_until(world.now + span);
     world.heal();
-    assert!(world.run_until_quiet(QUIET_MAX), "the world does not come to rest: {world:?}");
+    assert!(world.run_until_quiet(QUIET_MAX), "the world does not come to rest");
     assert_quiet(&world);
     probe(&mut world);
     judge(&world);
@@ -96,30 +96,38 @@ fn assert_quiet(world: &World) {
 fn probe(world: &mut World) {
     world.mix.refusals = 0;
     world.mix.streams = 0;
-    let hosts = world.stations.len();
-    let few_peers = world.mix.config.limits.peers_max < Limits::default().peers_max;
-    for from in 0..hosts {
+    for from in 0..world.stations.len() {
         for length in [1, world.mix.length_max.min(50_000)] {
-            if few_peers {
-                // Peers make room when they have been idle.
-                let idle = world.mix.config.timing.peer_idle_min.saturating_mul(2);
-                world.run_until(world.now + idle);
-            }
-            let to = (from + 1 + length as usize % (hosts - 1)) % hosts;
-            let call = world.call(from, to, length, Wishes::default());
-            let call = call.expect("a quiet host has room");
-            world.settle(from);
-            let began = world.now;
-            let is_quiet = world.run_until_quiet(QUIET_MAX);
-            let ending = world.book.calls[call].ending;
-            assert_eq!(ending, Some(Ending::Response), "call {call} of a healed world");
-            assert!(is_quiet, "the healed world does not come to rest");
-            let ended = world.ended_at.unwrap_or(world.now);
-            let took = ended.saturating_since(began);
-            assert!(took <= CALL_MAX, "call {call} of a healed world took {took:?}");
+            // A damaged header may have named a call that was still to come, which then counts as
+            // executed. Not for many calls, though.
+            let tries = if world.book.is_garbled { 20 } else { 1 };
+            let mut endings = (0..tries).map(|_| probe_call(world, from, length));
+            let is_answered = endings.any(|ending| ending == Some(Ending::Response));
+            assert!(is_answered, "host {from} gets no answer of a healed world");
         }
     }
     assert_quiet(world);
+}
+
+/// Makes a call in a quiet, healed world; how it ended.
+fn probe_call(world: &mut World, from: usize, length: u32) -> Option<Ending> {
+    if world.mix.config.limits.peers_max < Limits::default().peers_max {
+        // Peers make room when they have been idle.
+        let idle = world.mix.config.timing.peer_idle_min.saturating_mul(2);
+        world.run_until(world.now + idle);
+    }
+    let hosts = world.stations.len();
+    let to = (from + 1 + length as usize % (hosts - 1)) % hosts;
+    let call = world.call(from, to, length, Wishes::default());
+    let call = call.expect("a quiet host has room");
+    let began = world.now;
+    world.settle(from);
+    assert!(world.run_until_quiet(QUIET_MAX), "the healed world does not come to rest");
+    let ending = world.book.calls[call].ending;
+    let took = world.ended_at.unwrap_or(world.now).saturating_since(began);
+    let is_late = ending == Some(Ending::Response) && took > CALL_MAX;
+    assert!(!is_late, "call {call} of a healed world took {took:?}");
+    ending
 }
 
 /// Every call has one ending, with a cause.
