@@ -150,7 +150,7 @@ fn work(options: &Options, sums: &Sums) {
             && seed.is_multiple_of(REPEATED)
             && swarm::run(seed, options.without, false).ok() != Some(first)
         {
-            let mix = swarm::Mix::draw(seed, options.without);
+            let mix = Box::new(swarm::Mix::draw(seed, options.without));
             outcome = Err(Failed { mix, reason: "it does not do the same twice".into() });
         }
         sums.done.fetch_add(1, Ordering::Relaxed);

@@ -82,7 +82,13 @@ impl World {
                     station.work.remove(&key);
                 }
                 Event::Failed { key, failure } => self.failed(host, key, failure),
-                Event::Cancelled { key, .. } => self.stations[host].drop_rpc(key),
+                Event::Cancelled { key, cause } => {
+                    assert!(
+                        !self.mix.is_harmless(),
+                        "{key:?} was given up without a cause: {cause}"
+                    );
+                    self.stations[host].drop_rpc(key);
+                }
                 other => panic!("an event that nobody knows: {other:?}"),
             }
         }

@@ -179,6 +179,21 @@ impl Mix {
         mix
     }
 
+    /// Whether no call may fail, and no server give up: few packets are lost, others are at most
+    /// repeated, late, and overtaken.
+    pub(super) fn is_harmless(&self) -> bool {
+        let harmless = [
+            Class::Loss,
+            Class::Duplication,
+            Class::Reordering,
+            Class::Jitter,
+            Class::Streams,
+            Class::LargeMessages,
+            Class::Priorities,
+        ];
+        self.loss <= 30 && self.classes.iter().all(|class| harmless.contains(&class))
+    }
+
     /// A world without trouble.
     fn calm(seed: u64, classes: Classes) -> Self {
         let mut dice = Dice::new(seed, WORLD);

@@ -16,7 +16,8 @@
 //! * **Bounded memory**: no account is ever above its limit, and all tables agree.
 //! * **Quiet**: once all calls have ended, nothing is left in any table, and no deadline is armed.
 //! * **Progress**: in the healed world every call succeeds, within a bounded time.
-//! * **No failure without a cause**: where packets are at most repeated and late, no call fails.
+//! * **No failure without a cause**: where packets are rarely lost, repeated and late, but nothing else
+//!   happens, no call fails and no server gives up.
 //!
 //! With [`Class::Garbling`] messages are not what was sent; what is said about bytes and executions
 //! is not demanded there.
