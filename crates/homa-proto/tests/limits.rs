@@ -1,7 +1,7 @@
 //! What may accumulate, and what happens at each limit.
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
-use homa_proto::{CallOptions, Config, Duration, RpcKey, SendError};
+use homa_proto::{CallOptions, Config, Duration, Resource, RpcKey, SendError};
 use homa_testkit::{Probe, Remote, data};
 use homa_wire::{Ack, AckList, Body, Priority, Refuse, RefuseReason, Resend};
 
@@ -249,4 +249,19 @@ fn application_that_never_answers__holds_bounded_memory() {
     assert!(refused > 100 && late > 20, "{refused} refused, {late} late");
     assert!(network.run_until_quiet(Duration::from_secs(20)));
     network.assert_quiet();
+}
+
+/// The high-water mark of gaps is the most that was held at a time.
+#[test]
+fn accounts__of_gaps_count_nothing_twice() {
+    let mut probe = Probe::new(&Config::default());
+    let mut most = 0;
+    for gap in 1..60 {
+        let body = Body::Data(data(900_000, gap * 3000, 900_000));
+        probe.request(Remote::client(1), 2, body, 1400);
+        let gaps = probe.endpoint.accounts().get(Resource::Gaps).unwrap();
+        most = most.max(gaps.used);
+        assert_eq!(gaps.high_water, most);
+    }
+    assert!(most >= 59);
 }

@@ -228,8 +228,9 @@ impl<O: Observer> Endpoint<O> {
         self.stats.gaps_created += u64::from(data.offset > highest);
         let observed = incoming.arrived(now, data.offset, end, data.retransmit);
         self.meters.arrived_bytes.raise(new_bytes.into());
-        self.meters.gaps.raise(incoming.bytes.gap_room());
+        // In this order: room that only changed its place is no new high-water mark.
         self.meters.gaps.lower(gap_room);
+        self.meters.gaps.raise(incoming.bytes.gap_room());
         if let Some(peer) = self.peers.get_mut(peer) {
             observed.grant_delay.into_iter().for_each(|delay| peer.delay.sample(delay));
             observed.reordering.into_iter().for_each(|late| peer.delay.reordered_by(late));
