@@ -131,6 +131,8 @@ pub(crate) struct Rpc {
     pub(crate) local: LocalAddr,
     /// Order of creation on this host: ties between equally long messages go to the older.
     pub(crate) birth: u64,
+    /// When its message was first sent in full.
+    pub(crate) sent_at: Option<Instant>,
     pub(crate) outgoing: Option<Outgoing>,
     pub(crate) incoming: Option<Incoming>,
     pub(crate) patience: Patience,

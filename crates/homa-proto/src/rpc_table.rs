@@ -181,6 +181,7 @@ mod tests {
             peer_port: 2,
             local: LocalAddr::ANY,
             birth: 0,
+            sent_at: None,
             outgoing: None,
             incoming: None,
             patience: Patience::new(Instant::ZERO),

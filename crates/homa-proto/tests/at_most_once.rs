@@ -1,7 +1,7 @@
 //! No request is executed twice, and none is lost that can be kept (PROTOCOL section 6).
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
-use homa_proto::{Config, Duration, Event, RefuseReason, ReplyError, RpcId, Unreachable};
+use homa_proto::{Config, Duration, Event, Failure, RefuseReason, ReplyError, RpcId, Unreachable};
 use homa_testkit::{Application, FaultPlan, Network, Outcome, Probe, Remote, data};
 use homa_wire::{Ack, AckList, Body, Data, Header, Priority, Refuse, Resend};
 
@@ -277,4 +277,27 @@ fn piggybacked_ack__ends_the_rpc_it_names() {
         assert_eq!(probe.endpoint.info(key).is_some(), open, "{id} {server_port}");
         assert!(probe.complete_request().is_some());
     }
+}
+
+/// HOMA-ONCE-1: the server executed the request and gave the response up, since the network said that
+/// the client is not there; the client stood still until that was forgotten. It must not ask again.
+/// Found by fuzzing.
+#[test]
+fn restart__not_when_the_server_may_have_forgotten() {
+    let mut network =
+        Network::new(2, &Config::default(), FaultPlan::perfect(Duration::from_micros(5)));
+    let client = network.host(0).addr;
+    network.set_filter(|_, from, header| from.0 == 0 || !matches!(header.body, Body::Data(_)));
+    let call = network.call(0, 1, 100).unwrap();
+    network.run_for(millis(1));
+    network.set_stopped(0, true);
+    let now = network.now;
+    network.host_mut(1).endpoint.handle_unreachable(now, client, None, Unreachable::Host);
+    network.run_for(Duration::from_secs(5));
+    network.clear_filter();
+    network.set_stopped(0, false);
+    let outcome = network.run_until_outcome(0, call, Duration::from_secs(5));
+    let dropped = Failure::Refused { reason: RefuseReason::DroppedUnanswered, detail: 0 };
+    assert_eq!(outcome, Some(Outcome::Failed(dropped)));
+    assert!(network.host(1).executions.values().all(|count| *count == 1));
 }

@@ -135,8 +135,9 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// The server does not know the RPC: it never had it, or lost it. All that was sent is sent
-    /// again, but only while no byte of the response has come (DRAFT section 3), and not more often
-    /// than the peer may ask for it.
+    /// again, but only while no byte of the response has come (DRAFT section 3), not more often than
+    /// the peer may ask for it, and not when the server may have executed it and forgotten that since
+    /// (HOMA-ONCE-1): then the call fails.
     fn on_unknown_at_server(&mut self, packet: &Packet<'_>, key: RpcKey) {
         let (now, spacing) = (packet.now, self.config.timing.gap_patience_min);
         let Some(rpc) = self.rpcs.get(key).filter(|rpc| rpc.state == State::Requesting) else {
@@ -148,8 +149,17 @@ impl<O: Observer> Endpoint<O> {
         if last.is_some_and(|last| now.saturating_since(last) < spacing) {
             return;
         }
+        // It may have been executed, and given up, so long ago that the server has forgotten it. But
+        // if that can't be, it has not been executed until now.
+        let memory = self.config.timing.finished_memory;
+        if rpc.sent_at.is_some_and(|sent| now.saturating_since(sent) > memory.divided_by(2)) {
+            let reason = RefuseReason::DroppedUnanswered;
+            self.fail(now, key, Failure::Refused { reason, detail: 0 });
+            return;
+        }
         let priority = self.unscheduled_priority(key);
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
+        rpc.sent_at = rpc.sent_at.map(|_| now);
         rpc.patience.last_restart = Some(now);
         rpc.patience.heard = now;
         // The RESEND was answered. Should this go on for ever, the call's deadline ends it.

@@ -107,6 +107,7 @@ impl<O: Observer> Endpoint<O> {
             peer_port: packet.header.source_port,
             local: packet.meta.local,
             birth: self.next_birth,
+            sent_at: None,
             outgoing: None,
             incoming: Some(self.new_incoming(data)),
             patience: Patience::new(now),

@@ -145,6 +145,7 @@ impl<O: Observer> Endpoint<O> {
         self.sender.remove(key.slot());
         if let Some(out) = out.filter(|out| out.is_sent()) {
             let length = u64::from(out.length);
+            rpc.sent_at.get_or_insert(now);
             if is_client {
                 self.stats.client_requests_done += 1;
                 self.stats.client_request_bytes_done += length;

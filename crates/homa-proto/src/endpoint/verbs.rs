@@ -71,6 +71,7 @@ impl<O: Observer> Endpoint<O> {
             peer_port: port,
             local: LocalAddr::ANY,
             birth: self.next_birth,
+            sent_at: None,
             outgoing: Some(outgoing),
             incoming: None,
             patience: Patience::new(now),
