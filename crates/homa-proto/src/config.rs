@@ -56,6 +56,10 @@ pub struct Config {
     pub limits: Limits,
     /// What happens when that is reached.
     pub overload: Overload,
+    /// What peers may draw that have not shown that they receive what is sent to their address, or
+    /// `None` for no limit: where packets are authenticated, or forged addresses can't occur. Default
+    /// on.
+    pub amplification: Option<Amplification>,
     /// Whether to send REFUSE where the wire of the kernel implementation has no answer. Kernel
     /// peers drop it silently. Default on.
     pub refuse: bool,
@@ -83,6 +87,7 @@ impl Default for Config {
             timing: Timing::default(),
             limits: Limits::default(),
             overload: Overload::default(),
+            amplification: Some(Amplification::default()),
             refuse: true,
             accept_freeze: false,
         }
@@ -286,6 +291,29 @@ impl Default for Overload {
     }
 }
 
+/// Limits of what a peer draws that has not echoed the cutoff version that only it was told.
+///
+/// Per second it draws at most `factor` times the bytes that it sent, of Homa headers and payload, and
+/// `Config::unscheduled_bytes` (at least 1,500); ACKs and what calls of this host send are not counted.
+/// Peers that never echo a version (WIRE section 10) stay limited. Loopback addresses are exempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amplification {
+    /// Bytes drawn per byte sent. Default 3.
+    pub factor: u32,
+    /// How often, at most, a client is asked to echo its version before a response that exceeds what it
+    /// may draw is sent at the limited rate. Default 3.
+    pub challenges: u32,
+    /// Distinct wrong echoes per second after which no echo counts until that second is over, at least
+    /// 1. Default 8: to try half of all versions takes 68 minutes.
+    pub guesses_max: u32,
+}
+
+impl Default for Amplification {
+    fn default() -> Self {
+        Self { factor: 3, challenges: 3, guesses_max: 8 }
+    }
+}
+
 /// What a client is told for whose request there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OverloadAnswer {
@@ -337,6 +365,8 @@ impl Config {
             "overload.peer_share_permille",
             "1 to 1000",
         )?;
+        let guesses_ok = self.amplification.is_none_or(|limit| limit.guesses_max >= 1);
+        rule(guesses_ok, "amplification.guesses_max", "at least 1")?;
         let in_ok = self.limits.incoming_bytes_max >= memory_of(self.message_length_max);
         rule(
             in_ok,

@@ -108,6 +108,7 @@ mod outgoing;
 mod pacer;
 mod peer;
 mod peer_table;
+mod proof;
 mod random;
 mod range_set;
 mod reassembly;
@@ -124,7 +125,9 @@ mod wheel;
 
 pub use account::{Account, Accounts, Meter, Resource};
 pub use addr::{LocalAddr, PeerAddr};
-pub use config::{Config, Limits, MESSAGE_LENGTH_LIMIT, Overload, OverloadAnswer, Timing};
+pub use config::{
+    Amplification, Config, Limits, MESSAGE_LENGTH_LIMIT, Overload, OverloadAnswer, Timing,
+};
 pub use endpoint::{CallOptions, Encapsulation, Endpoint, QuotedPacket};
 pub use error::{
     BindError, Cancelled, ConfigError, Failure, NoMemory, ReplyError, SendError, Unreachable,

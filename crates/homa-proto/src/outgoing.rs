@@ -2,6 +2,7 @@
 
 use crate::event::Payload;
 use crate::range_set::RangeSet;
+use crate::time::{Duration, Instant};
 use homa_wire::Priority;
 
 /// Separate ranges of one message that may wait for retransmission at a time; more are widened.
@@ -23,6 +24,8 @@ pub(crate) struct Outgoing {
     pub(crate) unscheduled_priority: Option<Priority>,
     /// Ranges to be sent again.
     pub(crate) resend: RangeSet,
+    /// Since when retransmitted bytes are counted, and how many were asked for since.
+    resent: (Instant, u32),
     /// Priority of packets that are sent again, from the latest RESEND.
     pub(crate) resend_priority: Priority,
     /// An empty DATA packet must tell the message's length, since nothing may be sent unasked
@@ -48,6 +51,7 @@ impl Outgoing {
             scheduled_priority: Priority::LOWEST,
             unscheduled_priority: None,
             resend: RangeSet::new(RESEND_RANGES_MAX),
+            resent: (Instant::ZERO, 0),
             resend_priority: Priority::HIGHEST,
             announce: unscheduled == 0,
             segment: packet_max.max(1),
@@ -88,7 +92,18 @@ impl Outgoing {
         self.resend_priority = priority;
         let first = self.packet_at(start).start;
         let last = self.packet_at(end - 1).end;
-        self.resend.add(first..last.min(self.next))
+        let last = last.min(self.next);
+        self.resent.1 = self.resent.1.saturating_add(last - first);
+        self.resend.add(first..last)
+    }
+
+    /// Whether all that was sent was asked for again within `spacing` already: who does that has not
+    /// waited for the answer (KNOWN_ISSUES 2.4), or wants something else.
+    pub(crate) fn was_resent(&mut self, now: Instant, spacing: Duration) -> bool {
+        if now.saturating_since(self.resent.0) >= spacing {
+            self.resent = (now, 0);
+        }
+        self.resent.1 >= self.next
     }
 
     /// The receiver asks, and nothing was sent yet: a message without unscheduled bytes is announced
@@ -217,6 +232,20 @@ mod tests {
         assert!(out.queue_resend(1500, 1501, Priority::HIGHEST));
         assert_eq!(resent(&mut out), [(1400, 2800)]);
         assert!(!out.queue_resend(2800, 5000, Priority::HIGHEST));
+    }
+
+    /// KNOWN_ISSUES 2.4.
+    #[test]
+    fn was_resent__once_all_was_asked_for_again() {
+        let (mut out, spacing) = (Outgoing::new(5000, 2800, 1400), Duration::from_millis(1));
+        let at = |micros: u64| Instant::ZERO + Duration::from_micros(5_000 + micros);
+        sent(&mut out);
+        assert!(!out.was_resent(at(0), spacing));
+        out.queue_resend(0, 1, Priority::HIGHEST);
+        assert!(!out.was_resent(at(1), spacing));
+        out.queue_resend(0, 1, Priority::HIGHEST);
+        assert!(out.was_resent(at(999), spacing));
+        assert!(!out.was_resent(at(1_000), spacing));
     }
 
     /// KNOWN_ISSUES 2.7.

@@ -3,6 +3,7 @@
 use crate::addr::PeerAddr;
 use crate::delay::DelayEstimate;
 use crate::finished::FinishedIds;
+use crate::proof::AddressProof;
 use crate::slab::RpcKey;
 use crate::time::{Duration, Instant};
 use crate::traffic;
@@ -33,10 +34,19 @@ pub(crate) struct Peer {
     pub(crate) finished: FinishedIds,
     pub(crate) delay: DelayEstimate,
     pub(crate) liveness: Liveness,
+    /// Whether it has shown that its address is its own, and what it may draw before.
+    pub(crate) proof: AddressProof,
 }
 
 impl Peer {
-    pub(crate) fn new(addr: PeerAddr, now: Instant, mtu: u32, levels: u8, hash_seed: u64) -> Self {
+    pub(crate) fn new(
+        addr: PeerAddr,
+        now: Instant,
+        mtu: u32,
+        levels: u8,
+        hash_seed: u64,
+        proof: AddressProof,
+    ) -> Self {
         Self {
             addr,
             mtu,
@@ -50,6 +60,7 @@ impl Peer {
             finished: FinishedIds::new(hash_seed),
             delay: DelayEstimate::default(),
             liveness: Liveness::new(now),
+            proof,
         }
     }
 

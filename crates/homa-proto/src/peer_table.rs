@@ -174,6 +174,8 @@ impl PeerTable {
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
     use super::*;
+    use crate::proof::AddressProof;
+    use crate::random::{Purpose, Stream};
     use core::net::SocketAddr;
 
     const IDLE: Duration = Duration::from_secs(10);
@@ -187,7 +189,9 @@ mod tests {
     }
 
     fn peer(host: u8, now: Instant) -> Peer {
-        Peer::new(addr(host), now, 1500, 8, 1)
+        let mut versions = Stream::new(1, Purpose::CutoffVersion);
+        let proof = AddressProof::new(now, 1, &mut versions);
+        Peer::new(addr(host), now, 1500, 8, 1, proof)
     }
 
     #[test]

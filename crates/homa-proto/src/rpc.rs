@@ -44,6 +44,8 @@ pub(crate) enum Reason {
     GiveUp,
     /// A refusal need not be remembered any longer.
     ForgetRefusal,
+    /// The response waits until its client may draw more, or has shown its address.
+    Credit,
 }
 
 /// How long an RPC has waited, and what it did about it.
@@ -116,6 +118,21 @@ impl Patience {
     }
 }
 
+/// A response's wait for credit, while its client has not shown that its address is its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CreditWait {
+    /// Nothing of it leaves for now.
+    pub(crate) held: bool,
+    /// It is in its peer's queue of those that wait.
+    pub(crate) in_queue: bool,
+    /// Only the echo of a version lets it go on before its time.
+    pub(crate) awaits_echo: bool,
+    /// How often the client was asked for that.
+    pub(crate) challenges: u32,
+    /// When it goes on, or the client is asked again.
+    pub(crate) until: Instant,
+}
+
 /// All that is known of one RPC.
 #[derive(Debug)]
 pub(crate) struct Rpc {
@@ -140,6 +157,8 @@ pub(crate) struct Rpc {
     pub(crate) call_deadline: Instant,
     /// The request's packets are waiting in the retransmission queue.
     pub(crate) in_resend_queue: bool,
+    /// Server: the response's wait for credit.
+    pub(crate) credit: CreditWait,
     /// Server: the application reads the request while it arrives.
     pub(crate) streamed: bool,
 }

@@ -187,6 +187,7 @@ mod tests {
             patience: Patience::new(Instant::ZERO),
             call_deadline: Instant::FAR_FUTURE,
             in_resend_queue: false,
+            credit: crate::rpc::CreditWait::default(),
             streamed: false,
         }
     }

@@ -138,6 +138,16 @@ counters! {
     ignored_need_acks,
     /// CUTOFFS not sent because one went to the peer just before.
     cutoffs_suppressed,
+    /// Peers that echoed the cutoff version told to them: their addresses are their own.
+    addresses_validated,
+    /// Times that a client was asked to echo its version before its response was sent.
+    address_challenges,
+    /// Control packets dropped since peers that had not shown their address would draw too much.
+    amplification_drops,
+    /// Times that a response waited since its client would draw too much.
+    amplification_holds,
+    /// RESENDs not answered by DATA, since all that was sent had been sent again just before.
+    resends_suppressed,
     /// Bytes granted beyond SRPT to the oldest message.
     fifo_grant_bytes,
     /// Grants sent.

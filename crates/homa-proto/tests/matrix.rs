@@ -50,6 +50,8 @@ struct Scene {
 
 fn config() -> Config {
     let mut config = Config::default();
+    // What unproven peers may draw is shown elsewhere.
+    config.amplification = None;
     config.pacing = false;
     config
 }

@@ -107,6 +107,10 @@ fn protocol_config(config: &Config, seed: u64, receive_buffer_bytes: usize) -> h
     const WINDOW_BYTES_MIN: u64 = 2 * 65_535;
     let mut proto = config.proto.clone();
     proto.seed = seed;
+    if config.auth.is_some() {
+        // Addresses are authenticated.
+        proto.amplification = None;
+    }
     let fits = (receive_buffer_bytes as u64 / 2).max(WINDOW_BYTES_MIN);
     proto.grants.incoming_bytes_max = proto.grants.incoming_bytes_max.min(fits);
     proto

@@ -35,6 +35,11 @@ impl<O: Observer> Endpoint<O> {
                 out.next <= out.length && out.granted <= out.length,
                 "offsets within the message"
             );
+            if rpc.credit.held {
+                assert!(!rpc.is_client() && !rpc.in_resend_queue, "only responses wait for credit");
+                assert_eq!(self.sender.key(key.slot()), None, "nothing of them leaves");
+                continue;
+            }
             sendable += usize::from(out.is_sendable());
             let queued = self.sender.key(key.slot());
             assert_eq!(
@@ -83,6 +88,7 @@ impl<O: Observer> Endpoint<O> {
             traffic: _,
             ids: _,
             hash_keys: _,
+            versions: _,
             grants_due: _,
             reclaim_at: _,
             grant_search: _,

@@ -97,6 +97,7 @@ impl<O: Observer> Endpoint<O> {
     /// The receiver misses something. Every RESEND is responded to (HOMA-RESEND-13).
     fn on_resend(&mut self, packet: &Packet<'_>, key: RpcKey, resend: &Resend) {
         let priority = self.clamp_priority(resend.priority.unwrap_or(Priority::HIGHEST));
+        let spacing = self.config.timing.gap_patience_min;
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
         rpc.patience.heard = packet.now;
         match rpc.state {
@@ -116,7 +117,9 @@ impl<O: Observer> Endpoint<O> {
         let Some(out) = rpc.outgoing.as_mut() else { return };
         let end =
             if resend.is_all() { out.next } else { resend.offset.saturating_add(resend.length) };
-        let resends = out.queue_resend(resend.offset, end, priority);
+        let suppressed = out.next > 0 && out.was_resent(packet.now, spacing);
+        self.stats.resends_suppressed += u64::from(suppressed);
+        let resends = !suppressed && out.queue_resend(resend.offset, end, priority);
         out.announce_again();
         // Bytes that were never granted are asked for: a GRANT was lost (PROTOCOL section 5).
         if end > out.granted {

@@ -10,11 +10,11 @@ use crate::incoming::Incoming;
 use crate::observer::{DropReason, Observer, TraceEvent};
 use crate::peer_table::FinishedLimits;
 use crate::reassembly::InsertError;
-use crate::rpc::{Patience, Rpc, State};
+use crate::rpc::{CreditWait, Patience, Rpc, State};
 use crate::slab::RpcKey;
 use crate::sockets::Socket;
 use crate::time::Instant;
-use homa_wire::{Ack, Body, Cutoffs, Data, Refuse, RefuseReason};
+use homa_wire::{Ack, Body, Data, Refuse, RefuseReason};
 
 impl<O: Observer> Endpoint<O> {
     /// DATA of an RPC that exists. Returns the RPC and offset of accepted payload.
@@ -89,9 +89,13 @@ impl<O: Observer> Endpoint<O> {
             self.count_insert_error(packet, InsertError::OutOfRange);
             return None;
         }
+        let known = self.stats.peer_allocs;
         let Ok(peer) = self.peer_slot(now, &packet.meta.peer) else {
             return self.cant_create(packet);
         };
+        if self.stats.peer_allocs != known {
+            self.earn(peer, packet.header, packet.payload_len);
+        }
         let id = packet.header.sender_id.flipped();
         let memory = self.config.timing.finished_memory;
         if self.peers.is_finished(now, peer, id.0, memory) {
@@ -113,6 +117,7 @@ impl<O: Observer> Endpoint<O> {
             patience: Patience::new(now),
             call_deadline: Instant::FAR_FUTURE,
             in_resend_queue: false,
+            credit: CreditWait::default(),
             streamed: false,
         };
         let Ok(key) = self.insert_rpc(rpc) else { return self.cant_create(packet) };
@@ -329,16 +334,14 @@ impl<O: Observer> Endpoint<O> {
     /// A sender whose cutoffs are not ours is told them (HOMA-CUTOFFS-10, HOMA-CUTOFFS-11), at most
     /// once per `cutoffs_spacing`.
     fn check_cutoff_version(&mut self, packet: &Packet<'_>, key: RpcKey, peer: u32, version: u16) {
-        let ours = self.traffic.cutoffs();
-        if version == ours.version {
+        if self.take_echo(packet.now, peer, version) {
             return;
         }
         let spacing = self.config.timing.cutoffs_spacing;
         let due =
             self.peers.get_mut(peer).is_some_and(|peer| peer.may_send_cutoffs(packet.now, spacing));
         if due {
-            let body = Body::Cutoffs(Cutoffs { cutoffs: ours.cutoffs, version: ours.version });
-            self.send_control(key, body);
+            self.send_cutoffs(key, peer);
         } else {
             self.stats.cutoffs_suppressed += 1;
         }

@@ -1,9 +1,10 @@
 //! One host's protocol: the public entry points. Each file of this module holds one part of the
 //! work: `verbs` (the application's wishes), `receive` (dispatch of packets), `data` and `control`
 //! (their handlers), `transmit` (what to send next), `timers` (deadlines and probes), `ending`
-//! (how RPCs end), `memory` (accounts), `network` (what the network reports),
+//! (how RPCs end), `amplification` (what unproven addresses draw), `memory` (accounts), `network` (what the network reports),
 //! `overload` (what happens near a limit).
 
+mod amplification;
 mod check;
 mod control;
 mod data;
@@ -29,6 +30,7 @@ use crate::observer::{Observer, TraceEvent};
 use crate::outgoing::Outgoing;
 use crate::peer::Peer;
 use crate::peer_table::{PeerError, PeerTable};
+use crate::proof::AddressProof;
 use crate::random::{Purpose, Stream};
 use crate::rpc::{Reason, Rpc};
 use crate::rpc_table::RpcTable;
@@ -115,6 +117,8 @@ pub struct Endpoint<O: Observer = ()> {
     events: VecDeque<Event>,
     ids: IdSource,
     hash_keys: Stream,
+    /// Versions that peers are told in CUTOFFS.
+    versions: Stream,
     next_birth: u64,
     encapsulation: Encapsulation,
     default_mtu: u32,
@@ -128,6 +132,8 @@ struct ControlPacket {
     peer: PeerAddr,
     local: LocalAddr,
     header: Header,
+    /// It reacts to what came from there, rather than being part of this host's own calls.
+    is_drawn: bool,
 }
 
 impl Endpoint<()> {
@@ -154,8 +160,7 @@ impl<O: Observer> Endpoint<O> {
         let rpcs_max = config.limits.client_rpcs_max.saturating_add(config.limits.server_rpcs_max);
         let random_port = Stream::new(seed, Purpose::ClientPorts).next_u64() as u16;
         let first_port = config.first_client_port.unwrap_or(random_port);
-        let version = Stream::new(seed, Purpose::CutoffVersion).next_u64() as u16;
-        let traffic = TrafficStats::new(config.cutoff_config(), version, now);
+        let traffic = TrafficStats::new(config.cutoff_config(), 1, now);
         let mut grants = GrantScheduler::new(config.grant_config());
         grants.set_scheduled_priority_max(traffic.scheduled_priority_max());
         Ok(Self {
@@ -182,6 +187,7 @@ impl<O: Observer> Endpoint<O> {
             events: VecDeque::new(),
             ids: IdSource::new(seed, config.first_client_id),
             hash_keys,
+            versions: Stream::new(seed, Purpose::CutoffVersion),
             next_birth: 0,
             encapsulation: Encapsulation::Udp,
             default_mtu: 1500,
@@ -322,7 +328,12 @@ impl<O: Observer> Endpoint<O> {
     fn send_control(&mut self, key: RpcKey, body: Body) {
         let Some(rpc) = self.rpcs.get(key) else { return };
         let Some(peer) = self.peers.get(rpc.peer) else { return };
-        let packet = ControlPacket { peer: peer.addr, local: rpc.local, header: rpc.header(body) };
+        let packet = ControlPacket {
+            peer: peer.addr,
+            local: rpc.local,
+            header: rpc.header(body),
+            is_drawn: !rpc.is_client(),
+        };
         self.queue_control(packet);
     }
 
@@ -343,7 +354,9 @@ impl<O: Observer> Endpoint<O> {
             return Ok(slot);
         }
         let levels = self.config.priority_levels;
-        let peer = Peer::new(*addr, now, self.default_mtu, levels, self.hash_keys.next_u64());
+        let proof = AddressProof::new(now, self.traffic.cutoffs().version, &mut self.versions);
+        let hash_seed = self.hash_keys.next_u64();
+        let peer = Peer::new(*addr, now, self.default_mtu, levels, hash_seed, proof);
         let inserted = self.peers.insert(now, peer, self.config.timing.peer_idle_min);
         match inserted {
             Ok(_) => self.stats.peer_allocs += 1,

@@ -72,6 +72,10 @@ impl<O: Observer> Endpoint<O> {
             return None;
         }
         let peer = self.peers.find(&meta.peer);
+        if let Some(slot) = peer {
+            self.expire_proof(now, slot);
+            self.earn(slot, header, packet.payload_len);
+        }
         if let Some(waiting) =
             peer.and_then(|slot| self.peers.get_mut(slot)).and_then(|peer| peer.liveness.hear(now))
         {
@@ -176,7 +180,12 @@ impl<O: Observer> Endpoint<O> {
     pub(super) fn answer(&mut self, packet: &Packet<'_>, body: Body) {
         let header = packet.header.reply(body);
         let meta = packet.meta;
-        self.queue_control(ControlPacket { peer: meta.peer, local: meta.local, header });
+        self.queue_control(ControlPacket {
+            peer: meta.peer,
+            local: meta.local,
+            header,
+            is_drawn: true,
+        });
     }
 
     pub(super) fn drop_packet(&mut self, packet: &Packet<'_>, reason: DropReason) {

@@ -97,7 +97,8 @@ impl<O: Observer> Endpoint<O> {
         } else {
             None
         };
-        [end, probe].into_iter().flatten().min_by_key(|&(at, _)| at)
+        let credit = rpc.credit.held.then_some((rpc.credit.until, Reason::Credit));
+        [end, probe, credit].into_iter().flatten().min_by_key(|&(at, _)| at)
     }
 
     /// When missing data is asked for: after the peer's usual delay, or earlier if later bytes
@@ -136,7 +137,7 @@ impl<O: Observer> Endpoint<O> {
         base.saturating_mul(1 << doublings.min(10)).min(max)
     }
 
-    fn peer_interval(&self, peer: &Peer) -> Duration {
+    pub(super) fn peer_interval(&self, peer: &Peer) -> Duration {
         let timing = &self.config.timing;
         if peer.delay.minimum().is_none() {
             return timing.resend_interval;
@@ -180,6 +181,7 @@ impl<O: Observer> Endpoint<O> {
             }
             Reason::GiveUp => self.cancel(now, key, Cancelled::ClientSilent),
             Reason::ForgetRefusal => self.forget_refusal(now, key),
+            Reason::Credit => self.on_credit_due(now, key),
             Reason::Resend => {
                 if let Turn::Now = self.take_turn(now, key, true) {
                     self.request_retransmission(now, key, false);

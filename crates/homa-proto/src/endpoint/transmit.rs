@@ -21,17 +21,36 @@ impl<O: Observer> Endpoint<O> {
     /// has polled and polls no further.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         let transmit = self
-            .next_control()
-            .or_else(|| self.next_grant(now))
+            .next_control(now)
+            .or_else(|| self.next_permitted_grant(now))
             .or_else(|| self.next_resend(now))
             .or_else(|| self.next_data(now))?;
         self.count_transmit(now, &transmit);
         Some(transmit)
     }
 
-    fn next_control(&mut self) -> Option<Transmit> {
-        let ControlPacket { peer, local, header } = self.control_queue.pop_front()?;
-        Some(Transmit { peer, local, priority: self.control_priority(), header, payload: None })
+    fn next_control(&mut self, now: Instant) -> Option<Transmit> {
+        loop {
+            let packet = self.control_queue.pop_front()?;
+            let ControlPacket { peer, local, header, .. } = packet;
+            if self.may_leave(now, &packet) {
+                let priority = self.control_priority();
+                return Some(Transmit { peer, local, priority, header, payload: None });
+            }
+        }
+    }
+
+    /// GRANTs beyond what a peer may draw are lost, as others are on the way: its next packets earn
+    /// further ones.
+    fn next_permitted_grant(&mut self, now: Instant) -> Option<Transmit> {
+        loop {
+            let transmit = self.next_grant(now)?;
+            let Transmit { peer, local, header, .. } = transmit;
+            let is_drawn = header.sender_id.is_server();
+            if self.may_leave(now, &ControlPacket { peer, local, header, is_drawn }) {
+                return Some(transmit);
+            }
+        }
     }
 
     /// Grants are decided when there is room to send them, after all packets of a batch.
@@ -89,6 +108,10 @@ impl<O: Observer> Endpoint<O> {
         while let Some(key) = self.resend_queue.pop_front() {
             let Some(rpc) = self.rpcs.get_mut(key) else { continue };
             rpc.in_resend_queue = false;
+            if self.must_wait_for_credit(now, key) {
+                continue;
+            }
+            let Some(rpc) = self.rpcs.get_mut(key) else { continue };
             let Some(out) = rpc.outgoing.as_mut() else { continue };
             let Some(payload) = out.pop_resend() else { continue };
             let priority = out.resend_priority;
@@ -118,6 +141,9 @@ impl<O: Observer> Endpoint<O> {
                 }
             };
             let key = self.rpcs.key_at(slot)?;
+            if self.must_wait_for_credit(now, key) {
+                continue;
+            }
             let Some((payload, remaining)) = self.pop_packet(now, key) else { continue };
             let priority = self.data_priority(key, payload);
             let transmit = self.data_packet(key, payload, priority, false)?;
@@ -197,13 +223,19 @@ impl<O: Observer> Endpoint<O> {
         let peer = self.peers.get_mut(rpc.peer)?;
         let ack = if retransmit { None } else { peer.acks.pop() };
         let header = data_header(rpc, payload, ack, peer.cutoff_version, retransmit)?;
+        let (peer, local) = (peer.addr, rpc.local);
+        self.drew_data(key, payload.len());
         let payload = (!payload.is_empty()).then_some((key, payload));
-        Some(Transmit { peer: peer.addr, local: rpc.local, priority, header, payload })
+        Some(Transmit { peer, local, priority, header, payload })
     }
 
     /// Puts an RPC with something to send again into the queue, once.
     pub(super) fn enqueue_resend(&mut self, key: RpcKey) {
-        let Some(rpc) = self.rpcs.get_mut(key).filter(|rpc| !rpc.in_resend_queue) else { return };
+        let Some(rpc) =
+            self.rpcs.get_mut(key).filter(|rpc| !rpc.in_resend_queue && !rpc.credit.held)
+        else {
+            return;
+        };
         if self.resend_queue.try_reserve(1).is_ok() {
             rpc.in_resend_queue = true;
             self.resend_queue.push_back(key);

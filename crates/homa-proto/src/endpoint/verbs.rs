@@ -5,7 +5,7 @@ use crate::addr::{LocalAddr, PeerAddr};
 use crate::error::{Cancelled, Failure, ReplyError, SendError};
 use crate::observer::{Observer, TraceEvent};
 use crate::peer_table::PeerError;
-use crate::rpc::{Patience, Rpc, State};
+use crate::rpc::{CreditWait, Patience, Rpc, State};
 use crate::slab::RpcKey;
 use crate::sockets::SocketId;
 use crate::time::{Duration, Instant};
@@ -77,6 +77,7 @@ impl<O: Observer> Endpoint<O> {
             patience: Patience::new(now),
             call_deadline: self.timeout_after(now, options.deadline),
             in_resend_queue: false,
+            credit: CreditWait::default(),
             streamed: false,
         };
         let key = self.insert_rpc(rpc).map_err(|_| SendError::NoMemory)?;
@@ -161,6 +162,7 @@ impl<O: Observer> Endpoint<O> {
         self.stats.sent_msg_bytes += u64::from(length);
         self.trace(now, TraceEvent::ReplyStarted { id, length });
         self.schedule_send(key);
+        self.challenge_if_needed(now, key, length);
         self.rearm(key);
         Ok(())
     }
@@ -240,7 +242,7 @@ impl<O: Observer> Endpoint<O> {
             return;
         }
         let header = rpc.header(Body::Ack(peer.acks.drain()));
-        let packet = ControlPacket { peer: peer.addr, local: rpc.local, header };
+        let packet = ControlPacket { peer: peer.addr, local: rpc.local, header, is_drawn: false };
         self.stats.ack_overflows += 1;
         self.queue_control(packet);
     }
@@ -264,7 +266,7 @@ impl<O: Observer> Endpoint<O> {
 
     /// Puts an RPC's outgoing message into the order of sending, if it may send anything.
     pub(super) fn schedule_send(&mut self, key: RpcKey) {
-        let Some(rpc) = self.rpcs.get(key) else { return };
+        let Some(rpc) = self.rpcs.get(key).filter(|rpc| !rpc.credit.held) else { return };
         if let Some(out) = rpc.outgoing.as_ref().filter(|out| out.is_sendable()) {
             self.sender.set(key.slot(), out.remaining(), rpc.birth);
         }
