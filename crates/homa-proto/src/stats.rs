@@ -146,7 +146,7 @@ counters! {
     amplification_drops,
     /// Times that a response waited since its client would draw too much.
     amplification_holds,
-    /// RESENDs not answered by DATA, since all that was sent had been sent again just before.
+    /// RESENDs not answered by DATA, since all that was sent had been asked for again twice just before.
     resends_suppressed,
     /// Bytes granted beyond SRPT to the oldest message.
     fifo_grant_bytes,

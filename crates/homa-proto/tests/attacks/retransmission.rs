@@ -6,9 +6,9 @@ use homa_proto::{Config, Duration, Priority};
 use homa_testkit::{Probe, Remote};
 use homa_wire::{Body, Resend};
 
-/// Within a millisecond little more is sent again than was sent at all, whatever is asked for.
+/// Within a millisecond at most three times what was sent is sent again, whatever is asked for.
 #[test]
-fn resend__at_any_rate_draws_each_byte_once_per_millisecond() {
+fn resend__at_any_rate_is_bounded_per_millisecond() {
     for resend in [Resend::all(Priority::HIGHEST), Resend::new(700, 1, Priority::HIGHEST)] {
         let mut config = Config::default();
         config.pacing = false;
@@ -22,7 +22,7 @@ fn resend__at_any_rate_draws_each_byte_once_per_millisecond() {
             probe.advance(Duration::from_nanos(900));
         }
         let drawn = drawn(&probe.take_sent());
-        assert!(drawn <= 2 * 32_000, "{drawn} B");
+        assert!(drawn <= 3 * 32_000, "{drawn} B");
         assert!(probe.endpoint.stats().resends_suppressed > 900);
     }
 }
@@ -38,5 +38,5 @@ fn resend__of_a_request_is_bounded() {
     for _ in 0..1_000 {
         probe.answer(key, Body::Resend(Resend::all(Priority::HIGHEST)), 0);
     }
-    assert!(drawn(&probe.take_sent()) <= 2 * 32_000);
+    assert!(drawn(&probe.take_sent()) <= 3 * 32_000);
 }
