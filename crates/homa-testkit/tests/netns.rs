@@ -120,12 +120,12 @@ fn disorder__duplicates_and_reorders_and_loses_nothing() {
     };
     let forwarder = lab.host(1).disorder(disorder).unwrap();
     let mut arrived = send(&a, &b, 200);
-    assert!(arrived.len() > 220 && !arrived.is_sorted(), "{arrived:?}");
+    assert!(arrived.len() > 210 && !arrived.is_sorted(), "{arrived:?}");
     arrived.sort_unstable();
     arrived.dedup();
     assert_eq!(arrived, in_order(200));
     let counts = forwarder.counts();
-    assert!(counts.packets >= 200 && counts.duplicated > 20 && counts.reordered > 10, "{counts:?}");
+    assert!(counts.packets >= 200 && counts.duplicated > 10 && counts.reordered > 2, "{counts:?}");
     drop(forwarder);
     assert_eq!(send(&a, &b, 3), []);
 }
