@@ -2,8 +2,11 @@
 
 mod conformance;
 mod core_gate;
+mod flood;
 mod fuzz;
+mod measured;
 mod model;
+mod overload;
 mod processes;
 mod requirements;
 mod soak;
@@ -21,6 +24,9 @@ usage: cargo xtask TASK
   requirements       lists requirements of the protocol that no test cites
   conformance        checks that docs/conformance.md is complete and its tests exist
   tidy               checks sizes of files and functions, unsafe code, documents
+  flood [ROUNDS SECONDS]
+                     measures an honest client beside 100,000 hostile packets per second
+  overload           measures goodput at three times the load that a server can bear
   core-gate          builds the core for a bare machine and looks at what it calls
   model [RUNS]       model-checks the handing over between threads
   swarm [OPTIONS]    runs many small worlds full of trouble (--help: its options)
@@ -43,6 +49,12 @@ fn main() -> ExitCode {
         ["requirements"] => requirements::check(&root),
         ["conformance"] => conformance::check(&root),
         ["tidy"] => tidy::check(&root),
+        ["flood"] => flood::run(&root, 3, 20),
+        ["flood", rounds, seconds] => match (rounds.parse(), seconds.parse()) {
+            (Ok(rounds), Ok(seconds)) => flood::run(&root, rounds, seconds),
+            _ => Err(std::io::ErrorKind::InvalidInput.into()),
+        },
+        ["overload"] => overload::run(&root, 3, 5),
         ["core-gate"] => core_gate::check(&root),
         ["model"] => model::check(&root, None),
         ["model", runs] if runs.parse::<u32>().is_ok() => model::check(&root, runs.parse().ok()),
