@@ -100,11 +100,11 @@ impl Hostile {
     }
 
     fn push_garbage(&mut self, batch: &mut SendBatch, destination: Destination) {
-        let mut bytes = [0; 96];
-        for chunk in bytes.chunks_exact_mut(8) {
-            chunk.copy_from_slice(&self.next().to_be_bytes());
+        let mut bytes = [0; HEADER_LEN_MAX];
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.next().to_be_bytes()[..chunk.len()]);
         }
-        let len = self.below(96) as usize + 1;
+        let len = self.below(HEADER_LEN_MAX as u64) as usize + 1;
         batch.push(destination, &bytes[..len]);
     }
 

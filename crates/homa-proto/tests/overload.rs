@@ -292,3 +292,31 @@ fn limits_within__are_valid() {
         assert!(config.limits.incoming_bytes_max >= 1 << 20);
     }
 }
+
+/// One peer has this host answer far more than it can send: others' answers still find room in the
+/// queue, and their data leave in between.
+#[test]
+fn answers_to_one_peer__do_not_hold_up_others() {
+    let mut probe = Probe::new(&Config::default());
+    let honest = probe.accept_request(Remote::client(1), 2, 100);
+    probe.take_bodies();
+    let resend = Body::Resend(homa_wire::Resend::all(homa_wire::Priority::HIGHEST));
+    let receive = |probe: &mut Probe, from: Remote, id: u64| {
+        let header = homa_proto::Header::new(from.port, 4000, homa_proto::RpcId(id), resend);
+        let meta = homa_proto::PacketMeta { peer: from.addr, local: homa_proto::LocalAddr::ANY };
+        probe.endpoint.handle_packet(probe.now, meta, &header, 0);
+    };
+    // The driver finds no room to send all the while.
+    for id in 1..100_000 {
+        receive(&mut probe, stranger(1), 2 * id);
+    }
+    receive(&mut probe, Remote::client(1), 1000);
+    probe.endpoint.send_reply(probe.now, honest, 100).unwrap();
+    probe.drain();
+    let sent = probe.take_sent();
+    let to_honest = |transmit: &&homa_proto::Transmit| transmit.peer == Remote::client(1).addr;
+    assert_eq!(sent.iter().filter(to_honest).count(), 2, "its answer and its response");
+    let is_data = |transmit: &homa_proto::Transmit| matches!(transmit.header.body, Body::Data(_));
+    assert!(sent.iter().position(is_data).unwrap() <= 8, "data do not wait for all the others");
+    assert!(sent.len() < 2000, "{}", sent.len());
+}

@@ -89,6 +89,8 @@ impl<O: Observer> Endpoint<O> {
             ids: _,
             hash_keys: _,
             versions: _,
+            control_to_strangers: _,
+            control_run: _,
             grants_due: _,
             reclaim_at: _,
             grant_search: _,

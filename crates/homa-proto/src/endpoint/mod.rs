@@ -111,6 +111,10 @@ pub struct Endpoint<O: Observer = ()> {
     sender: SendScheduler,
     resend_queue: VecDeque<RpcKey>,
     control_queue: VecDeque<ControlPacket>,
+    /// Of them those to hosts that are no peers.
+    control_to_strangers: u32,
+    /// Control packets sent since data had a turn.
+    control_run: u32,
     /// Sending pauses until then, by the pacer's word.
     paused_until: Option<Instant>,
 
@@ -183,6 +187,8 @@ impl<O: Observer> Endpoint<O> {
             sender: SendScheduler::new(config.pacer_config()),
             resend_queue: VecDeque::new(),
             control_queue: VecDeque::new(),
+            control_to_strangers: 0,
+            control_run: 0,
             paused_until: None,
             events: VecDeque::new(),
             ids: IdSource::new(seed, config.first_client_id),
@@ -338,12 +344,14 @@ impl<O: Observer> Endpoint<O> {
     }
 
     fn queue_control(&mut self, packet: ControlPacket) {
-        let full = self.control_queue.len() >= self.config.limits.control_packets_max;
+        let all = self.config.limits.control_packets_max;
+        let full = self.control_queue.len() >= all || self.has_its_control_packets(&packet);
         if full || self.control_queue.try_reserve(1).is_err() {
             self.stats.control_overflows += 1;
             self.meters.control_packets.refuse();
             return;
         }
+        self.count_control_packet(&packet);
         self.control_queue.push_back(packet);
         self.meters.control_packets.set(self.control_queue.len() as u64);
     }

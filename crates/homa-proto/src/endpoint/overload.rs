@@ -3,8 +3,8 @@
 //! The order in which the remedies apply is that of [`Overload`](crate::Overload). Each packet pays
 //! for a bounded number of steps, however much there is to look at.
 
-use super::Endpoint;
 use super::receive::Packet;
+use super::{ControlPacket, Endpoint};
 use crate::config::OverloadAnswer;
 use crate::error::Cancelled;
 use crate::incoming::Incoming;
@@ -22,6 +22,10 @@ const RECLAIM_STEPS: u32 = 16;
 /// Entries of RPCs that wait no longer which the queue of requests may hold besides as many as are
 /// open.
 const QUEUE_SLACK: usize = 64;
+
+/// One peer's control packets may take this part of the queue, but always so many.
+const CONTROL_SHARES: usize = 64;
+const CONTROL_SHARE_MIN: usize = 256;
 
 /// Why there is no room for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +74,38 @@ impl<O: Observer> Endpoint<O> {
             OverloadAnswer::Busy => self.answer(packet, Body::Busy),
         }
         self.drop_packet(packet, DropReason::Refused);
+    }
+
+    /// Whether as many control packets wait for this one's destination as may: what one peer asks
+    /// for must not keep others waiting. All hosts that are no peers count as one.
+    pub(super) fn has_its_control_packets(&self, packet: &ControlPacket) -> bool {
+        let peer = self.peers.find(&packet.peer).and_then(|slot| self.peers.get(slot));
+        let waiting = peer.map_or(self.control_to_strangers, |peer| peer.control_packets);
+        let share = self.config.limits.control_packets_max / CONTROL_SHARES;
+        waiting as usize >= share.max(CONTROL_SHARE_MIN)
+    }
+
+    /// Counts a control packet that will wait for the driver.
+    pub(super) fn count_control_packet(&mut self, packet: &ControlPacket) {
+        let peer = self.peers.find(&packet.peer);
+        match peer.and_then(|slot| self.peers.get_mut(slot)) {
+            Some(peer) => peer.control_packets += 1,
+            None => self.control_to_strangers += 1,
+        }
+    }
+
+    /// A control packet leaves. Its destination may have become a peer meanwhile, or have been one:
+    /// what is counted errs by few then, and is right again when nothing waits.
+    pub(super) fn uncount_control_packet(&mut self, packet: &ControlPacket) {
+        let peer = self.peers.find(&packet.peer);
+        let count = match peer.and_then(|slot| self.peers.get_mut(slot)) {
+            Some(peer) => &mut peer.control_packets,
+            None => &mut self.control_to_strangers,
+        };
+        *count = count.saturating_sub(1);
+        if self.control_queue.is_empty() {
+            self.control_to_strangers = 0;
+        }
     }
 
     /// A complete request waits to be accepted from now on.

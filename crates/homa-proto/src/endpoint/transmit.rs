@@ -13,6 +13,9 @@ use crate::time::Instant;
 use crate::traffic;
 use homa_wire::{Ack, Body, Data, DataLayout, Grant, Header, Priority};
 
+/// Control packets that leave in a row while data waits.
+const CONTROL_RUN_MAX: u32 = 8;
+
 /// Entries of ended RPCs that the queue of retransmissions may hold besides as many as are open.
 pub(super) const RESEND_QUEUE_SLACK: usize = 64;
 
@@ -20,8 +23,15 @@ impl<O: Observer> Endpoint<O> {
     /// The next packet to send, which counts as sent. A driver whose queue is full keeps what it
     /// has polled and polls no further.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        let transmit = self
-            .next_control(now)
+        // Who makes this host send control packets all the time must not keep data from leaving.
+        let data_first = self.control_run >= CONTROL_RUN_MAX;
+        let first =
+            if data_first { self.next_resend(now).or_else(|| self.next_data(now)) } else { None };
+        if data_first || self.control_queue.is_empty() {
+            self.control_run = 0;
+        }
+        let transmit = first
+            .or_else(|| self.next_control(now))
             .or_else(|| self.next_permitted_grant(now))
             .or_else(|| self.next_resend(now))
             .or_else(|| self.next_data(now))?;
@@ -32,6 +42,8 @@ impl<O: Observer> Endpoint<O> {
     fn next_control(&mut self, now: Instant) -> Option<Transmit> {
         loop {
             let packet = self.control_queue.pop_front()?;
+            self.uncount_control_packet(&packet);
+            self.control_run += 1;
             let ControlPacket { peer, local, header, .. } = packet;
             if self.may_leave(now, &packet) {
                 let priority = self.control_priority();
