@@ -20,8 +20,8 @@ pub(crate) struct Peer {
     pub(crate) open_rpcs: u32,
     /// Those of them in which it is the client.
     pub(crate) server_rpcs: u32,
-    /// Control packets to it that wait for the driver.
-    pub(crate) control_packets: u32,
+    /// Control packets that it drew and that wait for the driver.
+    pub(crate) drawn_packets: u32,
     /// Memory accounted to its requests.
     pub(crate) request_bytes: u64,
     /// Its unscheduled priority cutoffs, as told by CUTOFFS.
@@ -54,7 +54,7 @@ impl Peer {
             mtu,
             open_rpcs: 0,
             server_rpcs: 0,
-            control_packets: 0,
+            drawn_packets: 0,
             request_bytes: 0,
             cutoffs: traffic::cutoffs_of_unknown_peer(levels),
             cutoff_version: 0,

@@ -89,7 +89,7 @@ impl<O: Observer> Endpoint<O> {
             ids: _,
             hash_keys: _,
             versions: _,
-            control_to_strangers: _,
+            drawn_by_strangers: _,
             control_run: _,
             grants_due: _,
             reclaim_at: _,

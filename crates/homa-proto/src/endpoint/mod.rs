@@ -111,8 +111,8 @@ pub struct Endpoint<O: Observer = ()> {
     sender: SendScheduler,
     resend_queue: VecDeque<RpcKey>,
     control_queue: VecDeque<ControlPacket>,
-    /// Of them those to hosts that are no peers.
-    control_to_strangers: u32,
+    /// How many of them hosts drew that are no peers.
+    drawn_by_strangers: u32,
     /// Control packets sent since data had a turn.
     control_run: u32,
     /// Sending pauses until then, by the pacer's word.
@@ -187,7 +187,7 @@ impl<O: Observer> Endpoint<O> {
             sender: SendScheduler::new(config.pacer_config()),
             resend_queue: VecDeque::new(),
             control_queue: VecDeque::new(),
-            control_to_strangers: 0,
+            drawn_by_strangers: 0,
             control_run: 0,
             paused_until: None,
             events: VecDeque::new(),

@@ -23,7 +23,7 @@ const RECLAIM_STEPS: u32 = 16;
 /// open.
 const QUEUE_SLACK: usize = 64;
 
-/// One peer's control packets may take this part of the queue, but always so many.
+/// What one peer drew may take this part of the queue of control packets, but always so many.
 const CONTROL_SHARES: usize = 64;
 const CONTROL_SHARE_MIN: usize = 256;
 
@@ -76,35 +76,35 @@ impl<O: Observer> Endpoint<O> {
         self.drop_packet(packet, DropReason::Refused);
     }
 
-    /// Whether as many control packets wait for this one's destination as may: what one peer asks
-    /// for must not keep others waiting. All hosts that are no peers count as one.
-    pub(super) fn has_its_control_packets(&self, packet: &ControlPacket) -> bool {
-        let peer = self.peers.find(&packet.peer).and_then(|slot| self.peers.get(slot));
-        let waiting = peer.map_or(self.control_to_strangers, |peer| peer.control_packets);
+    /// Whether as many control packets wait for this one's destination as may: what one peer draws
+    /// from this host must not keep others waiting. All hosts that are no peers count as one. What
+    /// this host says of its own accord has no such bound.
+    pub(super) fn has_its_control_packets(&mut self, packet: &ControlPacket) -> bool {
         let share = self.config.limits.control_packets_max / CONTROL_SHARES;
-        waiting as usize >= share.max(CONTROL_SHARE_MIN)
+        packet.is_drawn && *self.drawn_packets(packet) as usize >= share.max(CONTROL_SHARE_MIN)
     }
 
     /// Counts a control packet that will wait for the driver.
     pub(super) fn count_control_packet(&mut self, packet: &ControlPacket) {
-        let peer = self.peers.find(&packet.peer);
-        match peer.and_then(|slot| self.peers.get_mut(slot)) {
-            Some(peer) => peer.control_packets += 1,
-            None => self.control_to_strangers += 1,
-        }
+        *self.drawn_packets(packet) += u32::from(packet.is_drawn);
     }
 
     /// A control packet leaves. Its destination may have become a peer meanwhile, or have been one:
     /// what is counted errs by few then, and is right again when nothing waits.
     pub(super) fn uncount_control_packet(&mut self, packet: &ControlPacket) {
-        let peer = self.peers.find(&packet.peer);
-        let count = match peer.and_then(|slot| self.peers.get_mut(slot)) {
-            Some(peer) => &mut peer.control_packets,
-            None => &mut self.control_to_strangers,
-        };
-        *count = count.saturating_sub(1);
+        let count = self.drawn_packets(packet);
+        *count = count.saturating_sub(u32::from(packet.is_drawn));
         if self.control_queue.is_empty() {
-            self.control_to_strangers = 0;
+            self.drawn_by_strangers = 0;
+        }
+    }
+
+    /// How many control packets wait that this one's destination drew.
+    fn drawn_packets(&mut self, packet: &ControlPacket) -> &mut u32 {
+        let peer = self.peers.find(&packet.peer);
+        match peer.and_then(|slot| self.peers.get_mut(slot)) {
+            Some(peer) => &mut peer.drawn_packets,
+            None => &mut self.drawn_by_strangers,
         }
     }
 
