@@ -152,19 +152,27 @@ fn resident_mib(status: &str) -> Option<u64> {
 /// What `homa client` measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Client {
-    /// Latencies in us.
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
     pub(crate) calls: u64,
     pub(crate) failed: u64,
     pub(crate) seconds: f64,
+    /// Of calls that succeeded.
+    pub(crate) rtt: Latency,
+    /// Of calls that failed.
+    pub(crate) failure: Latency,
+}
+
+/// Latencies in us; NaN if there is none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Latency {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
 }
 
 impl Client {
     /// Runs `homa client` against the server on `port`.
     pub(crate) fn run(root: &Path, port: u16, seconds: u64, options: &[&str]) -> io::Result<Self> {
         let mut command = Command::new(binary(root, "homa"));
-        command.args(["client", &format!("127.0.0.1:{port}"), "--keep-going"]);
+        command.args(["client", &format!("127.0.0.1:{port}"), "--keep-going", "--json", "-"]);
         command.args(["--duration", &format!("{seconds}s")]).args(options);
         let text = Process::start(command.stderr(Stdio::null()))?.output()?;
         Self::parse(&text).ok_or_else(|| io::Error::other(format!("no figures in: {text}")))
@@ -172,21 +180,17 @@ impl Client {
 
     /// Takes the figures out of the summary.
     fn parse(text: &str) -> Option<Self> {
-        let figures = text.lines().find(|line| line.contains("RTT (us)") && line.contains('┆'))?;
-        let cells: Vec<f64> =
-            figures.split(['│', '┆']).filter_map(|cell| cell.trim().parse().ok()).collect();
-        let [_, p50, p99, ..] = cells[..] else { return None };
-        let counts = text.lines().find(|line| line.contains(" outstanding, "))?;
-        let number_before = |unit: &str| {
-            let (before, _) = counts.split_once(unit)?;
-            before.rsplit(' ').next()
+        let json: serde_json::Value = serde_json::from_str(text).ok()?;
+        let latency = |name: &str| {
+            let figure = |quantile| json[name][quantile].as_f64().unwrap_or(f64::NAN);
+            Latency { p50: figure("p50"), p99: figure("p99") }
         };
         Some(Self {
-            p50,
-            p99,
-            calls: number_before(" calls, ")?.parse().ok()?,
-            failed: number_before(" failed")?.parse().ok()?,
-            seconds: number_before(" s: ")?.parse().ok()?,
+            calls: json["rpcs"].as_u64()?,
+            failed: json["errors"].as_u64()?,
+            seconds: json["seconds"].as_f64()?,
+            rtt: latency("rtt_us"),
+            failure: latency("failure_us"),
         })
     }
 }
@@ -198,14 +202,12 @@ mod tests {
 
     #[test]
     fn parse__takes_figures_out_of_the_clients_summary() {
-        let text = "\
-2026 homa_1000 clients: 1.00 Kops/sec, RTT (us) P50 1 P99 2
-│          ┆   min ┆   P50 ┆    P99 ┆  P99.9 ┆      max │
-│ RTT (us) ┆ 12.10 ┆ 37.38 ┆ 119.34 ┆ 168.73 ┆ 10168.73 │
-workload 1000, 8 outstanding, 5.01 s: 323 calls, 8 failed";
+        let text = r#"{"rpcs":323,"errors":8,"seconds":5.01,"rtt_us":{"p50":37.38,"p99":119.34},
+                       "failure_us":null}"#;
         let client = Client::parse(text).unwrap();
-        assert_eq!((client.p50, client.p99, client.seconds), (37.38, 119.34, 5.01));
-        assert_eq!((client.calls, client.failed), (323, 8));
+        assert_eq!((client.calls, client.failed, client.seconds), (323, 8, 5.01));
+        assert_eq!(client.rtt, Latency { p50: 37.38, p99: 119.34 });
+        assert!(client.failure.p99.is_nan());
         assert_eq!(Client::parse("nothing"), None);
     }
 

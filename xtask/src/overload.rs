@@ -27,14 +27,18 @@ pub(crate) fn run(root: &Path, rounds: usize, seconds: u64) -> io::Result<Findin
         // A closed loop that keeps the server busy, and no more, shows its peak.
         let peak = Client::run(root, PORT, seconds, &["--outstanding", "4"])?;
         let peak_rate = peak.calls as f64 / peak.seconds;
-        let rate = (3.0 * peak_rate).to_string();
+        let rate = format!("{:.0}", 3.0 * peak_rate);
         let offered = ["--rps", &rate, "--outstanding", "1000"];
         let overloaded = Client::run(root, PORT, seconds, &offered)?;
         let goodput = overloaded.calls as f64 / overloaded.seconds;
         println!(
             "round {number}: peak {peak_rate:.0} calls/s (P99 {:.0} us); offered {rate}: {goodput:.0} \
-             calls/s (P99 {:.0} us), {} turned away",
-            peak.p99, overloaded.p99, overloaded.failed
+             calls/s (P99 {:.0} us), {} turned away (P50 {:.0}, P99 {:.0} us)",
+            peak.rtt.p99,
+            overloaded.rtt.p99,
+            overloaded.failed,
+            overloaded.failure.p50,
+            overloaded.failure.p99,
         );
         server.stop()?;
         shares.push(goodput / peak_rate);

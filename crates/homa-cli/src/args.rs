@@ -207,6 +207,10 @@ pub(crate) struct ClientArgs {
     /// Determines message lengths and times
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Write the summary as JSON (schema homa-client/1); '-': to standard output, and all else to
+    /// standard error
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) regime: RegimeArgs,
     #[command(flatten)]

@@ -1,18 +1,19 @@
 //! `homa client`: the load generator against a running server.
 
-use std::io::{self, Write};
-use std::time::{Duration, Instant};
+mod summary;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::args::ClientArgs;
 use crate::exit::Stop;
 use crate::interrupt::Interrupt;
-use crate::interval::{ClientLines, gbps, kops};
+use crate::interval::ClientLines;
 use crate::keys;
 use crate::load::{Ending, Load, Outcome, Pace, Plan, Progress, Watcher};
 use crate::privileges;
-use crate::stats::LatencySummary;
 use crate::transport::tcp::{TcpClient, Variant};
 use crate::transport::{HomaClient, HomaOptions, LoadClient, Protocol};
 
@@ -27,9 +28,12 @@ pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> 
     privileges::keep_for(args.transport)?;
     let mut client = connect(args, &plan)?;
     let name = format!("{}_{}", args.transport.name(), plan.workload);
-    let mut watcher = Printer { lines: ClientLines::new(name) };
+    let for_people = for_people(args);
+    let mut watcher = Printer { lines: ClientLines::new(name), to: for_people };
     let outcome = Load::new(plan.clone(), &mut *client, &mut watcher, interrupt).run()?;
-    let _ = writeln!(io::stdout(), "{}", summary(&plan, &outcome));
+    // Like other programs that feed pipes: with nobody reading there is nobody to tell.
+    let _ = writeln!(for_people(), "{}", summary::text(&plan, &outcome));
+    write_json(args, &plan, &outcome)?;
     for (reason, count) in outcome.failures.by_frequency() {
         eprintln!("homa: {count} calls failed: {reason}");
     }
@@ -37,6 +41,25 @@ pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> 
         eprintln!("homa: {line}");
     }
     verdict(args, &outcome)
+}
+
+/// Where lines for people go: standard output, unless the JSON goes there.
+fn for_people(args: &ClientArgs) -> fn() -> Box<dyn Write> {
+    match args.json.as_deref() {
+        Some(path) if path == Path::new("-") => || Box::new(io::stderr()),
+        _ => || Box::new(io::stdout()),
+    }
+}
+
+fn write_json(args: &ClientArgs, plan: &Plan, outcome: &Outcome) -> Result<(), Stop> {
+    let Some(path) = &args.json else { return Ok(()) };
+    let json = summary::json(args.transport, plan, outcome) + "\n";
+    if path == Path::new("-") {
+        io::stdout().write_all(json.as_bytes())?;
+        return Ok(());
+    }
+    fs::write(path, json)
+        .map_err(|error| Stop::Failed(format!("can't write {}: {error}", path.display())))
 }
 
 fn plan(args: &ClientArgs) -> Plan {
@@ -114,57 +137,10 @@ fn verdict(args: &ClientArgs, outcome: &Outcome) -> Result<(), Stop> {
     }
 }
 
-/// A table of latencies, if there are any, and lines with everything else.
-fn summary(plan: &Plan, outcome: &Outcome) -> String {
-    let mut text = String::new();
-    if outcome.rpcs > 0 {
-        text = format!("{}\n", latency_table(plan, outcome));
-    }
-    text += &format!(
-        "workload {}, {} outstanding, {:.2} s: {} calls, {} failed\n",
-        plan.workload,
-        plan.outstanding,
-        outcome.measured.as_secs_f64(),
-        outcome.rpcs,
-        outcome.failures.total()
-    );
-    text += &format!(
-        "{:.2} Kops/s, {:.3} Gbps out, {:.3} Gbps in, CPU {:.2} cores",
-        kops(outcome.rpcs, outcome.measured),
-        gbps(outcome.request_bytes, outcome.measured),
-        gbps(outcome.response_bytes, outcome.measured),
-        outcome.cpu
-    );
-    if outcome.lag >= 0.01 {
-        text += &format!(", lag due to overload {:.1} %", outcome.lag * 100.0);
-    }
-    text
-}
-
-fn latency_table(plan: &Plan, outcome: &Outcome) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["", "min", "P50", "P99", "P99.9", "max"]);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    let mut add = |name: &str, latency: Option<LatencySummary>| {
-        let Some(latency) = latency else { return };
-        let figures = [latency.min, latency.p50, latency.p99, latency.p99_9, latency.max];
-        let cells = figures.map(|figure| format!("{figure:.2}"));
-        table.add_row(std::iter::once(name.to_owned()).chain(cells));
-    };
-    add("RTT (us)", outcome.by_size.total().summary());
-    if plan.pace != Pace::Closed {
-        add("RTT from release (us)", outcome.release.summary());
-    }
-    table
-}
-
 /// Prints a line per second.
 struct Printer {
     lines: ClientLines,
+    to: fn() -> Box<dyn Write>,
 }
 
 impl Watcher for Printer {
@@ -172,8 +148,7 @@ impl Watcher for Printer {
 
     fn progress(&mut self, now: Instant, progress: &mut Progress<'_>) {
         if let Some(line) = self.lines.next(now, progress) {
-            // Like other programs that feed pipes: with nobody reading there is nobody to tell.
-            let _ = writeln!(io::stdout(), "{line}");
+            let _ = writeln!((self.to)(), "{line}");
         }
     }
 }

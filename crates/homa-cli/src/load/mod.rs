@@ -50,6 +50,8 @@ pub(crate) struct Outcome {
     pub(crate) by_size: BySize,
     /// Their latencies, from when each request was released (`cp_node`'s round-trip time).
     pub(crate) release: Latency,
+    /// How long those that failed in this time took, from when each request was released.
+    pub(crate) until_failure: Latency,
     /// Calls that failed, in the whole run.
     pub(crate) failures: Failures,
     /// Cores that this process used while measuring.

@@ -72,6 +72,7 @@ struct Tracker {
     window: Option<Instant>,
     by_size: BySize,
     release: Latency,
+    until_failure: Latency,
     recent: Latency,
     failures: Failures,
     /// How long a success has been waited for in vain; `None` if no call is under way.
@@ -182,6 +183,7 @@ impl Tracker {
             window: None,
             by_size: BySize::default(),
             release: Latency::new(),
+            until_failure: Latency::new(),
             recent: Latency::new(),
             failures: Failures::default(),
             silence: None,
@@ -209,6 +211,7 @@ impl Tracker {
             response_bytes: self.totals.response_bytes - self.base.response_bytes,
             by_size,
             release,
+            until_failure: std::mem::replace(&mut self.until_failure, Latency::new()),
             failures: Failures::default(),
             cpu,
             lag: 0.0,
@@ -253,6 +256,9 @@ impl Tracker {
         };
         self.nothing_listens = failure.nothing_listens;
         self.failures.record(&failure.reason, 1);
+        if self.is_measured(&call) {
+            self.until_failure.record(now - call.released);
+        }
         self.calls.rest(slot, now + REST);
     }
 
@@ -265,12 +271,17 @@ impl Tracker {
         self.totals.response_bytes += u64::from(call.header.response().length);
         let latency = now - call.intended;
         self.recent.record(latency);
-        if self.window.is_some_and(|begin| call.released >= begin) {
+        if self.is_measured(call) {
             self.by_size.class_mut(call.header.length).record(latency);
             if self.plan.pace != Pace::Closed {
                 self.release.record(now - call.released);
             }
         }
+    }
+
+    /// Whether a call that ends counts among the latencies.
+    fn is_measured(&self, call: &Call) -> bool {
+        self.window.is_some_and(|begin| call.released >= begin)
     }
 
     fn progress(&mut self) -> Progress<'_> {
