@@ -143,6 +143,7 @@ mod tests {
             response_bytes: rpcs * 1000,
             by_size,
             release,
+            until_failure: Latency::new(),
             failures: Failures::default(),
             cpu: 0.5,
             lag: 0.0,

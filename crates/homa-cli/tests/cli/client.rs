@@ -41,6 +41,26 @@ fn client__open_loop_reports_both_latencies() {
     assert!(out.contains("10000, 200 outstanding"), "{out}");
 }
 
+/// `--json`: the figures of a run, among them how soon those learn of it who are turned away.
+#[test]
+fn client__json_has_the_figures() {
+    let json_of = |options: &[&str], outstanding| -> serde_json::Value {
+        let server = Server::start_with(HOMA.0, HOMA.1, options);
+        let args =
+            ["--json", "-", "--keep-going", "--outstanding", outstanding, "--duration", "1s"];
+        let (_, out, err) = finish(client("homa", &server.address, &args), Duration::from_secs(20));
+        assert!(err.contains(" outstanding, "), "the summary for people: {err}");
+        serde_json::from_str(&out).expect("one object and nothing else")
+    };
+    let quiet = json_of(&[], "1");
+    assert_eq!(quiet["schema"], "homa-client/1");
+    assert!(quiet["rpcs"].as_u64() > Some(0) && quiet["rtt_us"]["p99"].is_f64(), "{quiet}");
+    assert_eq!((&quiet["errors"], &quiet["failure_us"]), (&0.into(), &serde_json::Value::Null));
+    let overloaded = json_of(&["--work", "20ms", "--queue-delay", "10ms"], "64");
+    assert!(overloaded["errors"].as_u64() > Some(0), "{overloaded}");
+    assert!(overloaded["failure_us"]["p50"].as_f64() < Some(10_000.0), "{overloaded}");
+}
+
 #[test]
 fn client__nothing_listens() {
     let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
