@@ -1,22 +1,32 @@
 //! What sockets for UDP and for raw IP have in common: control messages, error reports, paths.
 
+mod accepted;
+mod network;
 mod path;
 mod path_errors;
 
+pub(crate) use accepted::Accepted;
+pub(crate) use network::Network;
 #[cfg(test)]
 pub(crate) use path::Path;
-pub(crate) use path::Paths;
-pub(crate) use path_errors::{Drained, PathErrors};
 
+use crate::Destination;
 use crate::sys::{ControlMessages, option, set_option};
 use homa_proto::LocalAddr;
+use path::Paths;
+use path_errors::{Drained, PathErrors};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::BorrowedFd;
 
-/// How often a send or receive that failed because of something reported about another packet is
-/// tried again before the failure is taken to be its own.
-pub(crate) const ATTEMPTS_MAX: usize = 8;
+/// The traffic class of each priority level: a `priority_map` of the configuration, checked.
+pub(crate) fn traffic_classes(priority_map: &[u8; 8]) -> io::Result<[u8; 8]> {
+    if priority_map.iter().any(|value| *value > 7) {
+        let message = "priority_map: values are 0 to 7";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    Ok(priority_map.map(|value| value << 5))
+}
 
 /// Asks for a buffer beyond the system's limit, which takes a privilege, or else up to it.
 pub(crate) fn set_buffer(
@@ -43,15 +53,6 @@ pub(crate) fn no_room(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)
 }
 
-/// Whether a failure to send is that of the packet itself, not a report about an earlier one that
-/// the kernel delivers by failing whatever comes next.
-///
-/// Such a report fails one call only. It need not be in the error queue, which may be full.
-pub(crate) fn is_own_error(drained: Drained, attempts: usize) -> bool {
-    let failed_twice = drained.from_network == 0 && attempts >= 2;
-    drained.from_host > 0 || failed_twice || attempts >= ATTEMPTS_MAX
-}
-
 /// The address that a packet reached, from its IP_PKTINFO or IPV6_PKTINFO.
 pub(crate) fn local_addr(control: &ControlMessages) -> LocalAddr {
     let v4 = control
@@ -67,8 +68,24 @@ pub(crate) fn local_addr(control: &ControlMessages) -> LocalAddr {
     v4.or(v6).map_or(LocalAddr::ANY, LocalAddr::from)
 }
 
-/// Asks for a traffic class for one packet.
-pub(crate) fn push_class(control: &mut ControlMessages, is_ipv6: bool, class: u8) {
+/// What the kernel is to be told of a packet, beside its bytes: its traffic class if `class` says
+/// so, and the address that it is to leave from, if it has one and the socket `names_source`.
+pub(crate) fn control_messages(
+    destination: &Destination,
+    class: Option<u8>,
+    names_source: bool,
+) -> ControlMessages {
+    let mut control = ControlMessages::EMPTY;
+    if let Some(class) = class {
+        push_class(&mut control, destination.peer.is_ipv6(), class);
+    }
+    if names_source && let Some(source) = destination.local.ip() {
+        push_source(&mut control, source);
+    }
+    control
+}
+
+fn push_class(control: &mut ControlMessages, is_ipv6: bool, class: u8) {
     let (level, kind) = match is_ipv6 {
         false => (libc::SOL_IP, libc::IP_TOS),
         true => (libc::SOL_IPV6, libc::IPV6_TCLASS),
@@ -89,5 +106,24 @@ pub(crate) fn push_source(control: &mut ControlMessages, source: IpAddr) {
             info[..16].copy_from_slice(&Ipv6Addr::octets(&ip));
             control.push(libc::SOL_IPV6, libc::IPV6_PKTINFO, &info);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+    use crate::{RawConfig, UdpConfig};
+
+    /// HOMA-PRIO-4, WIRE section 8.
+    #[test]
+    fn traffic_classes__are_the_top_three_bits() {
+        let mut map = UdpConfig::default().priority_map;
+        assert_eq!(map, RawConfig::default().priority_map);
+        assert_eq!(traffic_classes(&map).unwrap(), [0, 0x20, 0x40, 0x60, 0x80, 0xA0, 0xC0, 0xE0]);
+        map = [5; 8];
+        assert_eq!(traffic_classes(&map).unwrap(), [0xA0; 8]);
+        map[3] = 8;
+        assert_eq!(traffic_classes(&map).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

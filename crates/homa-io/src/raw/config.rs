@@ -50,24 +50,13 @@ impl Default for RawConfig {
 }
 
 impl RawConfig {
-    /// The traffic class of each priority level.
-    pub(super) fn traffic_classes(&self) -> io::Result<[u8; 8]> {
-        if self.priority_map.iter().any(|value| *value > 7) {
-            return Err(invalid("priority_map: values are 0 to 7"));
-        }
-        Ok(self.priority_map.map(|value| value << 5))
-    }
-
     /// The server ports to share with others, checked.
     pub(super) fn checked_ports(&self) -> io::Result<Option<&[u16]>> {
         let Some(ports) = &self.shared_ports else { return Ok(None) };
         if ports.len() > 64 || !ports.iter().all(|port| (1..=0x7FFF).contains(port)) {
-            return Err(invalid("shared_ports: up to 64 ports from 1 to 32767"));
+            let message = "shared_ports: up to 64 ports from 1 to 32767";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         Ok(Some(ports))
     }
-}
-
-fn invalid(message: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, message)
 }

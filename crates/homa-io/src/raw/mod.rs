@@ -9,11 +9,10 @@ mod unreachable;
 pub use config::RawConfig;
 
 use crate::ip::{
-    ATTEMPTS_MAX, Drained, PathErrors, Paths, is_own_error, local_addr, no_room, push_class,
-    push_source, receive_buffer_bytes,
+    Accepted, Network, control_messages, local_addr, no_room, receive_buffer_bytes, traffic_classes,
 };
 use crate::sys::{ControlMessages, Epoll, Family, Messages, ReceiveBuffers, Received, SocketName};
-use crate::{Destination, PacketIo, PathError, PathErrorKind, ReceivedPacket, SendBatch};
+use crate::{Destination, PacketIo, PathError, ReceivedPacket, SendBatch};
 use channel::{Channel, Opening, ipv4_dest, ipv4_payload};
 use claim::Claim;
 use homa_proto::{LocalAddr, PeerAddr};
@@ -51,19 +50,9 @@ pub struct RawIo {
     checksums: bool,
     hijack: bool,
     receive_buffer_bytes: usize,
-    paths: Paths,
-    errors: PathErrors,
+    network: Network,
     /// One per family, unless ports are shared.
     unreachable: Vec<(Family, PortUnreachable)>,
-}
-
-#[derive(Clone, Copy)]
-struct Accepted {
-    peer: PeerAddr,
-    local: LocalAddr,
-    index: u32,
-    start: u32,
-    end: u32,
 }
 
 impl RawIo {
@@ -75,7 +64,7 @@ impl RawIo {
     /// the ports that were to be shared; `InvalidInput` if the configuration breaks a rule; or what
     /// else the operating system says.
     pub fn bind(ip: IpAddr, config: RawConfig) -> io::Result<Self> {
-        let traffic_classes = config.traffic_classes()?;
+        let traffic_classes = traffic_classes(&config.priority_map)?;
         let random = RandomState::new().build_hasher().finish() as u16;
         let shared = config.checked_ports()?;
         let claim = match shared {
@@ -117,8 +106,7 @@ impl RawIo {
             traffic_classes,
             checksums: config.checksums,
             hijack: config.hijack,
-            paths: Paths::from(local_addr),
-            errors: PathErrors::default(),
+            network: Network::from(local_addr),
             unreachable,
         })
     }
@@ -132,25 +120,8 @@ impl RawIo {
 
     /// Receives one batch from one channel.
     fn receive(&mut self, channel: usize) -> io::Result<usize> {
-        let mut attempts = 0;
-        loop {
-            let fd = self.channels[channel].as_fd();
-            match self.buffers.receive_many(fd, ReceiveBuffers::CAPACITY, true) {
-                Ok(count) => return Ok(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The kernel reports a path error by failing whatever call comes next.
-                Err(error) => {
-                    let drained = self.errors.drain(fd, None);
-                    attempts += 1;
-                    match (attempts >= ATTEMPTS_MAX, drained == Drained::default()) {
-                        (false, _) => {}
-                        (true, false) => return Ok(0),
-                        (true, true) => return Err(error),
-                    }
-                }
-            }
-        }
+        let fd = self.channels[channel].as_fd();
+        self.network.receive(fd, || self.buffers.receive_many(fd, ReceiveBuffers::CAPACITY, true))
     }
 
     /// Takes note of the packets in the buffers that are whole.
@@ -163,10 +134,8 @@ impl RawIo {
                 Family::V6 => Some((0, bytes.len())),
             };
             let (Some(peer), Some((start, end))) = (name.peer(), place) else { continue };
-            let peer = without_port(peer);
-            let local = local_addr(control);
-            let (start, end) = (start as u32, end as u32);
-            self.received.push(Accepted { peer, local, index: index as u32, start, end });
+            let (peer, local) = (without_port(peer), local_addr(control));
+            self.received.push(Accepted { peer, local, index, start, end });
         }
     }
 
@@ -179,16 +148,10 @@ impl RawIo {
                 break;
             }
             let Some(name) = SocketName::new(&packet.destination.peer, family) else { break };
-            let mut control = ControlMessages::EMPTY;
             let class = self.traffic_classes[packet.destination.priority.index()];
-            if class != default_class {
-                push_class(&mut control, family == Family::V6, class);
-            }
-            if self.local_addr.ip().is_unspecified()
-                && let Some(source) = packet.destination.local.ip()
-            {
-                push_source(&mut control, source);
-            }
+            let class = Some(class).filter(|class| *class != default_class);
+            let names_source = self.local_addr.ip().is_unspecified();
+            let control = control_messages(&packet.destination, class, names_source);
             self.prepared.push((name, control));
         }
         let mut messages = Messages::new();
@@ -215,20 +178,6 @@ impl RawIo {
         let family = family_of(peer);
         let fits = |channel: &Channel| channel.family == family && channel.hijacked == self.hijack;
         self.channels.iter().position(fits)
-    }
-
-    /// Takes the first packet out of the batch, which the kernel would not send.
-    fn fail_front(&mut self, batch: &mut SendBatch, error: &io::Error, drained: Drained) {
-        // Too long a packet has been reported, with the MTU, by the error queue.
-        let reported = error.raw_os_error() == Some(libc::EMSGSIZE) && drained.from_host > 0;
-        if let Some(packet) = batch.front()
-            && !reported
-        {
-            // The route may have changed, and with it the source.
-            self.paths.forget(&packet.destination.peer);
-            self.errors.push_send_failure(&packet, error);
-        }
-        batch.remove_front(1);
     }
 
     /// Whether the channel shows as ready when it has room.
@@ -261,10 +210,11 @@ impl PacketIo for RawIo {
     }
 
     fn packet(&self, index: usize) -> ReceivedPacket<'_> {
-        let Accepted { peer, local, index, start, end } = self.received[index];
-        let bytes = self.buffers.bytes(index as usize, end as usize);
-        let local = if self.local_addr.ip().is_unspecified() { local } else { LocalAddr::ANY };
-        ReceivedPacket { peer, local, bytes: &bytes[start as usize..] }
+        let packet = self.received[index].packet(&self.buffers);
+        match self.local_addr.ip().is_unspecified() {
+            true => packet,
+            false => ReceivedPacket { local: LocalAddr::ANY, ..packet },
+        }
     }
 
     fn send_batch(&mut self, batch: &mut SendBatch) -> io::Result<()> {
@@ -273,10 +223,9 @@ impl PacketIo for RawIo {
         }
         let mut attempts = 0;
         while let Some(packet) = batch.front() {
-            let peer = packet.destination.peer;
-            let Some(channel) = self.channel_to(&peer) else {
+            let Some(channel) = self.channel_to(&packet.destination.peer) else {
                 let error = io::Error::from_raw_os_error(libc::ENETUNREACH);
-                self.fail_front(batch, &error, Drained::default());
+                self.network.fail_front(batch, &error);
                 continue;
             };
             match self.send_front(channel, batch) {
@@ -292,12 +241,7 @@ impl PacketIo for RawIo {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     let fd = self.channels[channel].as_fd();
-                    let drained = self.errors.drain(fd, Some(peer));
-                    attempts += 1;
-                    if is_own_error(drained, attempts) {
-                        self.fail_front(batch, &error, drained);
-                        attempts = 0;
-                    }
+                    self.network.send_failed(fd, batch, &error, &mut attempts);
                 }
             }
         }
@@ -305,11 +249,10 @@ impl PacketIo for RawIo {
     }
 
     fn send_port_unreachable(&mut self, index: usize) {
-        let Accepted { peer, local, index, start, end } = self.received[index];
-        let family = family_of(&peer);
-        let bytes = self.buffers.bytes(index as usize, end as usize);
-        let (ipv4_header, homa) = bytes.split_at(start as usize);
-        let Some(local) = local.ip() else { return };
+        let accepted = self.received[index];
+        let (peer, family) = (accepted.peer, family_of(&accepted.peer));
+        let (ipv4_header, homa) = accepted.split(&self.buffers);
+        let Some(local) = accepted.local.ip() else { return };
         // For IPv4 broadcasts the kernel tells an address of ours instead.
         let dest = ipv4_dest(ipv4_header).unwrap_or(local);
         if dest != local || !may_be_told(peer.ip(), dest) {
@@ -323,25 +266,16 @@ impl PacketIo for RawIo {
     }
 
     fn next_error(&mut self) -> Option<PathError> {
-        let mut report = self.errors.pop()?;
-        report.peer = without_port(report.peer);
-        if let PathErrorKind::PathMtu(mtu) = &mut report.kind {
-            // Anybody can forge the report; what the kernel made of it has been checked.
-            self.paths.forget(&report.peer);
-            *mtu = self.path_mtu(&report.peer);
-        }
-        Some(report)
+        let report = self.network.next_error()?;
+        Some(PathError { peer: without_port(report.peer), ..report })
     }
 
     fn path_mtu(&mut self, peer: &PeerAddr) -> u32 {
-        self.paths.to(peer).mtu
+        self.network.mtu(peer)
     }
 
     fn source_ip(&mut self, peer: &PeerAddr) -> Option<IpAddr> {
-        match self.local_addr.ip().is_unspecified() {
-            true => self.paths.to(peer).source,
-            false => Some(self.local_addr.ip()),
-        }
+        self.network.source_ip(peer)
     }
 
     fn local_addr(&self) -> SocketAddr {

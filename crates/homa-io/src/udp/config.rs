@@ -1,7 +1,5 @@
 //! Parameters of a UDP socket.
 
-use std::io;
-
 /// Parameters of [`UdpIo`](super::UdpIo): plain values with defaults, checked by `bind`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -31,36 +29,5 @@ impl Default for UdpConfig {
             priority_map: [0, 1, 2, 3, 4, 5, 6, 7],
             segmentation_offload: true,
         }
-    }
-}
-
-impl UdpConfig {
-    /// The traffic class of each priority level.
-    pub(super) fn traffic_classes(&self) -> io::Result<[u8; 8]> {
-        if self.priority_map.iter().any(|value| *value > 7) {
-            let message = "priority_map: values are 0 to 7";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-        Ok(self.priority_map.map(|value| value << 5))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(non_snake_case, reason = "tests are named function__case")]
-    use super::*;
-
-    /// HOMA-PRIO-4, WIRE section 8.
-    #[test]
-    fn traffic_classes__are_the_top_three_bits() {
-        let mut config = UdpConfig::default();
-        assert_eq!(
-            config.traffic_classes().unwrap(),
-            [0, 0x20, 0x40, 0x60, 0x80, 0xA0, 0xC0, 0xE0]
-        );
-        config.priority_map = [5; 8];
-        assert_eq!(config.traffic_classes().unwrap(), [0xA0; 8]);
-        config.priority_map[3] = 8;
-        assert_eq!(config.traffic_classes().unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

@@ -7,15 +7,12 @@ mod socket;
 pub use config::UdpConfig;
 
 use crate::ip::{
-    ATTEMPTS_MAX, Drained, PathErrors, Paths, is_own_error, local_addr, no_room, push_class,
-    push_source, receive_buffer_bytes,
+    Accepted, Network, control_messages, local_addr, no_room, receive_buffer_bytes, traffic_classes,
 };
 use crate::sys::{
     ControlMessages, Family, Messages, ReceiveBuffers, Received, SocketName, send_plain,
 };
-use crate::{
-    Destination, OutgoingPacket, PacketIo, PathError, PathErrorKind, ReceivedPacket, SendBatch,
-};
+use crate::{Destination, OutgoingPacket, PacketIo, PathError, ReceivedPacket, SendBatch};
 use homa_proto::{LocalAddr, PeerAddr};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -56,17 +53,7 @@ pub struct UdpIo {
     /// How many receives in a row brought something: more may wait then.
     streak: u32,
     prepared: Vec<Prepared>,
-    paths: Paths,
-    errors: PathErrors,
-}
-
-#[derive(Clone, Copy)]
-struct Accepted {
-    peer: PeerAddr,
-    local: LocalAddr,
-    index: u32,
-    start: u32,
-    end: u32,
+    network: Network,
 }
 
 /// What the kernel is told of packets to send as one message, beside their bytes.
@@ -90,7 +77,7 @@ impl UdpIo {
     /// `InvalidInput` if the configuration breaks a rule, else what the operating system says, such
     /// as `AddrInUse`.
     pub fn bind(addr: SocketAddr, config: UdpConfig) -> io::Result<Self> {
-        let traffic_classes = config.traffic_classes()?;
+        let traffic_classes = traffic_classes(&config.priority_map)?;
         let socket = socket::open(addr, &config)?;
         let wildcard = addr.ip().is_unspecified();
         let local_addr = socket.local_addr()?;
@@ -111,27 +98,29 @@ impl UdpIo {
             received: Vec::with_capacity(ReceiveBuffers::CAPACITY),
             streak: 0,
             prepared: Vec::with_capacity(SendBatch::CAPACITY),
-            paths: Paths::from(local_addr),
-            errors: PathErrors::default(),
+            network: Network::from(local_addr),
         })
     }
 
-    /// One receive system call.
+    /// Receives by one system call.
     ///
     /// A single packet, the usual case while little happens, costs up to 0.5 us less without the
     /// apparatus for batches; that is brought out when packets keep coming.
     fn receive(&mut self) -> io::Result<usize> {
         let fd = self.socket.as_fd();
-        let with_control = self.wildcard || self.receives_together;
-        if self.streak >= 2 {
-            let together = self.receives_together;
-            let count_max = if together { MESSAGES_TOGETHER_MAX } else { ReceiveBuffers::CAPACITY };
-            self.buffers.receive_many(fd, count_max, with_control)
-        } else if with_control {
-            self.buffers.receive_one(fd).map(|()| 1)
-        } else {
-            self.buffers.receive_plain(fd).map(|()| 1)
-        }
+        let together = self.receives_together;
+        let with_control = self.wildcard || together;
+        self.network.receive(fd, || {
+            if self.streak >= 2 {
+                let count_max =
+                    if together { MESSAGES_TOGETHER_MAX } else { ReceiveBuffers::CAPACITY };
+                self.buffers.receive_many(fd, count_max, with_control)
+            } else if with_control {
+                self.buffers.receive_one(fd).map(|()| 1)
+            } else {
+                self.buffers.receive_plain(fd).map(|()| 1)
+            }
+        })
     }
 
     fn accept(&mut self, count: usize) {
@@ -141,8 +130,7 @@ impl UdpIo {
             let Some(peer) = name.peer() else { continue };
             let local = if self.wildcard { local_addr(control) } else { LocalAddr::ANY };
             for (start, len) in offload::split(control, len) {
-                let (start, end) = (start as u32, (start + len) as u32);
-                self.received.push(Accepted { peer, local, index: index as u32, start, end });
+                self.received.push(Accepted { peer, local, index, start, end: start + len });
             }
         }
     }
@@ -224,55 +212,17 @@ impl UdpIo {
     fn prepare(&self, destination: &Destination) -> Option<Prepared> {
         let family = if self.local_addr.is_ipv4() { Family::V4 } else { Family::V6 };
         let name = SocketName::new(&destination.peer, family)?;
-        let mut control = ControlMessages::EMPTY;
         let class = self.traffic_classes[destination.priority.index()];
-        if class != self.default_class {
-            push_class(&mut control, destination.peer.is_ipv6(), class);
-        }
-        if self.wildcard
-            && let Some(source) = destination.local.ip()
-        {
-            push_source(&mut control, source);
-        }
+        let class = Some(class).filter(|class| *class != self.default_class);
+        let control = control_messages(destination, class, self.wildcard);
         Some(Prepared { name, control, packets: 1 })
-    }
-
-    /// Takes the first packet out of the batch, which the kernel would not send.
-    fn fail_front(&mut self, batch: &mut SendBatch, error: &io::Error, drained: Drained) {
-        // Too long a packet has been reported, with the MTU, by the error queue.
-        let reported = error.raw_os_error() == Some(libc::EMSGSIZE) && drained.from_host > 0;
-        if let Some(packet) = batch.front()
-            && !reported
-        {
-            // The route may have changed, and with it the source.
-            self.paths.forget(&packet.destination.peer);
-            self.errors.push_send_failure(&packet, error);
-        }
-        batch.remove_front(1);
     }
 }
 
 impl PacketIo for UdpIo {
     fn recv_batch(&mut self) -> io::Result<usize> {
         self.received.clear();
-        let mut attempts = 0;
-        let count = loop {
-            match self.receive() {
-                Ok(count) => break count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break 0,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The kernel reports a path error by failing whatever call comes next.
-                Err(error) => {
-                    let drained = self.errors.drain(self.socket.as_fd(), None);
-                    attempts += 1;
-                    match (attempts >= ATTEMPTS_MAX, drained == Drained::default()) {
-                        (false, _) => {}
-                        (true, false) => break 0,
-                        (true, true) => return Err(error),
-                    }
-                }
-            }
-        };
+        let count = self.receive()?;
         // A batch of one or none ends the streak.
         self.streak = if count == 0 || (count == 1 && self.streak >= 2) {
             0
@@ -284,9 +234,7 @@ impl PacketIo for UdpIo {
     }
 
     fn packet(&self, index: usize) -> ReceivedPacket<'_> {
-        let Accepted { peer, local, index, start, end } = self.received[index];
-        let bytes = self.buffers.bytes(index as usize, end as usize);
-        ReceivedPacket { peer, local, bytes: &bytes[start as usize..] }
+        self.received[index].packet(&self.buffers)
     }
 
     fn send_batch(&mut self, batch: &mut SendBatch) -> io::Result<()> {
@@ -297,7 +245,7 @@ impl PacketIo for UdpIo {
                 Ok(sent) => {
                     if !sent.all {
                         // What stopped the kernel may have been a path error: it shows once only.
-                        self.errors.drain(self.socket.as_fd(), None);
+                        self.network.drain(self.socket.as_fd());
                     }
                     batch.remove_front(sent.packets);
                     attempts = 0;
@@ -306,13 +254,7 @@ impl PacketIo for UdpIo {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if self.give_up_together(&error) => together = false,
                 Err(error) => {
-                    let sending = batch.front().map(|packet| packet.destination.peer);
-                    let drained = self.errors.drain(self.socket.as_fd(), sending);
-                    attempts += 1;
-                    if is_own_error(drained, attempts) {
-                        self.fail_front(batch, &error, drained);
-                        attempts = 0;
-                    }
+                    self.network.send_failed(self.socket.as_fd(), batch, &error, &mut attempts);
                 }
             }
         }
@@ -320,24 +262,15 @@ impl PacketIo for UdpIo {
     }
 
     fn next_error(&mut self) -> Option<PathError> {
-        let mut report = self.errors.pop()?;
-        if let PathErrorKind::PathMtu(mtu) = &mut report.kind {
-            // Anybody can forge the report; what the kernel made of it has been checked.
-            self.paths.forget(&report.peer);
-            *mtu = self.path_mtu(&report.peer);
-        }
-        Some(report)
+        self.network.next_error()
     }
 
     fn path_mtu(&mut self, peer: &PeerAddr) -> u32 {
-        self.paths.to(peer).mtu
+        self.network.mtu(peer)
     }
 
     fn source_ip(&mut self, peer: &PeerAddr) -> Option<IpAddr> {
-        match self.wildcard {
-            true => self.paths.to(peer).source,
-            false => Some(self.local_addr.ip()),
-        }
+        self.network.source_ip(peer)
     }
 
     fn local_addr(&self) -> SocketAddr {

@@ -1,6 +1,7 @@
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
 use super::*;
+use crate::PathErrorKind;
 use crate::ip::Path;
 use crate::sys::{option, set_option};
 use bytes::Bytes;
@@ -396,7 +397,7 @@ fn next_error__reports_the_mtu_of_a_narrow_path() {
         println!("skipped: this host has no narrow path");
         return;
     }
-    io.paths.assume(&peer, Path { mtu: 65_535, source: None });
+    io.network.assume(&peer, Path { mtu: 65_535, source: None });
     let mut batch = SendBatch::new();
     push(&mut batch, peer, b"", &[]);
     batch.append_payload(Bytes::from(vec![0; mtu as usize - 27]));
