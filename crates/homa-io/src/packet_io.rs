@@ -49,7 +49,7 @@ pub trait PacketIo: Send {
 
     /// Tells the sender of packet `index` of the batch received last, if it is one that listens to
     /// that, that nobody has the Homa port: ICMP port unreachable (WIRE section 9). Drivers whose
-    /// peers learn it otherwise do nothing.
+    /// peers learn it otherwise do nothing; those around another pass it on.
     fn send_port_unreachable(&mut self, index: usize) {
         let _ = index;
     }

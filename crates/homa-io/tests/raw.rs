@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use homa_io::{
-    Destination, ErrorOrigin, PacketIo, PathError, PathErrorKind, RawConfig, RawIo, SendBatch,
+    Destination, ErrorOrigin, FaultPlan, FaultyIo, PacketIo, PathError, PathErrorKind, RawConfig,
+    RawIo, SendBatch,
 };
 use homa_proto::{LocalAddr, PeerAddr, Priority, Unreachable};
 use homa_testkit::netns::{Host, Lab, LabOptions, Namespace, skip};
@@ -52,7 +53,7 @@ fn push(batch: &mut SendBatch, to: PeerAddr, local: LocalAddr, priority: u8, pay
 /// A packet received: from whom, at which address, with which bytes.
 type Packet = (PeerAddr, LocalAddr, Vec<u8>);
 
-fn receive(io: &mut RawIo, count: usize) -> Vec<Packet> {
+fn receive(io: &mut impl PacketIo, count: usize) -> Vec<Packet> {
     let (begin, mut packets) = (Instant::now(), Vec::new());
     while packets.len() < count {
         assert!(begin.elapsed() < LIMIT, "{} of {count} packets came", packets.len());
@@ -169,6 +170,22 @@ fn next_error__a_closed_port_and_a_host_without_homa() {
         assert_eq!(error.peer, to);
         assert_eq!(error.kind, PathErrorKind::Unreachable(Unreachable::Protocol));
     }
+}
+
+/// Faults on purpose leave a host's answers to packets for closed ports alone.
+#[test]
+fn send_port_unreachable__through_faults() {
+    let Some(lab) = pair() else { return };
+    let (mut client, server) = ends(&lab, &RawConfig::default());
+    let mut server = FaultyIo::new(server, FaultPlan::default());
+    let to = peer(lab.host(1).ipv4());
+    let mut batch = SendBatch::new();
+    push(&mut batch, to, LocalAddr::ANY, 7, b"x");
+    send(lab.host(0), &mut client, &mut batch);
+    receive(&mut server, 1);
+    server.send_port_unreachable(0);
+    let error = next_error(&mut client);
+    assert_eq!((error.peer, error.kind), (to, PathErrorKind::Unreachable(Unreachable::Port)));
 }
 
 /// RFC 1122 section 3.2.2: no host may make many answer to one.

@@ -287,6 +287,10 @@ impl<I: PacketIo> PacketIo for FaultyIo<I> {
         self.send_at(Clock::now(), batch)
     }
 
+    fn send_port_unreachable(&mut self, index: usize) {
+        self.inner.send_port_unreachable(index);
+    }
+
     fn next_error(&mut self) -> Option<PathError> {
         self.inner.next_error()
     }
