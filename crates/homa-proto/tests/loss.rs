@@ -4,6 +4,7 @@
 use homa_proto::{Config, Duration, Event, Instant, Priority};
 use homa_testkit::{FaultPlan, Network, Outcome, Probe, Remote, data};
 use homa_wire::{Body, Data, Grant, PacketType, Resend};
+use std::collections::BTreeSet;
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -308,6 +309,29 @@ fn gap__is_asked_for_early_when_the_delay_is_known() {
     assert_eq!(outcome, Some(Outcome::Response(500_000)));
     let took = network.now.saturating_since(start);
     assert!(took < millis(3), "{took:?}");
+}
+
+/// More messages miss bytes than may be asked for at once: all are, in turn. (The time until a gap is
+/// asked for did not begin anew, so that the endpoint went round for ever.)
+#[test]
+fn gaps__of_many_messages_are_asked_for_in_turn() {
+    let mut probe = Probe::new(&Config::default());
+    let count = 700;
+    for id in 1..=count {
+        for offset in [0, 4248] {
+            let body = Body::Data(data(10_000, offset, 10_000));
+            probe.request(Remote::client(2), 2 * id, body, 1416);
+        }
+    }
+    // A peer that is not silent is asked for each message.
+    for id in count + 1..=count + 120 {
+        probe.advance(Duration::from_micros(500));
+        probe.request(Remote::client(2), 2 * id, Body::Data(data(10, 0, 10)), 10);
+    }
+    let sent = probe.take_sent();
+    let asked = sent.iter().filter(|t| t.header.packet_type() == PacketType::Resend);
+    let ids: BTreeSet<u64> = asked.map(|t| t.header.sender_id.0).collect();
+    assert_eq!(ids.len() as u64, count);
 }
 
 /// HOMA-RESEND-14: any single packet may be lost.

@@ -43,6 +43,10 @@ impl<O: Observer> Endpoint<O> {
                 continue;
             }
             self.on_deadline(now, key, reason);
+            debug_assert!(
+                self.deadline(key).is_none_or(|(at, next)| at > now || next != reason),
+                "{reason:?} would be due for ever"
+            );
         }
     }
 
@@ -251,8 +255,13 @@ impl<O: Observer> Endpoint<O> {
         match peer.liveness.reserve_probe(now, spacing, self.config.timing.resend_interval) {
             Some(at) if at <= now => return Turn::Now,
             Some(at) => rpc.patience.reserved = Some(at),
-            // Too many want to ask: it tries again later.
-            None => rpc.patience.since = now,
+            // Too many want to ask: it tries again later, for the sake of its gaps too.
+            None => {
+                rpc.patience.since = now;
+                if let Some(incoming) = &mut rpc.incoming {
+                    incoming.gaps_since = incoming.gaps_since.map(|_| now);
+                }
+            }
         }
         self.rearm(key);
         Turn::Later

@@ -46,6 +46,7 @@ classes! {
     LargeMessages "large-messages" "Messages may be as long as 4 MB."
     Priorities "priorities" "Callers choose priorities."
     OddConfig "odd-config" "The configuration is drawn."
+    Scheduled "scheduled" "Nothing, or next to nothing, of a message leaves before it is granted."
 }
 
 /// A set of classes.
@@ -190,6 +191,7 @@ impl Mix {
             Class::Streams,
             Class::LargeMessages,
             Class::Priorities,
+            Class::Scheduled,
         ];
         self.loss <= 30 && self.classes.iter().all(|class| harmless.contains(&class))
     }
@@ -292,6 +294,14 @@ impl Mix {
     }
 
     fn draw_config(&mut self) {
+        self.draw_odd_config();
+        if let Some(mut dice) = self.dice(Class::Scheduled) {
+            self.config.unscheduled_bytes = dice.within(0..=1) as u32;
+            self.config.unscheduled_by_round_trip = false;
+        }
+    }
+
+    fn draw_odd_config(&mut self) {
         let Some(mut dice) = self.dice(Class::OddConfig) else { return };
         let config = &mut self.config;
         config.unscheduled_bytes = [0, 1, 1400, 10_000, 100_000][dice.index(5)];
