@@ -19,7 +19,7 @@ const PORT: u16 = 4000;
 const LENGTHS: [usize; 6] = [1, 100, 1424, 1425, 40_001, 1_000_000];
 
 /// All addresses of both families.
-const ANY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
 
 /// What silence is told after: machines are busy.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,13 +41,13 @@ fn sharing(ports: &[u16]) -> Config {
     config(raw)
 }
 
-fn bind(ip: IpAddr, config: Config) -> Result<Endpoint, BindError> {
-    Endpoint::bind(SocketAddr::new(ip, 0), config)
+fn bind(namespace: &Namespace, config: Config) -> Result<Endpoint, BindError> {
+    namespace.enter(|| Endpoint::bind(ANY, config)).unwrap()
 }
 
 /// Opens an endpoint in a namespace that echoes on a port until it is closed.
-fn echoing(namespace: &Namespace, ip: IpAddr, port: u16, config: Config) -> Endpoint {
-    let endpoint = namespace.enter(|| bind(ip, config)).unwrap().unwrap();
+fn echoing(namespace: &Namespace, port: u16, config: Config) -> Endpoint {
+    let endpoint = bind(namespace, config).unwrap();
     let server = endpoint.serve(port).unwrap();
     let echo = move || {
         while let Some(mut request) = server.accept() {
@@ -81,6 +81,16 @@ fn check_echo(namespace: &Namespace, client: &Endpoint, server: Addr) {
     namespace.enter(calls).unwrap();
 }
 
+/// The second host echoes what the first sends to these addresses of it.
+fn check_pair(lab: &Lab, client: Config, ips: [IpAddr; 2]) {
+    let server = echoing(lab.host(1), PORT, over_raw_ip());
+    let client = bind(lab.host(0), client).unwrap();
+    for ip in ips {
+        check_echo(lab.host(0), &client, addr(ip, PORT));
+    }
+    server.close();
+}
+
 fn lab(options: &LabOptions) -> Option<Lab> {
     if skip(&[]) { None } else { Some(Lab::new(2, options).unwrap()) }
 }
@@ -92,15 +102,17 @@ fn failure(namespace: &Namespace, client: &Endpoint, server: Addr) -> (CallError
     (outcome.unwrap_err(), begin.elapsed())
 }
 
+#[track_caller]
+fn assert_unreachable(host: &Host, client: &Endpoint, server: Addr, expected: Unreachable) {
+    let (error, _) = failure(host, client, server);
+    let CallError::Unreachable { kind, .. } = error else { panic!("{error:?}") };
+    assert_eq!(kind, expected);
+}
+
 #[test]
 fn call__all_lengths_in_both_families() {
     let Some(lab) = lab(&LabOptions::default()) else { return };
-    let server = echoing(lab.host(1), ANY, PORT, over_raw_ip());
-    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
-    for ip in both(lab.host(1)) {
-        check_echo(lab.host(0), &client, addr(ip, PORT));
-    }
-    server.close();
+    check_pair(&lab, over_raw_ip(), both(lab.host(1)));
 }
 
 /// Either side may look like TCP: receivers take both (WIRE section 7).
@@ -109,12 +121,7 @@ fn call__in_the_guise_of_tcp() {
     let Some(lab) = lab(&LabOptions::default()) else { return };
     let mut hijacking = RawConfig::default();
     hijacking.hijack = true;
-    let server = echoing(lab.host(1), ANY, PORT, over_raw_ip());
-    let client = lab.host(0).enter(|| bind(ANY, config(hijacking))).unwrap().unwrap();
-    for ip in both(lab.host(1)) {
-        check_echo(lab.host(0), &client, addr(ip, PORT));
-    }
-    server.close();
+    check_pair(&lab, config(hijacking), both(lab.host(1)));
 }
 
 /// Checksums that are required cover the packet alone, as over UDP.
@@ -123,8 +130,8 @@ fn call__with_required_checksums() {
     let Some(lab) = lab(&LabOptions::default()) else { return };
     let mut config = over_raw_ip();
     config.checksums = true;
-    let server = echoing(lab.host(1), ANY, PORT, config.clone());
-    let client = lab.host(0).enter(|| bind(ANY, config)).unwrap().unwrap();
+    let server = echoing(lab.host(1), PORT, config.clone());
+    let client = bind(lab.host(0), config).unwrap();
     check_echo(lab.host(0), &client, addr(lab.host(1).ipv4().into(), PORT));
     assert_eq!(server.stats().drive.bad_checksums, 0);
     server.close();
@@ -139,12 +146,7 @@ fn call__of_a_second_address() {
     for ip in spare {
         host.add_address(ip).unwrap();
     }
-    let server = echoing(host, ANY, PORT, over_raw_ip());
-    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
-    for ip in spare {
-        check_echo(lab.host(0), &client, addr(ip, PORT));
-    }
-    server.close();
+    check_pair(&lab, over_raw_ip(), spare);
 }
 
 /// Senders learn of the narrow link from ICMP alone, and send on in smaller pieces.
@@ -153,20 +155,15 @@ fn call__over_a_path_with_a_smaller_mtu() {
     let mut options = LabOptions::default();
     options.path_mtu = Some(1300);
     let Some(lab) = lab(&options) else { return };
-    let server = echoing(lab.host(1), ANY, PORT, over_raw_ip());
-    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
-    for ip in both(lab.host(1)) {
-        check_echo(lab.host(0), &client, addr(ip, PORT));
-    }
-    server.close();
+    check_pair(&lab, over_raw_ip(), both(lab.host(1)));
 }
 
 /// Our own peers get a REFUSE and ICMP, whichever comes first: at once in any case.
 #[test]
 fn call__of_a_port_that_nobody_serves() {
     let Some(lab) = lab(&LabOptions::default()) else { return };
-    let server = echoing(lab.host(1), ANY, PORT, over_raw_ip());
-    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    let server = echoing(lab.host(1), PORT, over_raw_ip());
+    let client = bind(lab.host(0), over_raw_ip()).unwrap();
     for ip in both(lab.host(1)) {
         let (error, took) = failure(lab.host(0), &client, addr(ip, PORT + 1));
         let refused = matches!(error, CallError::Refused { reason: RefuseReason::NoPort, .. });
@@ -183,12 +180,10 @@ fn call__of_a_port_that_nobody_serves_is_told_by_icmp() {
     let Some(lab) = lab(&LabOptions::default()) else { return };
     let mut config = over_raw_ip();
     config.proto.refuse = false;
-    let server = echoing(lab.host(1), ANY, PORT, config);
-    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    let server = echoing(lab.host(1), PORT, config);
+    let client = bind(lab.host(0), over_raw_ip()).unwrap();
     for ip in both(lab.host(1)) {
-        let (error, _) = failure(lab.host(0), &client, addr(ip, PORT + 1));
-        let CallError::Unreachable { kind, .. } = error else { panic!("{error:?}") };
-        assert_eq!(kind, Unreachable::Port);
+        assert_unreachable(lab.host(0), &client, addr(ip, PORT + 1), Unreachable::Port);
     }
     server.close();
 }
@@ -197,11 +192,9 @@ fn call__of_a_port_that_nobody_serves_is_told_by_icmp() {
 #[test]
 fn call__of_a_host_without_homa() {
     let Some(lab) = lab(&LabOptions::default()) else { return };
-    let client = lab.host(0).enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    let client = bind(lab.host(0), over_raw_ip()).unwrap();
     for ip in both(lab.host(1)) {
-        let (error, _) = failure(lab.host(0), &client, addr(ip, PORT));
-        let CallError::Unreachable { kind, .. } = error else { panic!("{error:?}") };
-        assert_eq!(kind, Unreachable::Protocol);
+        assert_unreachable(lab.host(0), &client, addr(ip, PORT), Unreachable::Protocol);
     }
 }
 
@@ -212,21 +205,22 @@ fn bind__one_endpoint_has_the_protocol() {
     }
     let host = Namespace::new("raw").unwrap();
     let denied = |config| {
-        let bound = host.enter(|| bind(ANY, config)).unwrap();
-        let BindError::Raw(error) = bound.unwrap_err() else { panic!("not about raw IP") };
+        let BindError::Raw(error) = bind(&host, config).unwrap_err() else {
+            panic!("not about raw IP")
+        };
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
     };
-    let owner = host.enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    let owner = bind(&host, over_raw_ip()).unwrap();
     denied(over_raw_ip());
     denied(sharing(&[PORT]));
     drop(owner);
 
-    let sharer = host.enter(|| bind(ANY, sharing(&[PORT]))).unwrap().unwrap();
+    let sharer = bind(&host, sharing(&[PORT])).unwrap();
     denied(over_raw_ip());
     denied(sharing(&[PORT + 1, PORT]));
-    let other = host.enter(|| bind(ANY, sharing(&[PORT + 1]))).unwrap().unwrap();
+    let other = bind(&host, sharing(&[PORT + 1])).unwrap();
     drop((sharer, other));
-    host.enter(|| bind(ANY, over_raw_ip())).unwrap().unwrap();
+    bind(&host, over_raw_ip()).unwrap();
 }
 
 /// The kernel gives each what is for its ports: nobody refuses what is meant for another.
@@ -236,9 +230,9 @@ fn call__of_endpoints_that_share_a_host() {
         return;
     }
     let host = Namespace::new("raw").unwrap();
-    let first = echoing(&host, ANY, PORT, sharing(&[PORT]));
-    let second = echoing(&host, ANY, PORT + 1, sharing(&[PORT + 1]));
-    let clients = [(); 2].map(|()| host.enter(|| bind(ANY, sharing(&[]))).unwrap().unwrap());
+    let first = echoing(&host, PORT, sharing(&[PORT]));
+    let second = echoing(&host, PORT + 1, sharing(&[PORT + 1]));
+    let clients = [(); 2].map(|()| bind(&host, sharing(&[])).unwrap());
     for client in &clients {
         for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
             check_echo(&host, client, addr(ip, PORT));
@@ -256,13 +250,12 @@ fn call__of_endpoints_that_share_a_host() {
 #[test]
 fn call__on_tokio() {
     let Some(lab) = lab(&LabOptions::default()) else { return };
-    let server = echoing(lab.host(1), ANY, PORT, over_raw_ip());
+    let server = echoing(lab.host(1), PORT, over_raw_ip());
     let to = addr(lab.host(1).ipv4().into(), PORT);
     let calls = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let any = SocketAddr::new(ANY, 0);
-            let client = homa::Endpoint::bind(any, over_raw_ip()).await.unwrap();
+            let client = homa::Endpoint::bind(ANY, over_raw_ip()).await.unwrap();
             for (seed, length) in LENGTHS.into_iter().enumerate() {
                 let request = contents(seed as u64, length);
                 let response = client.call(to, request.clone()).await.unwrap();
