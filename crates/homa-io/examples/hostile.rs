@@ -8,10 +8,8 @@
 use bytes::Bytes;
 use homa_io::{Destination, PacketIo, SendBatch, UdpConfig, UdpIo};
 use homa_proto::{LocalAddr, PeerAddr};
-use homa_wire::{
-    AckList, Body, Data, DataLayout, Grant, HEADER_LEN_MAX, Header, Priority, Resend, RpcId,
-    Version,
-};
+use homa_testkit::data;
+use homa_wire::{AckList, Body, Grant, HEADER_LEN_MAX, Header, Priority, Resend, RpcId, Version};
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -80,7 +78,7 @@ impl Hostile {
             87..89 => (Body::RpcUnknown, 0),
             89..90 => (Body::Busy, 0),
             // Requests that the application has to answer, and whose answers nobody acknowledges.
-            90..93 => (data(100, 0, 100), 100),
+            90..93 => (Body::Data(data(100, 0, 100)), 100),
             _ => return self.push_garbage(batch, destination),
         };
         let from_server = matches!(body, Body::NeedAck);
@@ -90,14 +88,15 @@ impl Hostile {
 
     fn first_packet(&mut self) -> Body {
         let length = 1_000_000 - self.below(900_000) as u32;
-        data(length, 0, length)
+        Body::Data(data(length, 0, length))
     }
 
     /// A byte of one of many messages.
     fn push_loris(&mut self, batch: &mut SendBatch, destination: Destination) {
         let id = RpcId(2 * (1_000_000 + self.below(LORIS_MESSAGES)));
         let offset = self.below(999_999) as u32;
-        self.emit(batch, destination, id, data(1_000_000, offset, 1_000_000), 1);
+        let body = Body::Data(data(1_000_000, offset, 1_000_000));
+        self.emit(batch, destination, id, body, 1);
     }
 
     fn push_garbage(&mut self, batch: &mut SendBatch, destination: Destination) {
@@ -138,16 +137,4 @@ impl Hostile {
         self.random ^= self.random << 17;
         self.random
     }
-}
-
-fn data(message_length: u32, offset: u32, incoming: u32) -> Body {
-    Body::Data(Data {
-        message_length,
-        incoming,
-        ack: None,
-        cutoff_version: 0,
-        retransmit: false,
-        offset,
-        layout: DataLayout::default(),
-    })
 }
