@@ -119,14 +119,7 @@ impl Lab {
     ///
     /// What `ip` says.
     pub fn close_way_to(&self, host: &Host) -> io::Result<()> {
-        self.routers.iter().try_for_each(|router| {
-            router.ip(&format!(
-                "route add unreachable {}/32\n\
-                 route add unreachable {}/128",
-                host.ipv4(),
-                host.ipv6()
-            ))
-        })
+        self.set_unreachable("add", host)
     }
 
     /// Undoes [`Lab::close_way_to`].
@@ -135,14 +128,14 @@ impl Lab {
     ///
     /// What `ip` says.
     pub fn open_way_to(&self, host: &Host) -> io::Result<()> {
-        self.routers.iter().try_for_each(|router| {
-            router.ip(&format!(
-                "route del unreachable {}/32\n\
-                 route del unreachable {}/128",
-                host.ipv4(),
-                host.ipv6()
-            ))
-        })
+        self.set_unreachable("del", host)
+    }
+
+    fn set_unreachable(&self, verb: &str, host: &Host) -> io::Result<()> {
+        let (ipv4, ipv6) = (host.ipv4(), host.ipv6());
+        let routes =
+            format!("route {verb} unreachable {ipv4}/32\nroute {verb} unreachable {ipv6}/128");
+        self.routers.iter().try_for_each(|router| router.ip(&routes))
     }
 }
 
