@@ -1,8 +1,8 @@
 //! Hosts with several addresses, and with others than before.
 
-use crate::links::{assert_fails, wait_for_success};
-use crate::network::Network;
-use crate::processes::{Client, Server};
+use crate::calls::{assert_fails, wait_for_success};
+use crate::network::{Network, SHORT_PATIENCE_MS};
+use crate::processes::{Client, Server, load};
 
 /// A client takes answers from where it sent its request only, so each of these calls shows where
 /// the response came from.
@@ -16,14 +16,13 @@ fn replies_leave_from_the_address_reached(network: Network) {
         addresses.push(address);
     }
     let _server = Server::start(network, server);
-    let args = ["--workload", "w3", "--outstanding", "4", "--duration", "700ms"];
+    let args = load("w3", "4", "700ms");
     let clients = addresses.iter().map(|to| Client::start(network, client, *to, &args));
     for client in clients.collect::<Vec<_>>() {
         client.finish().assert_flawless();
     }
     // One endpoint sees them as four peers.
-    let call_each = || {
-        let endpoint = network.endpoint(500);
+    network.call_from(client, SHORT_PATIENCE_MS, |endpoint| {
         for round in 0..3 {
             for to in &addresses {
                 let request = vec![round; 50_000];
@@ -31,8 +30,7 @@ fn replies_leave_from_the_address_reached(network: Network) {
                 assert_eq!(response.unwrap().into_bytes(), request);
             }
         }
-    };
-    client.enter(call_each).unwrap();
+    });
 }
 every_network!(replies_leave_from_the_address_reached);
 
@@ -41,17 +39,15 @@ fn a_server_that_moves_is_found_at_its_new_address(network: Network) {
     let (client, server) = (lab.host(0), lab.host(1));
     let _server = Server::start(network, server);
     let (old, new) = (network.address(server), network.spare_address(server, 1));
-    let calls = || {
-        let endpoint = network.endpoint(500);
-        wait_for_success(&endpoint, network.server_addr(old));
+    network.call_from(client, SHORT_PATIENCE_MS, |endpoint| {
+        wait_for_success(endpoint, network.server_addr(old));
         server.add_address(new).unwrap();
         server.remove_address(old).unwrap();
-        assert_fails(&endpoint, network.server_addr(old));
-        wait_for_success(&endpoint, network.server_addr(new));
-        assert_fails(&endpoint, network.server_addr(old));
+        assert_fails(endpoint, network.server_addr(old));
+        wait_for_success(endpoint, network.server_addr(new));
+        assert_fails(endpoint, network.server_addr(old));
         endpoint.call(network.server_addr(new), "still there?").unwrap();
-    };
-    client.enter(calls).unwrap();
+    });
 }
 every_network!(a_server_that_moves_is_found_at_its_new_address);
 
@@ -61,16 +57,14 @@ fn a_client_that_moves_goes_on(network: Network) {
     let (client, server) = (lab.host(0), lab.host(1));
     let _server = Server::start(network, server);
     let (old, new) = (network.address(client), network.spare_address(client, 1));
-    let server = network.server_addr(network.address(server));
-    let calls = || {
-        let endpoint = network.endpoint(500);
-        wait_for_success(&endpoint, server);
+    let server = network.server_on(server);
+    network.call_from(client, SHORT_PATIENCE_MS, |endpoint| {
+        wait_for_success(endpoint, server);
         client.remove_address(old).unwrap();
         client.add_address(new).unwrap();
-        wait_for_success(&endpoint, server);
+        wait_for_success(endpoint, server);
         endpoint.call(server, vec![7; 200_000]).unwrap();
-    };
-    client.enter(calls).unwrap();
+    });
 }
 every_network!(a_client_that_moves_goes_on);
 
@@ -79,7 +73,7 @@ every_network!(a_client_that_moves_goes_on);
 fn a_server_on_all_addresses_is_reached_over_ipv4_and_ipv6() {
     let Some(lab) = Network::UDP_IPV6.pair() else { return };
     let _server = Server::start(Network::UDP_IPV6, lab.host(1));
-    let args = ["--workload", "w4", "--outstanding", "4", "--duration", "700ms"];
+    let args = load("w4", "4", "700ms");
     let clients = [Network::UDP_IPV4, Network::UDP_IPV6]
         .map(|network| Client::start(network, lab.host(0), network.address(lab.host(1)), &args));
     for client in clients {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use homa::proto::Unreachable;
 use homa_testkit::netns::{Host, Lab, LabOptions};
 
-use crate::links::{assert_fails, wait_for_success};
-use crate::network::Network;
-use crate::processes::{Client, Server};
+use crate::calls::{assert_fails, wait_for_success};
+use crate::network::{LONG_PATIENCE_MS, Network, SHORT_PATIENCE_MS};
+use crate::processes::{Client, Server, load};
 
 /// What an outcome may take: machines are busy.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -18,18 +18,16 @@ const LIMIT: Duration = Duration::from_secs(20);
 fn a_server_that_is_killed_fails_calls_until_it_is_back(network: Network) {
     let Some(lab) = network.pair() else { return };
     let server = Server::start(network, lab.host(1));
-    let addr = network.server_addr(network.address(lab.host(1)));
-    let calls = || {
-        let endpoint = network.endpoint(500);
-        wait_for_success(&endpoint, addr);
+    let addr = network.server_on(lab.host(1));
+    network.call_from(lab.host(0), SHORT_PATIENCE_MS, |endpoint| {
+        wait_for_success(endpoint, addr);
         server.kill();
-        let missing = assert_fails(&endpoint, addr);
+        let missing = assert_fails(endpoint, addr);
         assert!(matches!(missing, Some(Unreachable::Port | Unreachable::Protocol)), "{missing:?}");
         // Another process, which knows nothing of what the first was asked.
         let _server = Server::start(network, lab.host(1));
-        wait_for_success(&endpoint, addr);
-    };
-    lab.host(0).enter(calls).unwrap();
+        wait_for_success(endpoint, addr);
+    });
 }
 every_network!(a_server_that_is_killed_fails_calls_until_it_is_back);
 
@@ -37,16 +35,14 @@ every_network!(a_server_that_is_killed_fails_calls_until_it_is_back);
 fn a_server_that_is_stopped_fails_calls_until_it_goes_on(network: Network) {
     let Some(lab) = network.pair() else { return };
     let server = Server::start(network, lab.host(1));
-    let addr = network.server_addr(network.address(lab.host(1)));
-    let calls = || {
-        let endpoint = network.endpoint(500);
-        wait_for_success(&endpoint, addr);
+    let addr = network.server_on(lab.host(1));
+    network.call_from(lab.host(0), SHORT_PATIENCE_MS, |endpoint| {
+        wait_for_success(endpoint, addr);
         server.pause();
-        assert_fails(&endpoint, addr);
+        assert_fails(endpoint, addr);
         server.resume();
-        wait_for_success(&endpoint, addr);
-    };
-    lab.host(0).enter(calls).unwrap();
+        wait_for_success(endpoint, addr);
+    });
 }
 every_network!(a_server_that_is_stopped_fails_calls_until_it_goes_on);
 
@@ -54,18 +50,15 @@ fn a_host_that_disappears_fails_calls(network: Network) {
     let Some(lab) = network.lab(3, &LabOptions::default(), &[]) else { return };
     let servers = [1, 2].map(|index| Server::start(network, lab.host(index)));
     let [gone, other] = [1, 2].map(|index| network.address(lab.host(index)));
-    let args = ["--workload", "w4", "--outstanding", "4", "--duration", "2s"];
-    let client = Client::start(network, lab.host(0), other, &args);
-    let calls = || {
-        let endpoint = network.endpoint(500);
-        wait_for_success(&endpoint, network.server_addr(gone));
+    let client = Client::start(network, lab.host(0), other, &load("w4", "4", "2s"));
+    network.call_from(lab.host(0), SHORT_PATIENCE_MS, |endpoint| {
+        wait_for_success(endpoint, network.server_addr(gone));
         lab.host(1).delete_link().unwrap();
         for _ in 0..3 {
-            assert_fails(&endpoint, network.server_addr(gone));
+            assert_fails(endpoint, network.server_addr(gone));
         }
         endpoint.call(network.server_addr(other), "and you?").unwrap();
-    };
-    lab.host(0).enter(calls).unwrap();
+    });
     // Nobody else notices.
     client.finish().assert_flawless();
     drop(servers);
@@ -77,11 +70,9 @@ fn clients_that_disappear_disturb_nobody(network: Network) {
     let Some(lab) = network.lab(3, &LabOptions::default(), &[]) else { return };
     let _server = Server::start(network, lab.host(0));
     let address = network.address(lab.host(0));
-    let args = ["--workload", "w4", "--outstanding", "8", "--duration"];
-    let loyal = Client::start(network, lab.host(1), address, &[&args[..], &["2s"]].concat());
+    let loyal = Client::start(network, lab.host(1), address, &load("w4", "8", "2s"));
     for _ in 0..5 {
-        let long = [&args[..], &["60s"]].concat();
-        let mortal = Client::start(network, lab.host(2), address, &long);
+        let mortal = Client::start(network, lab.host(2), address, &load("w4", "8", "60s"));
         thread::sleep(Duration::from_millis(300));
         mortal.kill();
     }
@@ -96,7 +87,7 @@ fn eight_hosts_call_each_other(network: Network) {
     let servers: Vec<_> = lab.hosts().iter().map(|host| Server::start(network, host)).collect();
     thread::scope(|scope| {
         for caller in lab.hosts() {
-            scope.spawn(|| caller.enter(|| call_all_others(network, &lab, caller)).unwrap());
+            scope.spawn(|| call_all_others(network, &lab, caller));
         }
     });
     for server in servers {
@@ -111,20 +102,21 @@ const ROUNDS: usize = 40;
 
 /// In each round one call to each other host, all at once.
 fn call_all_others(network: Network, lab: &Lab, caller: &Host) {
-    // Sixteen busy threads may have to wait for one of few processors.
-    let endpoint = network.endpoint(4000);
     let others = lab.hosts().iter().filter(|host| host.name() != caller.name());
-    let others: Vec<_> = others.map(|host| network.server_addr(network.address(host))).collect();
-    for round in 0..ROUNDS {
-        let request = |to: usize| vec![(round + to) as u8; 1 + (round * 2_000 + to * 97) % 90_000];
-        let calls = others.iter().enumerate();
-        let calls = calls.map(|(to, addr)| (endpoint.send(*addr, request(to)).unwrap(), to));
-        let mut calls: HashMap<_, _> = calls.collect();
-        while !calls.is_empty() {
-            let (id, outcome) = endpoint.recv(Some(LIMIT)).expect("an outcome");
-            let to = calls.remove(&id).expect("one outcome of each call");
-            let response = outcome.unwrap_or_else(|error| panic!("round {round}: {error}"));
-            assert!(response.into_bytes() == request(to), "round {round}, {}", others[to]);
+    let others: Vec<_> = others.map(|host| network.server_on(host)).collect();
+    network.call_from(caller, LONG_PATIENCE_MS, |endpoint| {
+        for round in 0..ROUNDS {
+            let request =
+                |to: usize| vec![(round + to) as u8; 1 + (round * 2_000 + to * 97) % 90_000];
+            let calls = others.iter().enumerate();
+            let calls = calls.map(|(to, addr)| (endpoint.send(*addr, request(to)).unwrap(), to));
+            let mut calls: HashMap<_, _> = calls.collect();
+            while !calls.is_empty() {
+                let (id, outcome) = endpoint.recv(Some(LIMIT)).expect("an outcome");
+                let to = calls.remove(&id).expect("one outcome of each call");
+                let response = outcome.unwrap_or_else(|error| panic!("round {round}: {error}"));
+                assert!(response.into_bytes() == request(to), "round {round}, {}", others[to]);
+            }
         }
-    }
+    });
 }

@@ -3,51 +3,22 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use homa::CallError;
-use homa::blocking::Endpoint;
 use homa::proto::Unreachable;
 use homa_testkit::netns::{LabOptions, say_skipped};
 
-use crate::network::Network;
-use crate::processes::{Client, Server};
+use crate::calls::{RECOVERS_WITHIN, assert_fails, wait_for_success};
+use crate::network::{Network, SHORT_PATIENCE_MS};
+use crate::processes::{Client, Server, load};
 
-/// A call to a peer that does not answer ends after half a second of silence, as these endpoints are
-/// configured; the rest is for machines that are busy.
-const FAILS_WITHIN: Duration = Duration::from_secs(4);
 /// Well below the patience of clients; interrupting and repairing a link takes a few milliseconds.
 const SHORT: Duration = Duration::from_millis(500);
-/// Linux looks for a neighbour that it has given up after some seconds only.
-const RECOVERS_WITHIN: Duration = Duration::from_secs(10);
-
-/// Calls until one succeeds.
-pub(crate) fn wait_for_success(endpoint: &Endpoint, server: homa::Addr) {
-    let begin = Instant::now();
-    while let Err(error) = endpoint.call(server, "are you there?") {
-        assert!(begin.elapsed() < RECOVERS_WITHIN, "still: {error}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// One call, which fails for want of a peer: no other reason will do, and none may take long. Whom
-/// the network says to be missing, if it does.
-pub(crate) fn assert_fails(endpoint: &Endpoint, server: homa::Addr) -> Option<Unreachable> {
-    let begin = Instant::now();
-    let outcome = endpoint.call(server, vec![1; 100_000]);
-    assert!(begin.elapsed() < FAILS_WITHIN, "{:?}", begin.elapsed());
-    match outcome {
-        Err(CallError::Timeout { .. }) => None,
-        Err(CallError::Unreachable { kind, .. }) => Some(kind),
-        other => panic!("{:?}", other.map(|response| response.len())),
-    }
-}
 
 /// Interruptions shorter than a timeout are like lost packets.
 fn short_interruptions_cost_no_call(network: Network) {
     let Some(lab) = network.pair() else { return };
     let _server = Server::start(network, lab.host(1));
     let address = network.address(lab.host(1));
-    let args = ["--workload", "w4", "--outstanding", "8", "--duration", "2s"];
-    let client = Client::start(network, lab.host(0), address, &args);
+    let client = Client::start(network, lab.host(0), address, &load("w4", "8", "2s"));
     let mut longest = Duration::ZERO;
     for jolted in [0, 1].into_iter().cycle().take(10) {
         thread::sleep(Duration::from_millis(150));
@@ -71,22 +42,20 @@ fn a_long_interruption_fails_calls_and_heals(network: Network) {
     let Some(lab) = network.pair() else { return };
     let _server = Server::start(network, lab.host(1));
     let address = network.address(lab.host(1));
-    let args = ["--workload", "w3", "--outstanding", "4", "--duration", "5s", "--keep-going"];
+    let args = [&load("w3", "4", "5s")[..], &["--keep-going"]].concat();
     let client = Client::start_impatient(network, lab.host(0), address, &args);
     thread::sleep(Duration::from_millis(500));
-    let calls = || {
-        let endpoint = network.endpoint(500);
+    network.call_from(lab.host(0), SHORT_PATIENCE_MS, |endpoint| {
         let server = network.server_addr(address);
-        wait_for_success(&endpoint, server);
+        wait_for_success(endpoint, server);
         lab.host(1).pull_cable().unwrap();
         let cut = Instant::now();
         while cut.elapsed() < Duration::from_secs(1) {
-            assert_fails(&endpoint, server);
+            assert_fails(endpoint, server);
         }
         lab.host(1).plug_cable().unwrap();
-        wait_for_success(&endpoint, server);
-    };
-    lab.host(0).enter(calls).unwrap();
+        wait_for_success(endpoint, server);
+    });
     let run = client.finish();
     assert_eq!(run.code, Some(1), "{run:?}");
     for reason in run.reasons() {
@@ -100,21 +69,19 @@ every_network!(a_long_interruption_fails_calls_and_heals);
 fn an_interface_taken_down_fails_calls_and_heals(network: Network) {
     let Some(lab) = network.pair() else { return };
     let _server = Server::start(network, lab.host(1));
-    let server = network.server_addr(network.address(lab.host(1)));
-    let calls = || {
-        let endpoint = network.endpoint(500);
-        wait_for_success(&endpoint, server);
+    let server = network.server_on(lab.host(1));
+    network.call_from(lab.host(0), SHORT_PATIENCE_MS, |endpoint| {
+        wait_for_success(endpoint, server);
         lab.host(0).set_interface(false).unwrap();
-        assert_fails(&endpoint, server);
+        assert_fails(endpoint, server);
         lab.host(0).set_interface(true).unwrap();
         // Linux forgets IPv6 addresses of interfaces that go down.
         let own = network.address(lab.host(0));
         if own.is_ipv6() {
             lab.host(0).add_address(own).unwrap();
         }
-        wait_for_success(&endpoint, server);
-    };
-    lab.host(0).enter(calls).unwrap();
+        wait_for_success(endpoint, server);
+    });
 }
 every_network!(an_interface_taken_down_fails_calls_and_heals);
 
@@ -124,19 +91,17 @@ fn a_router_without_a_way_fails_calls_and_heals(network: Network) {
     options.path_mtu = Some(1500);
     let Some(lab) = network.lab(2, &options, &[]) else { return };
     let _server = Server::start(network, lab.host(1));
-    let server = network.server_addr(network.address(lab.host(1)));
-    let calls = || {
-        let endpoint = network.endpoint(500);
-        wait_for_success(&endpoint, server);
+    let server = network.server_on(lab.host(1));
+    network.call_from(lab.host(0), SHORT_PATIENCE_MS, |endpoint| {
+        wait_for_success(endpoint, server);
         lab.close_way_to(lab.host(1)).unwrap();
         // Linux says little of that at a time, and perhaps only of the last call's late packets.
         let begin = Instant::now();
-        while assert_fails(&endpoint, server) != Some(Unreachable::Host) {
+        while assert_fails(endpoint, server) != Some(Unreachable::Host) {
             assert!(begin.elapsed() < RECOVERS_WITHIN, "the router is not heard");
         }
         lab.open_way_to(lab.host(1)).unwrap();
-        wait_for_success(&endpoint, server);
-    };
-    lab.host(0).enter(calls).unwrap();
+        wait_for_success(endpoint, server);
+    });
 }
 every_network!(a_router_without_a_way_fails_calls_and_heals);

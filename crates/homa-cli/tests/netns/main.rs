@@ -35,6 +35,7 @@ macro_rules! every_network {
 }
 
 mod addresses;
+mod calls;
 mod dialogue;
 mod hosts;
 mod links;

@@ -1,13 +1,12 @@
 //! Messages of every length, over links and paths of several MTUs, lossy and disorderly ones.
 
-use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
 use homa_testkit::netns::{Disorder, Host, Lab, LabOptions};
 
-use crate::network::Network;
-use crate::processes::{Client, Server};
+use crate::network::{LONG_PATIENCE_MS, Network};
+use crate::processes::{Client, Server, load};
 
 /// Around the limits of one packet, of what is sent without being asked for, and of all.
 const LENGTHS: [usize; 16] = [
@@ -21,12 +20,19 @@ fn options(mtu: u32, path_mtu: Option<u32>) -> LabOptions {
     options
 }
 
+/// Over such links messages of every length arrive, and many of them at once.
+fn check_every_length(network: Network, options: &LabOptions) {
+    let Some(lab) = network.lab(2, options, &[]) else { return };
+    let server = Server::start(network, lab.host(1));
+    echo_every_length(network, lab.host(0), network.server_on(lab.host(1)));
+    drop(server);
+    load_both_ways(network, &lab);
+}
+
 /// Messages of all lengths come back as they were, alone and together.
-fn echo_every_length(network: Network, from: &Host, server: IpAddr) {
-    let server = network.server_addr(server);
+fn echo_every_length(network: Network, from: &Host, server: homa::Addr) {
     let content = |len: usize| (0..len).map(|at| (at / 256 + at) as u8).collect::<Vec<_>>();
-    let call_all = || {
-        let endpoint = network.endpoint(4000);
+    network.call_from(from, LONG_PATIENCE_MS, |endpoint| {
         for len in LENGTHS {
             let response = endpoint.call(server, content(len));
             let response = response.unwrap_or_else(|error| panic!("{len} bytes: {error}"));
@@ -39,15 +45,14 @@ fn echo_every_length(network: Network, from: &Host, server: IpAddr) {
             let response = outcome.unwrap_or_else(|error| panic!("{len} bytes: {error}"));
             assert!(response.into_bytes() == content(len), "{len} bytes");
         }
-    };
-    from.enter(call_all).expect("the host can be entered");
+    });
 }
 
 /// Both hosts at once call the other with messages of many lengths, and with long ones.
 fn load_both_ways(network: Network, lab: &Lab) {
     let _servers = [Server::start(network, lab.host(0)), Server::start(network, lab.host(1))];
     for (workload, outstanding) in [("w4", "4"), ("1M", "2")] {
-        let args = ["--workload", workload, "--outstanding", outstanding, "--duration", "500ms"];
+        let args = load(workload, outstanding, "500ms");
         let clients = [(0, 1), (1, 0)].map(|(from, to)| {
             Client::start(network, lab.host(from), network.address(lab.host(to)), &args)
         });
@@ -59,11 +64,7 @@ fn load_both_ways(network: Network, lab: &Lab) {
 
 fn every_length_arrives(network: Network) {
     for mtu in [1500, 9000] {
-        let Some(lab) = network.lab(2, &options(mtu, None), &[]) else { return };
-        let server = Server::start(network, lab.host(1));
-        echo_every_length(network, lab.host(0), network.address(lab.host(1)));
-        drop(server);
-        load_both_ways(network, &lab);
+        check_every_length(network, &options(mtu, None));
     }
 }
 every_network!(every_length_arrives);
@@ -71,11 +72,7 @@ every_network!(every_length_arrives);
 /// Neither side can know of the narrow link but from the router before it (PROTOCOL section 12).
 fn every_length_passes_a_narrow_path(network: Network) {
     for (mtu, path_mtu) in [(1500, 1280), (1500, 1400), (9000, 1500)] {
-        let Some(lab) = network.lab(2, &options(mtu, Some(path_mtu)), &[]) else { return };
-        let server = Server::start(network, lab.host(1));
-        echo_every_length(network, lab.host(0), network.address(lab.host(1)));
-        drop(server);
-        load_both_ways(network, &lab);
+        check_every_length(network, &options(mtu, Some(path_mtu)));
     }
 }
 every_network!(every_length_passes_a_narrow_path);
@@ -85,11 +82,7 @@ fn every_length_passes_links_that_offload(network: Network) {
     for path_mtu in [None, Some(1280)] {
         let mut options = options(1500, path_mtu);
         options.offload = true;
-        let Some(lab) = network.lab(2, &options, &[]) else { return };
-        let server = Server::start(network, lab.host(1));
-        echo_every_length(network, lab.host(0), network.address(lab.host(1)));
-        drop(server);
-        load_both_ways(network, &lab);
+        check_every_length(network, &options);
     }
 }
 every_network!(every_length_passes_links_that_offload);
@@ -99,8 +92,7 @@ fn a_path_that_shrinks_costs_no_call(network: Network) {
     let Some(lab) = network.lab(2, &options(1500, Some(1500)), &[]) else { return };
     let _server = Server::start(network, lab.host(1));
     let address = network.address(lab.host(1));
-    let args = ["--workload", "w4", "--outstanding", "8", "--duration", "2s"];
-    let client = Client::start(network, lab.host(0), address, &args);
+    let client = Client::start(network, lab.host(0), address, &load("w4", "8", "2s"));
     for mtu in [1400, 1300] {
         thread::sleep(Duration::from_millis(600));
         lab.set_path_mtu(mtu).unwrap();
@@ -115,8 +107,7 @@ fn lost_packets_cost_no_call(network: Network) {
     for permille in [10, 50] {
         lab.host(1).set_loss(permille).unwrap();
         for (workload, outstanding) in [("w4", "8"), ("100", "64"), ("1M", "2")] {
-            let args =
-                ["--workload", workload, "--outstanding", outstanding, "--duration", "700ms"];
+            let args = load(workload, outstanding, "700ms");
             let client = Client::start(network, lab.host(0), network.address(lab.host(1)), &args);
             client.finish().assert_flawless();
         }
@@ -137,7 +128,7 @@ fn disorder_costs_no_call(network: Network) {
     let forwarder = lab.host(1).disorder(disorder).unwrap();
     let mut calls = 0;
     for (workload, outstanding) in [("w4", "8"), ("100", "32"), ("1M", "2")] {
-        let args = ["--workload", workload, "--outstanding", outstanding, "--duration", "1s"];
+        let args = load(workload, outstanding, "1s");
         let client = Client::start(network, lab.host(0), network.address(lab.host(1)), &args);
         let run = client.finish();
         run.assert_flawless();

@@ -11,6 +11,12 @@ const UDP_PORT: u16 = 4000;
 /// Differs from the UDP port, so that nothing takes one for the other.
 const HOMA_PORT: u16 = 99;
 
+/// How long endpoints bear the silence of servers that are to be found missing.
+pub(crate) const SHORT_PATIENCE_MS: u64 = 500;
+/// The same where silence is to cost no call: on machines that are busy, many threads may have to wait
+/// for one of few processors.
+pub(crate) const LONG_PATIENCE_MS: u64 = 4000;
+
 /// A transport and an IP version.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Network {
@@ -76,9 +82,23 @@ impl Network {
         Addr::new(SocketAddr::new(address, port), HOMA_PORT).expect("a server's port")
     }
 
-    /// Opens an endpoint for calls that bears the silence of its peers for so many milliseconds. To be
-    /// called in a host, by `Namespace::enter`.
-    pub(crate) fn endpoint(self, patience_ms: u64) -> Endpoint {
+    /// The server on a host, at its first address.
+    pub(crate) fn server_on(self, host: &Host) -> Addr {
+        self.server_addr(self.address(host))
+    }
+
+    /// Runs `calls` in a host, with an endpoint that bears the silence of its peers for so many
+    /// milliseconds.
+    pub(crate) fn call_from(
+        self,
+        host: &Host,
+        patience_ms: u64,
+        calls: impl FnOnce(&Endpoint) + Send,
+    ) {
+        host.enter(|| calls(&self.endpoint(patience_ms))).expect("the host can be entered");
+    }
+
+    fn endpoint(self, patience_ms: u64) -> Endpoint {
         let mut config = Config::default();
         config.raw = self.raw.then(|| {
             let mut raw = RawConfig::default();

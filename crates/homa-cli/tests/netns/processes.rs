@@ -31,6 +31,11 @@ pub(crate) fn output(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// A client's options: for so long, always so many calls at once of lengths drawn so.
+pub(crate) fn load<'a>(workload: &'a str, outstanding: &'a str, duration: &'a str) -> [&'a str; 6] {
+    ["--workload", workload, "--outstanding", outstanding, "--duration", duration]
+}
+
 /// Sends a signal to a process that the test started.
 fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status();

@@ -8,7 +8,7 @@ use homa_testkit::netns::{Capture, Lab, LabOptions};
 
 use crate::dialogue::{Dialogue, Packet, hexadecimal};
 use crate::network::Network;
-use crate::processes::{Client, Server, output};
+use crate::processes::{Client, Server, load, output};
 
 /// Enough for all headers of a packet.
 const SNAP_BYTES: u32 = 200;
@@ -69,8 +69,7 @@ fn traffic_classes_are_those_decided(network: Network) {
         let clients = [("w3", "8"), ("1M", "2"), ("200000", "2")];
         let clients =
             lab.hosts()[1..].iter().zip(clients).map(|(host, (workload, outstanding))| {
-                let args =
-                    ["--workload", workload, "--outstanding", outstanding, "--duration", "600ms"];
+                let args = load(workload, outstanding, "600ms");
                 Client::start(network, host, network.address(lab.host(0)), &args)
             });
         for client in clients.collect::<Vec<_>>() {
