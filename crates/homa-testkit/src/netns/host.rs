@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::disorder::{Disorder, Forwarder};
 use super::namespace::Namespace;
+use super::segment::{Segment, with_prefix_len};
 use super::{LabOptions, run};
 
 /// A host: a namespace with one link, `eth0`, whose other end is in the lab's network.
@@ -21,22 +22,21 @@ pub struct Host {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     index: usize,
-    segment: usize,
+    segment: Segment,
     segments: usize,
 }
 
 impl Place {
     pub(super) fn new(index: usize, segments: usize) -> Self {
-        Self { index, segment: index % segments, segments }
+        Self { index, segment: Segment(index % segments), segments }
     }
 
     fn ipv4(self, number: u8) -> Ipv4Addr {
-        Ipv4Addr::new(10, 46 + self.segment as u8, number, self.index as u8 + 1)
+        self.segment.ipv4(number, self.index as u8 + 1)
     }
 
     fn ipv6(self, number: u8) -> Ipv6Addr {
-        let (segment, host) = (self.segment as u16, self.index as u16 + 1);
-        Ipv6Addr::new(0xfd46, segment, 0, 0, 0, 0, number.into(), host)
+        self.segment.ipv6(number.into(), self.index as u16 + 1)
     }
 }
 
@@ -49,7 +49,7 @@ impl Host {
         let namespace = Namespace::new(&format!("host{}", place.index))?;
         let host = Self { namespace, network: Arc::clone(network), place };
         configure(&host)?;
-        let (port, segment, mtu) = (host.port(), place.segment, options.mtu);
+        let (port, Segment(segment), mtu) = (host.port(), place.segment, options.mtu);
         network.ip(&format!(
             "link add {port} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {}\n\
              link set {port} master br{segment} up",
@@ -98,7 +98,7 @@ impl Host {
     ///
     /// What `ip` says.
     pub fn add_address(&self, address: IpAddr) -> io::Result<()> {
-        self.ip(&format!("addr add {address}/{} dev eth0", prefix_len(address)))
+        self.ip(&format!("addr add {} dev eth0", with_prefix_len(address)))
     }
 
     /// Takes an address from the host.
@@ -107,7 +107,7 @@ impl Host {
     ///
     /// What `ip` says.
     pub fn remove_address(&self, address: IpAddr) -> io::Result<()> {
-        self.ip(&format!("addr del {address}/{} dev eth0", prefix_len(address)))
+        self.ip(&format!("addr del {} dev eth0", with_prefix_len(address)))
     }
 
     /// Takes the host's interface down, as an administrator does; or up again, but then without the
@@ -188,7 +188,7 @@ impl Host {
     ///
     /// What `ip` says, or that packets can't be forwarded.
     pub fn disorder(&self, disorder: Disorder) -> io::Result<Forwarder> {
-        let Place { index, segment, .. } = self.place;
+        let Place { index, segment: Segment(segment), .. } = self.place;
         let (port, inner, outer) = (self.port(), format!("x{index}"), format!("y{index}"));
         // As long frames as any link may have.
         self.network.ip(&format!(
@@ -206,9 +206,10 @@ impl Host {
         if segments < 2 {
             return Ok(());
         }
-        self.ip(&format!("route add default via 10.{}.255.254", 46 + segment))?;
+        let [ipv4_router, ipv6_router] = segment.router();
+        self.ip(&format!("route add default via {ipv4_router}"))?;
         if ipv6 {
-            self.ip(&format!("route add default via fd46:{segment}::254"))?;
+            self.ip(&format!("route add default via {ipv6_router}"))?;
         }
         Ok(())
     }
@@ -235,11 +236,6 @@ pub(super) fn set_offload(namespace: &Namespace, device: &str, on: bool) -> io::
     let mut command = namespace.command("ethtool");
     command.args(["-K", device, "tx", "off", "gso", "off", "gro", "off"]);
     run(command.args(["tso", "off", "tx-udp-segmentation", "off"]))
-}
-
-/// How many bits of an address are the segment's.
-fn prefix_len(address: IpAddr) -> u32 {
-    if address.is_ipv4() { 16 } else { 64 }
 }
 
 /// What is to hold for the interfaces that a host or router will have.

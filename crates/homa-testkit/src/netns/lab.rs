@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Host;
 use super::host::{Place, ask_neighbours_often, configure, set_offload};
 use super::namespace::Namespace;
+use super::segment::{Segment, with_prefix_len};
 
 /// Hosts that a segment's addresses suffice for, without its router's.
 const HOSTS_MAX: usize = 250;
@@ -139,30 +140,10 @@ impl Lab {
     }
 }
 
-/// Two routers, each on one bridge, and a link between them.
+/// Two routers, each on one bridge, and a link between them, `narrow`.
 fn routers(network: &Namespace, options: &LabOptions, path_mtu: u32) -> io::Result<[Namespace; 2]> {
-    let routers = [Namespace::new("router0")?, Namespace::new("router1")?];
-    let link_mtu = options.mtu;
-    for (segment, router) in routers.iter().enumerate() {
-        configure(router)?;
-        router.set_parameter("net/ipv4/ip_forward", "1")?;
-        // Linux limits the rate at which it says that there is no way twice, and the second limit
-        // may keep back for ever what the first lets through.
-        router.set_parameter("net/ipv4/icmp_ratelimit", "0")?;
-        router.set_parameter("net/ipv6/icmp/ratelimit", "0")?;
-        router.set_parameter("net/ipv6/conf/all/forwarding", "1")?;
-        network.ip(&format!(
-            "link add r{segment} mtu {link_mtu} type veth peer name eth0 mtu {link_mtu} netns {}\n\
-             link set r{segment} master br{segment} up",
-            router.name()
-        ))?;
-        router.ip(&format!(
-            "addr add 10.{}.255.254/16 dev eth0\n\
-             addr add fd46:{segment}::254/64 dev eth0\n\
-             link set eth0 up",
-            46 + segment
-        ))?;
-    }
+    let routers =
+        [router(network, Segment(0), options.mtu)?, router(network, Segment(1), options.mtu)?];
     // Linux notices at once that a link has come up if its ends have different numbers; otherwise it
     // may take a second.
     routers[0].ip(&format!(
@@ -170,7 +151,6 @@ fn routers(network: &Namespace, options: &LabOptions, path_mtu: u32) -> io::Resu
         routers[1].name()
     ))?;
     for (segment, router) in routers.iter().enumerate() {
-        let other = 1 - segment;
         router.ip(&format!(
             "addr add 10.99.0.{segment}/31 dev narrow\n\
              addr add fd46:ff::{segment}/127 dev narrow\n\
@@ -180,11 +160,37 @@ fn routers(network: &Namespace, options: &LabOptions, path_mtu: u32) -> io::Resu
             set_offload(router, device, options.offload)?;
             ask_neighbours_often(router, device)?;
         }
+        let other = 1 - segment;
+        let [ipv4, ipv6] = Segment(other).prefixes();
         router.ip(&format!(
-            "route add 10.{}.0.0/16 via 10.99.0.{other}\n\
-             route add fd46:{other}::/64 via fd46:ff::{other}",
-            46 + other
+            "route add {ipv4} via 10.99.0.{other}\n\
+             route add {ipv6} via fd46:ff::{other}"
         ))?;
     }
     Ok(routers)
+}
+
+/// A router on the bridge of its segment.
+fn router(network: &Namespace, segment: Segment, mtu: u32) -> io::Result<Namespace> {
+    let Segment(number) = segment;
+    let router = Namespace::new(&format!("router{number}"))?;
+    configure(&router)?;
+    router.set_parameter("net/ipv4/ip_forward", "1")?;
+    // Linux limits the rate at which it says that there is no way twice, and the second limit may
+    // keep back for ever what the first lets through.
+    router.set_parameter("net/ipv4/icmp_ratelimit", "0")?;
+    router.set_parameter("net/ipv6/icmp/ratelimit", "0")?;
+    router.set_parameter("net/ipv6/conf/all/forwarding", "1")?;
+    network.ip(&format!(
+        "link add r{number} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {}\n\
+         link set r{number} master br{number} up",
+        router.name()
+    ))?;
+    let [ipv4, ipv6] = segment.router().map(with_prefix_len);
+    router.ip(&format!(
+        "addr add {ipv4} dev eth0\n\
+         addr add {ipv6} dev eth0\n\
+         link set eth0 up"
+    ))?;
+    Ok(router)
 }

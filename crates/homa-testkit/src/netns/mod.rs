@@ -31,6 +31,7 @@ mod disorder;
 mod host;
 mod lab;
 mod namespace;
+mod segment;
 mod sys;
 
 use std::io::{self, Write};
