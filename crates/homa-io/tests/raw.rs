@@ -82,6 +82,14 @@ fn send(host: &Namespace, io: &mut RawIo, batch: &mut SendBatch) {
     assert!(batch.is_empty());
 }
 
+/// One packet from the first host to the second.
+fn pass(lab: &Lab, client: &mut RawIo, server: &mut impl PacketIo, to: PeerAddr, payload: &[u8]) {
+    let mut batch = SendBatch::new();
+    push(&mut batch, to, LocalAddr::ANY, 7, payload);
+    send(lab.host(0), client, &mut batch);
+    receive(server, 1);
+}
+
 /// Batches of both families at once, of all priorities, with the checksum of WIRE section 6, and
 /// answers from the address that was reached.
 #[test]
@@ -149,11 +157,8 @@ fn send_and_receive__in_the_guise_of_tcp() {
 fn next_error__a_closed_port_and_a_host_without_homa() {
     let Some(lab) = pair() else { return };
     let (mut client, mut server) = ends(&lab, &RawConfig::default());
-    let mut batch = SendBatch::new();
     for to in [peer(lab.host(1).ipv4()), peer(lab.host(1).ipv6())] {
-        push(&mut batch, to, LocalAddr::ANY, 7, &[0; 500]);
-        send(lab.host(0), &mut client, &mut batch);
-        receive(&mut server, 1);
+        pass(&lab, &mut client, &mut server, to, &[0; 500]);
         server.send_port_unreachable(0);
         let error = next_error(&mut client);
         assert_eq!((error.peer, error.origin), (to, ErrorOrigin::Network));
@@ -163,6 +168,7 @@ fn next_error__a_closed_port_and_a_host_without_homa() {
         assert_eq!(quoted.sender_id, RpcId(0x1234));
     }
     drop(server);
+    let mut batch = SendBatch::new();
     for to in [peer(lab.host(1).ipv4()), peer(lab.host(1).ipv6())] {
         push(&mut batch, to, LocalAddr::ANY, 7, b"anybody?");
         send(lab.host(0), &mut client, &mut batch);
@@ -179,10 +185,7 @@ fn send_port_unreachable__through_faults() {
     let (mut client, server) = ends(&lab, &RawConfig::default());
     let mut server = FaultyIo::new(server, FaultPlan::default());
     let to = peer(lab.host(1).ipv4());
-    let mut batch = SendBatch::new();
-    push(&mut batch, to, LocalAddr::ANY, 7, b"x");
-    send(lab.host(0), &mut client, &mut batch);
-    receive(&mut server, 1);
+    pass(&lab, &mut client, &mut server, to, b"x");
     server.send_port_unreachable(0);
     let error = next_error(&mut client);
     assert_eq!((error.peer, error.kind), (to, PathErrorKind::Unreachable(Unreachable::Port)));
@@ -203,10 +206,7 @@ fn send_port_unreachable__not_about_broadcasts() {
     server.send_port_unreachable(0);
 
     let to = peer(lab.host(1).ipv4());
-    let mut batch = SendBatch::new();
-    push(&mut batch, to, LocalAddr::ANY, 7, b"x");
-    send(lab.host(0), &mut client, &mut batch);
-    receive(&mut server, 1);
+    pass(&lab, &mut client, &mut server, to, b"x");
     server.send_port_unreachable(0);
     assert_eq!(next_error(&mut client).peer, to, "not the broadcast, which came first");
 }
@@ -216,10 +216,7 @@ fn send_port_unreachable__not_about_broadcasts() {
 fn send_port_unreachable__is_limited() {
     let Some(lab) = pair() else { return };
     let (mut client, mut server) = ends(&lab, &RawConfig::default());
-    let mut batch = SendBatch::new();
-    push(&mut batch, peer(lab.host(1).ipv4()), LocalAddr::ANY, 7, b"x");
-    send(lab.host(0), &mut client, &mut batch);
-    receive(&mut server, 1);
+    pass(&lab, &mut client, &mut server, peer(lab.host(1).ipv4()), b"x");
     let (begin, mut reports) = (Instant::now(), 0);
     for _ in 0..500 {
         server.send_port_unreachable(0);
