@@ -43,14 +43,28 @@ struct Message {
     unscheduled: u64,
     /// Bytes that were sent for the first time, if none was lost before the capture.
     next: u64,
-    /// Offsets and priorities of GRANTs.
-    grants: Vec<(u64, u64)>,
+    grants: Vec<Grant>,
     /// The GRANT in force, as its sender shows by obeying it.
     obeyed: usize,
-    /// Ranges asked for again, with their priorities.
-    resends: Vec<(u64, u64, u64)>,
+    resends: Vec<Resend>,
     /// The receiver asked anew for all.
     unknown: bool,
+}
+
+/// What a GRANT allows: bytes before an offset.
+#[derive(Debug)]
+struct Grant {
+    offset: u64,
+    priority: u64,
+}
+
+/// What a RESEND asks for.
+#[derive(Debug)]
+struct Resend {
+    start: u64,
+    /// `None` for the message's end.
+    end: Option<u64>,
+    priority: u64,
 }
 
 impl Packet {
@@ -152,11 +166,10 @@ impl Dialogue {
         match packet.kind() {
             "GRANT" => self.follow_grant(packet),
             "RESEND" => {
-                let start = packet.number("offset");
-                let length = packet.0["length"].as_u64();
-                let end = length.map_or(u64::MAX, |length| start + length);
+                let (start, priority) = (packet.number("offset"), packet.number("priority"));
+                let end = packet.0["length"].as_u64().map(|length| start + length);
                 let message = self.messages.entry(packet.peers_message()).or_default();
-                message.resends.push((start, end, packet.number("priority")));
+                message.resends.push(Resend { start, end, priority });
             }
             "RPC_UNKNOWN" => {
                 self.messages.entry(packet.peers_message()).or_default().unknown = true;
@@ -194,10 +207,10 @@ impl Dialogue {
     fn follow_grant(&mut self, packet: &Packet) {
         let message = self.messages.entry(packet.peers_message()).or_default();
         let offset = packet.number("offset");
-        let last = message.grants.last().map_or(0, |grant| grant.0);
+        let last = message.grants.last().map_or(0, |grant| grant.offset);
         assert!(offset >= last, "after {last}: {packet:?}");
         assert!(message.length.is_none_or(|length| offset <= length), "{message:?} {packet:?}");
-        message.grants.push((offset, packet.number("priority")));
+        message.grants.push(Grant { offset, priority: packet.number("priority") });
     }
 
     fn follow_data(&mut self, packet: &Packet) {
@@ -246,14 +259,14 @@ impl Message {
     /// (HOMA-PRIO-2): of one of those that passed, in their order; before the first, the lowest.
     fn check_scheduled(&mut self, packet: &Packet) {
         // Asking again for what was never granted grants it, since a GRANT was lost.
-        let asked = self.resends.iter().map(|resend| resend.1).filter(|end| *end != u64::MAX);
-        let granted = self.grants.iter().map(|grant| grant.0).chain(asked).max().unwrap_or(0);
+        let asked = self.resends.iter().filter_map(|resend| resend.end);
+        let granted = self.grants.iter().map(|grant| grant.offset).chain(asked).max().unwrap_or(0);
         assert!(packet.number("offset") < granted, "granted {granted}: {packet:?}");
         let level = packet.level();
         if level == 0 && self.obeyed == 0 {
             return;
         }
-        let later = self.grants[self.obeyed..].iter().position(|grant| grant.1 == level);
+        let later = self.grants[self.obeyed..].iter().position(|grant| grant.priority == level);
         let later = later.unwrap_or_else(|| panic!("no GRANT says so: {self:?} {packet:?}"));
         self.obeyed += later;
     }
@@ -263,8 +276,10 @@ impl Message {
     fn check_retransmission(&self, packet: &Packet, by_length: u64) {
         let start = packet.number("offset");
         let (end, level) = (start + packet.number("length"), packet.level());
-        let mut resends = self.resends.iter();
-        let asked = resends.any(|resend| start < resend.1 && resend.0 < end && resend.2 == level);
+        let asked = self.resends.iter().any(|resend| {
+            let overlaps = resend.start < end && resend.end.is_none_or(|asked| start < asked);
+            overlaps && resend.priority == level
+        });
         let anew = self.unknown && level == by_length;
         assert!(asked || anew, "nobody asked for that: {self:?} {packet:?}");
     }
