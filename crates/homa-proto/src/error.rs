@@ -107,7 +107,8 @@ pub enum Unreachable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cancelled {
-    /// The client no longer knows the RPC (RPC_UNKNOWN): it aborted, or restarted.
+    /// The client no longer knows the RPC (RPC_UNKNOWN): it aborted, or restarted. Or it has part of
+    /// a response, which this host gave before it restarted itself.
     ByClient,
     /// The client fell silent.
     ClientSilent,

@@ -70,6 +70,8 @@ pub(crate) struct Patience {
     pub(crate) parked: bool,
     /// When the request was last sent again because of RPC_UNKNOWN, or on a kernel's wish by GRANT.
     pub(crate) last_restart: Option<Instant>,
+    /// How often RPC_UNKNOWN had it sent again since there was any progress.
+    pub(crate) restarts: u32,
 }
 
 impl Patience {
@@ -84,6 +86,7 @@ impl Patience {
             reserved: None,
             parked: false,
             last_restart: None,
+            restarts: 0,
         }
     }
 
@@ -93,6 +96,7 @@ impl Patience {
         self.since = now;
         self.heard = now;
         self.unanswered = 0;
+        self.restarts = 0;
         self.reserved = None;
     }
 

@@ -1,7 +1,7 @@
 //! Loss recovery: who asks for what, when, and what the sender does about it (PROTOCOL section 5).
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
-use homa_proto::{Config, Duration, Event, Instant, Priority};
+use homa_proto::{Cancelled, Config, Duration, Event, Instant, Priority};
 use homa_testkit::{FaultPlan, Network, Outcome, Probe, Remote, data};
 use homa_wire::{Body, Data, Grant, PacketType, Resend};
 use std::collections::BTreeSet;
@@ -251,6 +251,28 @@ fn on_rpc_unknown__restarts_a_request_only_before_the_response() {
     assert!(bodies.contains(&Body::Busy), "{bodies:?}");
 }
 
+/// A server that answers everything with RPC_UNKNOWN is not sent a long request again and again.
+#[test]
+fn on_rpc_unknown__restarts_half_as_often_each_time() {
+    let mut probe = Probe::new(&Config::default());
+    let key = probe.call(Remote::server(1), 5000);
+    probe.take_sent();
+    let mut restarts = Vec::new();
+    for at in 0..1000 {
+        probe.advance(millis(1));
+        probe.answer(key, Body::RpcUnknown, 0);
+        if !probe.take_data().is_empty() {
+            restarts.push(at);
+        }
+    }
+    assert_eq!(restarts[..8], [0, 2, 6, 14, 30, 62, 126, 226], "1 ms doubled, 100 ms at most");
+    probe.answer(key, Body::Busy, 0);
+    probe.take_data();
+    probe.advance(millis(1));
+    probe.answer(key, Body::RpcUnknown, 0);
+    assert_eq!(probe.take_data().len(), 4, "after a sign of life at once again");
+}
+
 /// KNOWN_ISSUES 2.4, 2.1: what was asked for is not asked for again within a round trip, even if
 /// other packets arrive meanwhile.
 #[test]
@@ -365,6 +387,35 @@ fn restarted_server__gets_the_request_again() {
     network.host_mut(1).application = homa_testkit::Application::Echo;
     let outcome = network.run_until_outcome(0, key, millis(200));
     assert_eq!(outcome, Some(Outcome::Response(100_000)));
+}
+
+/// A server restarts in mid-response, and late packets begin the request anew: it has not the response,
+/// and its client has not the request any more. (They told each other BUSY until the call's deadline.)
+#[test]
+fn restarted_server__notices_that_it_had_answered() {
+    let asked_for = |resend: Resend| {
+        let mut probe = Probe::new(&Config::default());
+        probe.request(Remote::client(2), 2, Body::Data(data(9000, 1416, 9000)), 1416);
+        probe.take_bodies();
+        probe.request(Remote::client(2), 2, Body::Resend(resend), 0);
+        let answers = probe.take_bodies();
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        (answers[0].packet_type(), probe.take_events())
+    };
+    let cancelled = |events: &[Event]| {
+        events.iter().any(|e| matches!(e, Event::Cancelled { cause: Cancelled::ByClient, .. }))
+    };
+    let priority = Priority::HIGHEST;
+    for part in [(1416, 1416), (0, 1416), (0, 2832), (100_000, 0)] {
+        let (answer, events) = asked_for(Resend::new(part.0, part.1, priority));
+        assert_eq!(answer, PacketType::RpcUnknown, "{part:?}");
+        assert!(cancelled(&events), "{events:?}");
+    }
+    for whole in [Resend::all(priority), Resend::new(0, 100, priority)] {
+        let (answer, events) = asked_for(whole);
+        assert_eq!(answer, PacketType::Busy, "{whole:?}");
+        assert!(!cancelled(&events), "{events:?}");
+    }
 }
 
 /// HOMA-DATA-13, HOMA-DATA-14: a message without unscheduled bytes is announced by an empty packet,

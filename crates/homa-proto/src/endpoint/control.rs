@@ -2,7 +2,7 @@
 
 use super::Endpoint;
 use super::receive::Packet;
-use super::timers::Turn;
+use super::timers::{FIRST_BYTES, Turn};
 use crate::error::{Cancelled, Failure};
 use crate::observer::{DropReason, Observer};
 use crate::rpc::State;
@@ -107,6 +107,13 @@ impl<O: Observer> Endpoint<O> {
                 self.send_control(key, Body::Refuse(Refuse { reason, detail }));
                 return;
             }
+            // The client has some of a response: this host gave it before it lost its memory. Each
+            // would tell the other for ever that it is busy, for neither has what the other lacks.
+            State::Collecting if is_part_of_begun_message(resend) => {
+                self.cancel(packet.now, key, Cancelled::ByClient);
+                self.answer(packet, Body::RpcUnknown);
+                return;
+            }
             // The response is not ready (HOMA-BUSY-1), or has begun, so that the request was
             // executed and must not be sent again (DRAFT section 3).
             _ => {
@@ -138,23 +145,28 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// The server does not know the RPC: it never had it, or lost it. All that was sent is sent
-    /// again, but only while no byte of the response has come (DRAFT section 3), not more often than
-    /// the peer may ask for it, and not when the server may have executed it and forgotten that since
+    /// again, but only while no byte of the response has come (DRAFT section 3), half as often with
+    /// each time that it was of no use, and not when the server may have executed it and forgotten that since
     /// (HOMA-ONCE-1): then the call fails.
     fn on_unknown_at_server(&mut self, packet: &Packet<'_>, key: RpcKey) {
-        let (now, spacing) = (packet.now, self.config.timing.gap_patience_min);
-        let Some(rpc) = self.rpcs.get(key).filter(|rpc| rpc.state == State::Requesting) else {
+        let (now, timing) = (packet.now, &self.config.timing);
+        let Some(rpc) = self.rpcs.get_mut(key).filter(|rpc| rpc.state == State::Requesting) else {
             self.stats.misplaced_packets += 1;
             self.drop_packet(packet, DropReason::Misplaced);
             return;
         };
+        // The RESEND was answered. Should this go on for ever, the call's deadline ends it.
+        rpc.patience.heard = now;
+        rpc.patience.unanswered = 0;
+        let spacing = timing.gap_patience_min.saturating_mul(1 << rpc.patience.restarts.min(10));
+        let spacing = spacing.min(timing.timeout).max(timing.gap_patience_min);
         let last = rpc.patience.last_restart;
         if last.is_some_and(|last| now.saturating_since(last) < spacing) {
             return;
         }
         // It may have been executed, and given up, so long ago that the server has forgotten it. But
         // if that can't be, it has not been executed until now.
-        let memory = self.config.timing.finished_memory;
+        let memory = timing.finished_memory;
         if rpc.sent_at.is_some_and(|sent| now.saturating_since(sent) > memory.divided_by(2)) {
             let reason = RefuseReason::DroppedUnanswered;
             self.fail(now, key, Failure::Refused { reason, detail: 0 });
@@ -164,9 +176,7 @@ impl<O: Observer> Endpoint<O> {
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
         rpc.sent_at = rpc.sent_at.map(|_| now);
         rpc.patience.last_restart = Some(now);
-        rpc.patience.heard = now;
-        // The RESEND was answered. Should this go on for ever, the call's deadline ends it.
-        rpc.patience.unanswered = 0;
+        rpc.patience.restarts = rpc.patience.restarts.saturating_add(1);
         let Some(out) = rpc.outgoing.as_mut() else { return };
         out.announce_again();
         if out.queue_resend(0, out.next, priority) {
@@ -251,4 +261,10 @@ impl<O: Observer> Endpoint<O> {
             self.drop_packet(packet, DropReason::Misplaced);
         }
     }
+}
+
+/// Whether a RESEND names what is missing of a message, some of which has arrived. Of one that has
+/// not begun, everything is asked for, or its first bytes.
+const fn is_part_of_begun_message(resend: &Resend) -> bool {
+    resend.offset > 0 || (!resend.is_all() && resend.length != FIRST_BYTES)
 }

@@ -17,6 +17,10 @@ use homa_wire::{Body, Resend};
 /// RESENDs for gaps that one RPC sends at a time; the rest follows when these are filled.
 const RESENDS_PER_PROBE: usize = 32;
 
+/// Of a message that has not begun some kernels ask for this (WIRE section 10, "RESEND when nothing was
+/// received").
+pub(super) const FIRST_BYTES: u32 = 100;
+
 /// What an RPC that should ask its peer for something is to do.
 pub(super) enum Turn {
     /// Ask now.
@@ -312,7 +316,7 @@ impl<O: Observer> Endpoint<O> {
             // linux_6.10.6 takes "all" for an empty range; it understands this form (WIRE section
             // 10), and others answer it with the first segment.
             if rpc.patience.unanswered % 3 == 2 {
-                resends[0] = Resend::new(0, 100, priority);
+                resends[0] = Resend::new(0, FIRST_BYTES, priority);
             }
             return (resends, 1);
         };
