@@ -206,9 +206,14 @@ impl PendingAcks {
         true
     }
 
+    pub(crate) fn last(&self) -> Option<Ack> {
+        self.acks.get(self.len.checked_sub(1)?).copied()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Ack> {
-        self.len = self.len.checked_sub(1)?;
-        self.acks.get(self.len).copied()
+        let last = self.last()?;
+        self.len -= 1;
+        Some(last)
     }
 
     /// Takes all of them.

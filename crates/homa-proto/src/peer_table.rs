@@ -138,6 +138,11 @@ impl PeerTable {
         self.slab.at_mut(slot)
     }
 
+    /// One more than the highest slot ever in use.
+    pub(crate) fn slots(&self) -> u32 {
+        self.slab.slots()
+    }
+
     pub(crate) fn len(&self) -> u32 {
         self.slab.len()
     }

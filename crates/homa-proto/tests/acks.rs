@@ -44,6 +44,26 @@ fn finished_call__is_acknowledged_by_the_next_request_to_its_server() {
     assert_eq!(acks_in_data(&mut probe), []);
 }
 
+/// HOMA-ACK-6: who closes sends what it has to acknowledge, in one packet to each server.
+#[test]
+fn close__sends_waiting_acks() {
+    let mut probe = Probe::new(&Config::default());
+    let servers = [Remote::server(1), Remote::server(2)];
+    let ids = servers.map(|server| [(); 2].map(|()| finished_call(&mut probe, server)));
+    probe.take_sent();
+    let client = probe.client_socket;
+    probe.endpoint.close(probe.now, client);
+    probe.drain();
+    let sent = probe.take_sent();
+    let [first, second] = &sent[..] else { panic!("{sent:?}") };
+    for (transmit, (server, ids)) in [first, second].into_iter().zip(servers.iter().zip(ids)) {
+        assert_eq!((transmit.peer, transmit.header.dest_port), (server.addr, server.port));
+        // The second goes with the request of the first; see HOMA-DATA-5.
+        let Body::Ack(acks) = transmit.header.body else { panic!("{transmit:?}") };
+        assert_eq!(acks.iter().map(|ack| ack.client_id).collect::<Vec<_>>(), [ids[1]]);
+    }
+}
+
 /// A call that failed or was aborted is not acknowledged: its server is told by RPC_UNKNOWN.
 #[test]
 fn failed_call__is_not_acknowledged() {

@@ -9,7 +9,7 @@ use crate::rpc::{CreditWait, Patience, Rpc, State};
 use crate::slab::RpcKey;
 use crate::sockets::SocketId;
 use crate::time::{Duration, Instant};
-use homa_wire::{Ack, Body, Priority, Refuse, RefuseReason};
+use homa_wire::{Ack, Body, Header, Priority, Refuse, RefuseReason};
 
 /// Choices for one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -214,12 +214,10 @@ impl<O: Observer> Endpoint<O> {
 
     /// Closes a socket: its client RPCs fail (but those with a complete response, which count as
     /// finished), its server RPCs are cancelled, their other sides are told, and later packets for
-    /// its port find nobody. Takes time proportional to the number of
-    /// open RPCs.
+    /// its port find nobody. Acknowledgements that wait for company leave, so that servers need not
+    /// ask a host that may be gone. Takes time proportional to the number of open RPCs and peers.
     pub fn close(&mut self, now: Instant, socket: SocketId) {
-        if self.sockets.close(socket).is_none() {
-            return;
-        }
+        let Some(closed) = self.sockets.close(socket) else { return };
         for slot in 0..self.rpcs.slots() {
             let Some(key) = self.rpcs.key_at(slot) else { continue };
             let Some(rpc) = self.rpcs.get(key).filter(|rpc| rpc.socket == socket) else { continue };
@@ -229,6 +227,19 @@ impl<O: Observer> Endpoint<O> {
                 (true, _) => self.fail(now, key, Failure::ShutDown),
                 (false, _) => self.cancel(now, key, Cancelled::ShutDown),
             }
+        }
+        self.send_waiting_acks(closed.port);
+    }
+
+    /// Queues all acknowledgements that wait for a packet to take them along.
+    fn send_waiting_acks(&mut self, port: u16) {
+        for slot in 0..self.peers.slots() {
+            let Some(peer) = self.peers.get_mut(slot) else { continue };
+            let Some(Ack { client_id, server_port }) = peer.acks.last() else { continue };
+            let acks = Body::Ack(peer.acks.drain());
+            let header = Header::new(port, server_port, client_id, acks);
+            let (peer, local) = (peer.addr, LocalAddr::ANY);
+            self.queue_control(ControlPacket { peer, local, header, is_drawn: false });
         }
     }
 
