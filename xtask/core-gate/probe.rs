@@ -26,7 +26,7 @@ pub fn probe(endpoint: &mut Endpoint, now: Instant, peer: PeerAddr, bytes: &[u8]
         let _ = endpoint.info(key);
     }
     endpoint.handle_unreachable(now, peer, None, Unreachable::Port);
-    endpoint.handle_path_mtu(now, peer, 1500);
+    endpoint.handle_path_mtu(peer, 1500);
     endpoint.handle_tx_backlog(now, 0);
     endpoint.handle_timeout(now);
     while let Some(transmit) = endpoint.poll_transmit(now) {

@@ -35,7 +35,12 @@ pub(crate) struct Peer {
     /// Finished RPCs of which it was the client.
     pub(crate) finished: FinishedIds,
     pub(crate) delay: DelayEstimate,
-    pub(crate) liveness: Liveness,
+    /// When any packet last came with its address, which keeps its place in the table.
+    pub(crate) seen: Instant,
+    as_server: Liveness,
+    as_client: Liveness,
+    /// Keeps probes of it apart.
+    pub(crate) probes: ProbeQueue,
     /// Whether it has shown that its address is its own, and what it may draw before.
     pub(crate) proof: AddressProof,
 }
@@ -62,9 +67,28 @@ impl Peer {
             acks: PendingAcks::default(),
             finished: FinishedIds::new(hash_seed),
             delay: DelayEstimate::default(),
-            liveness: Liveness::new(now),
+            seen: now,
+            as_server: Liveness::new(now),
+            as_client: Liveness::new(now),
+            probes: ProbeQueue { next: now },
             proof,
         }
+    }
+
+    /// Whether it is alive in the role that it has in RPCs in which this host is the client, or is
+    /// not. Told apart because ids of calls of this host can't be guessed, while anybody may begin a
+    /// request in another host's name, and go on with it.
+    pub(crate) fn liveness_mut(&mut self, for_calls: bool) -> &mut Liveness {
+        if for_calls { &mut self.as_server } else { &mut self.as_client }
+    }
+
+    pub(crate) fn liveness(&self, for_calls: bool) -> &Liveness {
+        if for_calls { &self.as_server } else { &self.as_client }
+    }
+
+    /// When it last sent anything about an open RPC.
+    pub(crate) fn heard(&self) -> Instant {
+        self.as_server.heard.max(self.as_client.heard)
     }
 
     /// Whether CUTOFFS may go out again: at most one per `spacing`.
@@ -77,11 +101,12 @@ impl Peer {
     }
 }
 
-/// When a peer was last heard, and who asks whether it is still there: a silent peer is probed by
-/// one RPC at a time (KNOWN_ISSUES 2.2).
+/// When a peer was last heard, in one role, and who asks whether it is still there: a silent peer is
+/// probed by one RPC at a time (KNOWN_ISSUES 2.2). Only what names an open RPC by its id, both ports
+/// and the peer's address is heard: all else may come from anybody.
 #[derive(Debug)]
 pub(crate) struct Liveness {
-    /// When any valid packet last came from it, or when it became known.
+    /// When it last sent anything about an open RPC, or when it became known.
     pub(crate) heard: Instant,
     /// The RPC that probes it while it is silent.
     pub(crate) prober: Option<RpcKey>,
@@ -93,8 +118,6 @@ pub(crate) struct Liveness {
     last_unanswered: Instant,
     /// RPCs that wait for the outcome.
     parked: Vec<RpcKey>,
-    /// Earliest time for a further probe of any RPC.
-    next_probe: Instant,
 }
 
 impl Liveness {
@@ -106,11 +129,10 @@ impl Liveness {
             first_unanswered: now,
             last_unanswered: now,
             parked: Vec::new(),
-            next_probe: now,
         }
     }
 
-    /// A valid packet came from the peer. Returns the RPCs that waited for that.
+    /// A packet about an open RPC came from the peer. Returns the RPCs that waited for that.
     pub(crate) fn hear(&mut self, now: Instant) -> Option<Vec<RpcKey>> {
         self.heard = now;
         self.start_anew()
@@ -147,23 +169,6 @@ impl Liveness {
         self.unanswered >= probes && now.saturating_since(self.first_unanswered) >= limit
     }
 
-    /// Takes a place in the queue of probes, which are at least `spacing` apart, and returns its
-    /// time. `None` if the queue reaches beyond `horizon`: many places in it are no longer needed
-    /// when their time comes, and must not put off the others for ever.
-    pub(crate) fn reserve_probe(
-        &mut self,
-        now: Instant,
-        spacing: Duration,
-        horizon: Duration,
-    ) -> Option<Instant> {
-        let at = self.next_probe.max(now);
-        if at > now + horizon {
-            return None;
-        }
-        self.next_probe = at + spacing;
-        Some(at)
-    }
-
     /// Lets `key` wait until the peer is heard or the prober ends. False if memory is short.
     pub(crate) fn park(&mut self, key: RpcKey) -> bool {
         let room = self.parked.try_reserve(1).is_ok();
@@ -183,31 +188,67 @@ impl Liveness {
     }
 }
 
+/// The order in which RPCs may probe a peer.
+#[derive(Debug)]
+pub(crate) struct ProbeQueue {
+    /// Earliest time for a further probe of any RPC.
+    next: Instant,
+}
+
+impl ProbeQueue {
+    /// Takes a place in the queue of probes, which are at least `spacing` apart, and returns its
+    /// time. `None` if the queue reaches beyond `horizon`: many places in it are no longer needed
+    /// when their time comes, and must not put off the others for ever.
+    pub(crate) fn reserve(
+        &mut self,
+        now: Instant,
+        spacing: Duration,
+        horizon: Duration,
+    ) -> Option<Instant> {
+        let at = self.next.max(now);
+        if at > now + horizon {
+            return None;
+        }
+        self.next = at + spacing;
+        Some(at)
+    }
+}
+
 /// Acknowledgements waiting for a packet to take them along; the latest leaves first
 /// (PROTOCOL section 6).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PendingAcks {
     acks: [Ack; ACKS_MAX],
+    /// The ports of this host from which these RPCs were called.
+    ports: [u16; ACKS_MAX],
     len: usize,
 }
 
 impl Default for PendingAcks {
     fn default() -> Self {
-        Self { acks: [Ack { client_id: RpcId(0), server_port: 0 }; ACKS_MAX], len: 0 }
+        let none = Ack { client_id: RpcId(0), server_port: 0 };
+        Self { acks: [none; ACKS_MAX], ports: [0; ACKS_MAX], len: 0 }
     }
 }
 
 impl PendingAcks {
-    /// Adds an ack, or says that five are waiting already.
-    pub(crate) fn push(&mut self, ack: Ack) -> bool {
-        let Some(place) = self.acks.get_mut(self.len) else { return false };
-        *place = ack;
+    /// Adds the ack of an RPC called from `port`, or says that five are waiting already.
+    pub(crate) fn push(&mut self, ack: Ack, port: u16) -> bool {
+        let places = self.acks.get_mut(self.len).zip(self.ports.get_mut(self.len));
+        let Some((ack_place, port_place)) = places else { return false };
+        (*ack_place, *port_place) = (ack, port);
         self.len += 1;
         true
     }
 
     pub(crate) fn last(&self) -> Option<Ack> {
         self.acks.get(self.len.checked_sub(1)?).copied()
+    }
+
+    /// Whether an RPC called from `port` waits to be acknowledged.
+    pub(crate) fn contains(&self, ack: Ack, port: u16) -> bool {
+        let mut waiting = self.acks.iter().zip(&self.ports).take(self.len);
+        waiting.any(|waiting| waiting == (&ack, &port))
     }
 
     pub(crate) fn pop(&mut self) -> Option<Ack> {
@@ -244,12 +285,15 @@ mod tests {
     fn pending_acks__hold_five_and_leave_latest_first() {
         let mut acks = PendingAcks::default();
         for id in [2, 4, 6, 8, 10] {
-            assert!(acks.push(ack(id)));
+            assert!(acks.push(ack(id), 9));
         }
-        assert!(!acks.push(ack(12)));
+        assert!(!acks.push(ack(12), 9));
+        assert!(acks.contains(ack(10), 9) && !acks.contains(ack(12), 9));
+        assert!(!acks.contains(ack(10), 8), "of another port");
         assert_eq!(acks.pop(), Some(ack(10)));
         assert_eq!(acks.drain().iter().map(|a| a.client_id.0).collect::<Vec<_>>(), [8, 6, 4, 2]);
         assert_eq!(acks.pop(), None);
+        assert!(!acks.contains(ack(10), 9), "it has left");
     }
 
     /// HOMA-TIMEOUT-2.
@@ -270,14 +314,14 @@ mod tests {
     }
 
     #[test]
-    fn reserve_probe__spaces_probes() {
-        let mut liveness = Liveness::new(at(0));
+    fn reserve__spaces_probes() {
+        let mut probes = ProbeQueue { next: at(0) };
         let (spacing, horizon) = (Duration::from_millis(1), Duration::from_millis(2));
-        assert_eq!(liveness.reserve_probe(at(5), spacing, horizon), Some(at(5)));
-        assert_eq!(liveness.reserve_probe(at(5), spacing, horizon), Some(at(6)));
-        assert_eq!(liveness.reserve_probe(at(5), spacing, horizon), Some(at(7)));
-        assert_eq!(liveness.reserve_probe(at(5), spacing, horizon), None);
-        assert_eq!(liveness.reserve_probe(at(6), spacing, horizon), Some(at(8)));
-        assert_eq!(liveness.reserve_probe(at(20), spacing, horizon), Some(at(20)));
+        assert_eq!(probes.reserve(at(5), spacing, horizon), Some(at(5)));
+        assert_eq!(probes.reserve(at(5), spacing, horizon), Some(at(6)));
+        assert_eq!(probes.reserve(at(5), spacing, horizon), Some(at(7)));
+        assert_eq!(probes.reserve(at(5), spacing, horizon), None);
+        assert_eq!(probes.reserve(at(6), spacing, horizon), Some(at(8)));
+        assert_eq!(probes.reserve(at(20), spacing, horizon), Some(at(20)));
     }
 }

@@ -5,6 +5,7 @@ use crate::error::NoMemory;
 use crate::finished::{FinishedIds, Recorded};
 use crate::index_table::IndexTable;
 use crate::peer::Peer;
+use crate::proof::AddressProof;
 use crate::slab::{Slab, SlabError};
 use crate::time::{Duration, Instant};
 use core::hash::BuildHasher;
@@ -29,6 +30,8 @@ pub(crate) struct PeerTable {
     hasher: FixedState,
     /// Where the search for a peer to evict goes on.
     hand: u32,
+    /// Peers that have shown that their address is their own.
+    proven: u32,
     /// Groups of finished ids that all peers together hold.
     finished_groups: usize,
     /// The peer whose finished ids are looked at next.
@@ -53,6 +56,7 @@ impl PeerTable {
             index: IndexTable::new(),
             hasher: FixedState::with_seed(hash_seed),
             hand: 0,
+            proven: 0,
             finished_groups: 0,
             finished_hand: 0,
         }
@@ -107,6 +111,19 @@ impl PeerTable {
         recorded.unwrap_or(Recorded::NoMemory)
     }
 
+    /// Lets `act` change what a peer has shown of its address.
+    pub(crate) fn with_proof<R>(
+        &mut self,
+        slot: u32,
+        act: impl FnOnce(&mut AddressProof) -> R,
+    ) -> Option<R> {
+        let proof = &mut self.slab.at_mut(slot)?.proof;
+        let before = u32::from(proof.is_valid());
+        let result = act(proof);
+        self.proven = self.proven + u32::from(proof.is_valid()) - before;
+        Some(result)
+    }
+
     /// Whether an RPC with this peer as its client is remembered to have finished.
     pub(crate) fn is_finished(
         &mut self,
@@ -147,6 +164,11 @@ impl PeerTable {
         self.slab.len()
     }
 
+    /// Peers that have shown that their address is their own.
+    pub(crate) fn proven(&self) -> u32 {
+        self.proven
+    }
+
     /// Groups of finished ids that all peers together hold.
     pub(crate) fn finished_groups(&self) -> usize {
         self.finished_groups
@@ -158,20 +180,35 @@ impl PeerTable {
 
     /// Evicts one idle peer among the next few. Its acks are lost (the server will ask by
     /// NEED_ACK), and its cutoffs return with the next mismatch.
+    ///
+    /// One that has shown its address gives way only when such peers fill more than half of the table:
+    /// strangers, of whom there can be as many as there are addresses, don't drive it out.
     fn evict(&mut self, now: Instant, idle_min: Duration) -> bool {
+        let mut proven = None;
         for _ in 0..EVICTION_SCAN {
             self.hand = (self.hand + 1) % self.slab.slots().max(1);
-            let Some((key, peer)) = self.slab.key_at(self.hand).zip(self.slab.at(self.hand)) else {
+            let Some(peer) = self.slab.at(self.hand) else { continue };
+            if peer.open_rpcs > 0 || now.saturating_since(peer.seen) < idle_min {
                 continue;
-            };
-            if peer.open_rpcs == 0 && peer.liveness.is_silent(now, idle_min) {
-                self.index.remove(self.hasher.hash_one(peer.addr), key.slot());
-                self.finished_groups -= peer.finished.groups();
-                self.slab.remove(key);
-                return true;
             }
+            if !peer.proof.is_valid() {
+                return self.remove(self.hand);
+            }
+            proven = Some(self.hand);
         }
-        false
+        let are_many = self.proven > self.slab.len() / 2;
+        proven.filter(|_| are_many).is_some_and(|slot| self.remove(slot))
+    }
+
+    fn remove(&mut self, slot: u32) -> bool {
+        let Some((key, peer)) = self.slab.key_at(slot).zip(self.slab.at(slot)) else {
+            return false;
+        };
+        self.index.remove(self.hasher.hash_one(peer.addr), slot);
+        self.finished_groups -= peer.finished.groups();
+        self.proven -= u32::from(peer.proof.is_valid());
+        self.slab.remove(key);
+        true
     }
 }
 
@@ -179,9 +216,9 @@ impl PeerTable {
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
     use super::*;
-    use crate::proof::AddressProof;
     use crate::random::{Purpose, Stream};
     use core::net::SocketAddr;
+    use std::vec::Vec;
 
     const IDLE: Duration = Duration::from_secs(10);
 
@@ -219,6 +256,35 @@ mod tests {
         }
         assert!(table.finished_groups <= 40, "{} groups", table.finished_groups);
         assert!(table.is_finished(at(80), 0, 79 << 10, IDLE));
+    }
+
+    /// Strangers come from as many addresses as there are.
+    #[test]
+    fn insert__evicts_proven_peers_only_for_want_of_others() {
+        let mut table = PeerTable::new(64, 1);
+        let prove = |table: &mut PeerTable, slot, now| {
+            let mut versions = Stream::new(9, Purpose::CutoffVersion);
+            let version = table.get_mut(slot).unwrap().proof.version_for(1, &mut versions);
+            assert_eq!(table.with_proof(slot, |proof| proof.echoed(now, version, 8)), Some(true));
+        };
+        for host in 0..32 {
+            let slot = table.insert(at(0), peer(host, at(0)), IDLE).unwrap();
+            prove(&mut table, slot, at(0));
+        }
+        // Far more strangers than there are places, at once and over a long time.
+        for second in [0, 1, 20, 40, 60] {
+            for host in 100..200 {
+                let _ = table.insert(at(second), peer(host, at(second)), IDLE);
+            }
+        }
+        assert!((0..32).all(|host| table.find(&addr(host)).is_some()), "all of them are there");
+        assert_eq!((table.len(), table.proven()), (64, 32));
+        // If more than half are proven, they make room for each other.
+        let strangers: Vec<_> =
+            table.iter().filter(|(_, peer)| !peer.proof.is_valid()).map(|(slot, _)| slot).collect();
+        strangers.into_iter().for_each(|slot| prove(&mut table, slot, at(60)));
+        assert!(table.insert(at(80), peer(250, at(80)), IDLE).is_ok());
+        assert_eq!((table.len(), table.proven()), (64, 63));
     }
 
     #[test]

@@ -119,10 +119,9 @@ fn need_ack__takes_waiting_acks_along() {
     assert!(list.push(Ack { client_id: earlier, server_port: 4000 }));
     let second = Remote::server(2);
     finished_call(&mut probe, second);
-    // An unknown RPC of this server's.
     probe.take_sent();
     let port = probe.endpoint.port(probe.client_socket).unwrap();
-    probe.receive(server, port, RpcId(77), Body::NeedAck, 0);
+    probe.receive(server, port, earlier.flipped(), Body::NeedAck, 0);
     assert_eq!(probe.take_bodies(), [Body::Ack(list)]);
     let key = probe.call(server, 100);
     probe.answer(key, Body::Data(data(100, 0, 100)), 100);
@@ -222,13 +221,14 @@ fn server__restarts_its_patience_when_the_client_asks() {
 fn forgotten_rpc__of_a_live_client_is_dropped_at_last() {
     let mut probe = Probe::new(&Config::default());
     replied(&mut probe, 100);
+    probe.accept_request(Remote::client(1), 98, 100);
     for _ in 0..59 {
         probe.advance(Duration::from_secs(1));
-        probe.request(Remote::client(1), 99, Body::Busy, 0);
+        probe.request(Remote::client(1), 98, Body::Busy, 0);
     }
-    assert_eq!(probe.endpoint.server_rpcs(), 1);
+    assert_eq!(probe.endpoint.server_rpcs(), 2);
     probe.advance(Duration::from_secs(2));
-    assert_eq!(probe.endpoint.server_rpcs(), 0);
+    assert_eq!(probe.endpoint.server_rpcs(), 1, "the one that was asked about");
 }
 
 /// An ACK's list may name RPCs of other ports and must name nobody else's (HOMA-ACK-2, HOMA-ACK-3,

@@ -293,19 +293,18 @@ fn busy__keeps_a_request_that_has_arrived() {
     }
 }
 
-/// Row CUTOFFS: the peer's cutoffs are updated, with an RPC or without (HOMA-CUTOFFS-7), as long as
-/// the peer is known.
+/// Row CUTOFFS: the peer's cutoffs are updated (HOMA-CUTOFFS-7), if they name an open RPC.
 #[test]
 fn cutoffs__in_every_situation() {
     for situation in ALL {
         let mut scene = Scene::new(situation);
-        let known = situation != UnknownAtServer;
+        let open = ![UnknownAtClient, UnknownAtServer].contains(&situation);
         let cutoffs = Cutoffs { cutoffs: [u32::MAX, 0, 0, 500, 0, 0, 0, 0], version: 7 };
         assert_eq!(scene.receive(Body::Cutoffs(cutoffs), 0), [], "{situation:?}");
         scene.probe.call(scene.remote.with_port(4000), 400);
         let sent = scene.probe.take_sent();
         let Some(Body::Data(data)) = sent.last().map(|t| t.header.body) else { panic!("{sent:?}") };
-        let expected = if known { (7, 3) } else { (0, 6) };
+        let expected = if open { (7, 3) } else { (0, 6) };
         let got = (data.cutoff_version, sent.last().unwrap().priority.level());
         assert_eq!(got, expected, "{situation:?}");
     }

@@ -92,7 +92,7 @@ fn handle_path_mtu__cuts_later_packets_smaller() {
     let key = probe.call(server, 50_000);
     let before = probe.take_data();
     assert!(before[..before.len() - 1].iter().all(|&(_, len, _)| len == 1416));
-    probe.endpoint.handle_path_mtu(probe.now, server.addr, 1000);
+    probe.endpoint.handle_path_mtu(server.addr, 1000);
     probe.answer(key, Body::Grant(Grant::new(50_000, Priority::LOWEST)), 0);
     probe.answer(key, Body::Resend(Resend::new(0, 3000, Priority::HIGHEST)), 0);
     let after = probe.take_data();
@@ -103,15 +103,9 @@ fn handle_path_mtu__cuts_later_packets_smaller() {
     assert_eq!(resent, 2 * 1416 + payload_max, "{after:?}");
     let fresh: u32 = after.iter().filter(|d| !d.2).map(|d| d.1).sum();
     assert_eq!(fresh, 10_000);
-    // A new message is cut anew, and an absurd MTU is raised to the least that there is.
+    // A new message is cut anew. What forged reports do is shown among the attacks.
     probe.call(server, 5000);
     assert_eq!(probe.take_data()[0].1, payload_max);
-    probe.endpoint.handle_path_mtu(probe.now, server.addr, 0);
-    probe.call(server, 5000);
-    assert_eq!(probe.take_data()[0].1, 256 - 20 - 8 - 56);
-    probe.endpoint.handle_path_mtu(probe.now, server.addr, 9000);
-    probe.call(server, 9000);
-    assert_eq!(probe.take_data()[0].1, 9000 - 20 - 8 - 56);
 }
 
 /// As above, through a network: the path shrinks in mid-message and the message arrives whole.
@@ -122,8 +116,8 @@ fn handle_path_mtu__in_mid_message_loses_nothing() {
     let key = network.call(0, 1, 800_000).unwrap();
     for mtu in [1400, 1200, 600, 1500, 300] {
         network.run_for(Duration::from_micros(40));
-        let (now, server) = (network.now, network.host(1).addr);
-        network.host_mut(0).endpoint.handle_path_mtu(now, server, mtu);
+        let server = network.host(1).addr;
+        network.host_mut(0).endpoint.handle_path_mtu(server, mtu);
     }
     let outcome = network.run_until_outcome(0, key, Duration::from_secs(5));
     assert_eq!(outcome, Some(Outcome::Response(800_000)));

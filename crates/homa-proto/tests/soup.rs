@@ -183,7 +183,7 @@ impl Soup {
                 self.probe.endpoint.handle_unreachable(now, peer, quoted, Unreachable::Host);
             }
             Step::Mtu { host, mtu } => {
-                self.probe.endpoint.handle_path_mtu(now, Remote::client(host).addr, mtu);
+                self.probe.endpoint.handle_path_mtu(Remote::client(host).addr, mtu);
             }
             Step::Serving { serving } => {
                 let socket = self.probe.server_socket;

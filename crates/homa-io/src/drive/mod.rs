@@ -26,8 +26,8 @@ use homa_proto::{
 use homa_wire::{HEADER_LEN_MAX, Header, RefuseReason, Version};
 
 use crate::{
-    CHUNK_LEN, Clock, Destination, Message, MessageStore, PacketIo, PathError, PathErrorKind,
-    SendBatch, is_sealed,
+    CHUNK_LEN, Clock, Destination, ErrorOrigin, Message, MessageStore, PacketIo, PathError,
+    PathErrorKind, SendBatch, is_sealed,
 };
 
 pub use sys::{Alarm, Bell, Woken, report_errors_as_urgent, wait, wait_for_room};
@@ -242,9 +242,13 @@ impl<I: PacketIo> Driver<I> {
     }
 
     fn handle_path_error(&mut self, error: PathError) {
-        let PathError { peer, kind, quoted, .. } = error;
+        let PathError { peer, kind, quoted, origin } = error;
         match kind {
-            PathErrorKind::PathMtu(mtu) => self.endpoint.handle_path_mtu(self.now, peer, mtu),
+            PathErrorKind::PathMtu(mtu) => self.endpoint.handle_path_mtu(peer, mtu),
+            // A report that quotes too little to tell which RPC it is about costs its maker no guess.
+            PathErrorKind::Unreachable(_) if quoted.is_none() && origin == ErrorOrigin::Network => {
+                self.endpoint.count_ignored_unreachable();
+            }
             PathErrorKind::Unreachable(kind) => {
                 self.endpoint.handle_unreachable(self.now, peer, quoted, kind);
             }

@@ -259,6 +259,23 @@ fn turn__a_peer_that_cannot_be_reached_fails_the_call() {
     assert!(pair.client.driver.is_idle());
 }
 
+/// ICMP may quote as little as eight bytes: whoever forges that guesses nothing.
+#[test]
+fn turn__reports_of_the_network_that_name_no_rpc_end_none() {
+    let mut pair = Pair::new(64);
+    let call = pair.call("x");
+    let kind = PathErrorKind::Unreachable(Unreachable::Port);
+    let report = |origin| PathError { peer: pair.server_addr, kind, quoted: None, origin };
+    pair.client.driver.io.report(report(ErrorOrigin::Network));
+    pair.client.turn();
+    assert_eq!(pair.client.log.failures, []);
+    assert_eq!(pair.client.driver.endpoint.stats().unreachables_ignored, 1);
+    pair.client.driver.io.report(report(ErrorOrigin::Host));
+    pair.client.turn();
+    let failure = Failure::Unreachable(Unreachable::Port);
+    assert_eq!(pair.client.log.failures, [(call, failure)], "this host knows");
+}
+
 #[test]
 fn turn__garbage_is_counted_and_dropped() {
     let mut pair = Pair::new(64);

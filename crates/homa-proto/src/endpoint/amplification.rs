@@ -15,13 +15,15 @@ use homa_wire::{Body, Cutoffs, DATA_HEADER_LEN, Header, Resend};
 const WINDOW_MIN: u32 = 1_500;
 
 impl<O: Observer> Endpoint<O> {
-    /// A packet came from a peer that was silent for so long that it might have been evicted: its
-    /// address may have passed to another host, which must show anew that it is its own.
-    pub(super) fn expire_proof(&mut self, now: Instant, peer: u32) {
+    /// A packet came with a peer's address. If nothing was heard of the peer for so long that it might
+    /// have been evicted, its address may have passed to another host, which must show anew that it is
+    /// its own.
+    pub(super) fn see(&mut self, now: Instant, slot: u32) {
         let idle_min = self.config.timing.peer_idle_min;
-        let Some(peer) = self.peers.get_mut(peer) else { return };
-        if now.saturating_since(peer.liveness.heard) >= idle_min {
-            peer.proof.expire();
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        peer.seen = now;
+        if now.saturating_since(peer.heard()) >= idle_min {
+            self.peers.with_proof(slot, AddressProof::expire);
         }
     }
 
@@ -119,7 +121,8 @@ impl<O: Observer> Endpoint<O> {
         let Some(known) = self.peers.get_mut(peer) else { return false };
         let is_current = known.proof.version_for(table, &mut self.versions) == echo;
         let guesses_max = self.config.amplification.map_or(u32::MAX, |limit| limit.guesses_max);
-        if echo != 0 && known.proof.echoed(now, echo, guesses_max) {
+        let echoed = |proof: &mut AddressProof| proof.echoed(now, echo, guesses_max);
+        if echo != 0 && self.peers.with_proof(peer, echoed) == Some(true) {
             self.stats.addresses_validated += 1;
             while let Some(key) = self.proof_mut(peer).and_then(AddressProof::next_held) {
                 if let Some(rpc) = self.rpcs.get_mut(key) {

@@ -56,6 +56,8 @@ impl<O: Observer> Endpoint<O> {
         assert_eq!(self.sender.len(), sendable, "nobody else wants to send");
         self.check_accounts();
         self.check_held_by_peers();
+        let proven = self.peers.iter().filter(|(_, peer)| peer.proof.is_valid());
+        assert_eq!(proven.count(), self.peers.proven() as usize, "proven peers");
         for (slot, peer) in self.peers.iter() {
             assert_eq!(peer.open_rpcs, open_by_peer[slot as usize], "RPCs of a peer");
             assert_eq!(self.rpcs_of_peer(slot), peer.open_rpcs as usize, "list of a peer");

@@ -55,9 +55,10 @@ impl<O: Observer> Endpoint<O> {
                 _ => self.answer(packet, Body::RpcUnknown),
             },
             // An unknown RPC is always acknowledged (HOMA-NEEDACK-6).
-            Body::NeedAck if !from_client => self.answer_need_ack(packet, peer),
+            Body::NeedAck if !from_client => {
+                self.answer_need_ack(packet, peer.filter(|&peer| self.owes_ack(packet, peer)));
+            }
             Body::Ack(acks) if from_client => self.on_ack(packet, &acks),
-            Body::Cutoffs(cutoffs) => self.adopt_cutoffs(peer, &cutoffs),
             // The ack overtook it: normal.
             Body::Grant(_) if from_client => {}
             _ => self.on_unknown_rpc(packet),
@@ -200,14 +201,12 @@ impl<O: Observer> Endpoint<O> {
         self.rearm(key);
     }
 
-    fn on_cutoffs(&mut self, key: RpcKey, cutoffs: &Cutoffs) {
-        let peer = self.rpcs.get(key).map(|rpc| rpc.peer);
-        self.adopt_cutoffs(peer, cutoffs);
-    }
-
     /// Remembers a peer's cutoffs and their version, to be echoed (HOMA-CUTOFFS-4, HOMA-CUTOFFS-7).
-    fn adopt_cutoffs(&mut self, peer: Option<u32>, cutoffs: &Cutoffs) {
-        let Some(peer) = peer.and_then(|slot| self.peers.get_mut(slot)) else { return };
+    /// Only those that name an open RPC, since who names none may be anybody. The peer sends them in
+    /// answer to DATA, so that the next DATA draws them again.
+    fn on_cutoffs(&mut self, key: RpcKey, cutoffs: &Cutoffs) {
+        let Some(slot) = self.rpcs.get(key).map(|rpc| rpc.peer) else { return };
+        let Some(peer) = self.peers.get_mut(slot) else { return };
         peer.cutoffs = cutoffs.cutoffs;
         // Every length may use level 0, whatever the peer wrote there (WIRE section 5).
         peer.cutoffs[0] = u32::MAX;
@@ -231,6 +230,14 @@ impl<O: Observer> Endpoint<O> {
         {
             self.request_retransmission(packet.now, key, true);
         }
+    }
+
+    /// Whether the RPC that a NEED_ACK names is one of those whose acks wait for this server. If not,
+    /// anybody may have sent it, and acks that it drew might go to a port that nobody has.
+    fn owes_ack(&self, packet: &Packet<'_>, peer: u32) -> bool {
+        let header = packet.header;
+        let named = Ack { client_id: header.sender_id.flipped(), server_port: header.source_port };
+        self.peers.get(peer).is_some_and(|peer| peer.acks.contains(named, header.dest_port))
     }
 
     /// Acknowledges the RPC that a NEED_ACK names, and with it what else waits for this server.

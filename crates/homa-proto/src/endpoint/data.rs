@@ -55,6 +55,7 @@ impl<O: Observer> Endpoint<O> {
         let created = self.create_server_rpc(packet, socket, data);
         let peer = self.peers.find(&packet.meta.peer);
         if let Some((key, peer)) = created.zip(peer) {
+            self.hear(packet.now, key);
             self.check_cutoff_version(packet, key, peer, data.cutoff_version);
         }
         let delivered = created.filter(|&key| self.accept_data(packet, key, data));

@@ -81,8 +81,8 @@ impl<O: Observer> Endpoint<O> {
         if remember {
             self.record_finished(now, rpc.peer, rpc.id.0);
         }
-        let waiting = self.peers.get_mut(rpc.peer).and_then(|peer| peer.liveness.leave(key));
-        if let Some(waiting) = waiting {
+        let peer = self.peers.get_mut(rpc.peer);
+        if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(rpc.is_client()).leave(key)) {
             self.unpark(now, waiting);
         }
         Some(rpc)

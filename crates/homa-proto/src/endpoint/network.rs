@@ -1,6 +1,6 @@
 //! What the network and the operating system report (PROTOCOL section 12).
 
-use super::{Endpoint, MTU_MIN};
+use super::Endpoint;
 use crate::addr::PeerAddr;
 use crate::error::{Cancelled, Failure, Unreachable};
 use crate::observer::Observer;
@@ -8,6 +8,15 @@ use crate::rpc::State;
 use crate::slab::RpcKey;
 use crate::time::Instant;
 use homa_wire::RpcId;
+
+/// A report of less is false: Linux believes no less either (`net.ipv4.route.min_pmtu`, and it
+/// fragments then), and IPv6 has no links that carry less (RFC 8200). An attacker who could go lower
+/// would have each of our packets carry next to nothing.
+const IPV4_MTU_MIN: u32 = 552;
+const IPV6_MTU_MIN: u32 = 1_280;
+
+/// What a driver may take off a path's MTU for headers of its own, such as authentication's.
+const DRIVER_HEADERS_MAX: u32 = 64;
 
 /// The packet of ours that a report quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +33,8 @@ impl<O: Observer> Endpoint<O> {
     /// The network says that a packet did not reach a peer.
     ///
     /// With the quoted packet only the RPC it belongs to ends, and only if ports and id match, since
-    /// reports can be forged; without it all RPCs end that wait for this peer.
+    /// reports can be forged. Without it all RPCs end that wait for this peer: for what this host's own
+    /// operating system reports, never for what came from the network.
     pub fn handle_unreachable(
         &mut self,
         now: Instant,
@@ -50,6 +60,11 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
+    /// Counts a report of the network that names no RPC, which anybody may have made up.
+    pub fn count_ignored_unreachable(&mut self) {
+        self.stats.unreachables_ignored += 1;
+    }
+
     /// An RPC ends whose packets don't reach the peer, if it has anything to send or to receive.
     fn end_unreachable(&mut self, now: Instant, key: RpcKey, kind: Unreachable) {
         match self.rpcs.get(key).map(|rpc| rpc.state) {
@@ -72,14 +87,20 @@ impl<O: Observer> Endpoint<O> {
 
     /// IP packets to this peer may have `mtu` bytes at most. Messages begun before keep their
     /// packet boundaries, in smaller pieces if need be (KNOWN_ISSUES 2.7).
-    pub fn handle_path_mtu(&mut self, now: Instant, peer: PeerAddr, mtu: u32) {
-        let Ok(slot) = self.peer_slot(now, &peer) else { return };
+    ///
+    /// Reports can be forged, so they only ever lower the MTU, never below what all paths of
+    /// consequence carry (1,280 bytes for IPv6, 552 for IPv4, less 64 for a driver's own headers), and
+    /// those about hosts that are no peers are ignored: a peer starts with the default MTU, also when
+    /// it is met anew.
+    pub fn handle_path_mtu(&mut self, peer: PeerAddr, mtu: u32) {
+        let Some(slot) = self.peers.find(&peer) else { return };
         let Some(peer) = self.peers.get_mut(slot) else { return };
-        let shrinks = mtu < peer.mtu;
-        peer.mtu = mtu.max(MTU_MIN);
-        if !shrinks {
+        let least = if peer.addr.is_ipv6() { IPV6_MTU_MIN } else { IPV4_MTU_MIN };
+        let mtu = mtu.max(least - DRIVER_HEADERS_MAX);
+        if mtu >= peer.mtu {
             return;
         }
+        peer.mtu = mtu;
         let packet_max = self.packet_payload_max(slot);
         let mut next = self.rpcs.first_of_peer(slot);
         while let Some(key) = next {

@@ -73,13 +73,8 @@ impl<O: Observer> Endpoint<O> {
         }
         let peer = self.peers.find(&meta.peer);
         if let Some(slot) = peer {
-            self.expire_proof(now, slot);
+            self.see(now, slot);
             self.earn(slot, header, packet.payload_len);
-        }
-        if let Some(waiting) =
-            peer.and_then(|slot| self.peers.get_mut(slot)).and_then(|peer| peer.liveness.hear(now))
-        {
-            self.unpark(now, waiting);
         }
         let Some(socket) = self.sockets.by_port(header.dest_port).copied() else {
             self.on_unknown_port(packet);
@@ -87,11 +82,13 @@ impl<O: Observer> Endpoint<O> {
         };
         let id = header.sender_id.flipped();
         let key = peer.and_then(|peer| self.rpcs.find(id, peer));
-        if let Some(key) = key.filter(|&key| self.is_foreign(key, &socket, header)) {
-            let _ = key;
-            self.stats.wrong_port_packets += 1;
-            self.drop_packet(packet, DropReason::WrongPort);
-            return None;
+        if let Some(key) = key {
+            if self.is_foreign(key, &socket, header) {
+                self.stats.wrong_port_packets += 1;
+                self.drop_packet(packet, DropReason::WrongPort);
+                return None;
+            }
+            self.hear(now, key);
         }
         match (header.body, key) {
             (Body::Data(data), Some(key)) => self.on_data(packet, key, &data),
@@ -120,6 +117,16 @@ impl<O: Observer> Endpoint<O> {
         self.rpcs
             .get(key)
             .is_some_and(|rpc| !rpc.is_from_peer_port(header) || rpc.socket != socket.id)
+    }
+
+    /// A packet names an open RPC exactly: its peer is alive.
+    pub(super) fn hear(&mut self, now: Instant, key: RpcKey) {
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        let is_call = rpc.is_client();
+        let peer = self.peers.get_mut(rpc.peer);
+        if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(is_call).hear(now)) {
+            self.unpark(now, waiting);
+        }
     }
 
     fn on_freeze(&mut self, packet: &Packet<'_>) {

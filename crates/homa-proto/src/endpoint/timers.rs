@@ -173,7 +173,7 @@ impl<O: Observer> Endpoint<O> {
         if rpc.state == State::Collecting {
             return heard + timing.client_silence_max;
         }
-        let silent = peer.liveness.heard.max(heard) + timing.client_silence_max;
+        let silent = peer.liveness(false).heard.max(heard) + timing.client_silence_max;
         match rpc.state {
             // A live client asks for its response all the time, but perhaps for another RPC's.
             State::Ready | State::InService => silent,
@@ -211,10 +211,11 @@ impl<O: Observer> Endpoint<O> {
         let timing = &self.config.timing;
         let (limit, probes, spacing) =
             (timing.timeout, timing.timeout_resends, timing.resend_spacing);
-        let Some(slot) = self.rpcs.get(key).map(|rpc| rpc.peer) else { return Turn::Ended };
+        let Some(rpc) = self.rpcs.get(key) else { return Turn::Ended };
+        let (slot, is_call) = (rpc.peer, rpc.is_client());
         let Some(peer) = self.peers.get(slot) else { return Turn::Ended };
-        if peer.liveness.is_dead(now, limit, probes) {
-            self.time_out_peer(now, slot);
+        if peer.liveness(is_call).is_dead(now, limit, probes) {
+            self.time_out_peer(now, slot, is_call);
         }
         let Some(rpc) = self.rpcs.get(key) else { return Turn::Ended };
         if for_data && !rpc.streamed && rpc.patience.is_exhausted(now, limit, probes) {
@@ -229,15 +230,17 @@ impl<O: Observer> Endpoint<O> {
 
     /// Parks the RPC if its peer is silent and another RPC probes it.
     fn must_park(&mut self, now: Instant, key: RpcKey) -> bool {
-        let Some(slot) = self.rpcs.get(key).map(|rpc| rpc.peer) else { return false };
+        let Some(rpc) = self.rpcs.get(key) else { return false };
+        let (slot, is_call) = (rpc.peer, rpc.is_client());
         let Some(peer) = self.peers.get(slot) else { return false };
-        if !peer.liveness.is_silent(now, self.peer_interval(peer)) {
+        if !peer.liveness(is_call).is_silent(now, self.peer_interval(peer)) {
             return false;
         }
         let Some(peer) = self.peers.get_mut(slot) else { return false };
-        let another_probes = peer.liveness.prober.is_some_and(|prober| prober != key);
-        if !another_probes || !peer.liveness.park(key) {
-            peer.liveness.prober = Some(key);
+        let liveness = peer.liveness_mut(is_call);
+        let another_probes = liveness.prober.is_some_and(|prober| prober != key);
+        if !another_probes || !liveness.park(key) {
+            liveness.prober = Some(key);
             return false;
         }
         self.stats.parked_probes += 1;
@@ -256,7 +259,7 @@ impl<O: Observer> Endpoint<O> {
             return Turn::Now;
         }
         let Some(peer) = self.peers.get_mut(rpc.peer) else { return Turn::Ended };
-        match peer.liveness.reserve_probe(now, spacing, self.config.timing.resend_interval) {
+        match peer.probes.reserve(now, spacing, self.config.timing.resend_interval) {
             Some(at) if at <= now => return Turn::Now,
             Some(at) => rpc.patience.reserved = Some(at),
             // Too many want to ask: it tries again later, for the sake of its gaps too.
@@ -335,16 +338,18 @@ impl<O: Observer> Endpoint<O> {
     fn probe_sent(&mut self, now: Instant, key: RpcKey) {
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
         rpc.patience.probed(now);
+        let is_call = rpc.is_client();
         if let Some(peer) = self.peers.get_mut(rpc.peer) {
-            peer.liveness.probed(now, self.config.timing.resend_interval);
+            peer.liveness_mut(is_call).probed(now, self.config.timing.resend_interval);
         }
     }
 
     /// The RPC won't probe its peer, or not now: those that waited for its probe go on.
     pub(super) fn stop_probing(&mut self, now: Instant, key: RpcKey) {
-        let Some(peer) = self.rpcs.get(key).map(|rpc| rpc.peer) else { return };
-        let waiting = self.peers.get_mut(peer).and_then(|peer| peer.liveness.leave(key));
-        if let Some(waiting) = waiting {
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        let (slot, is_call) = (rpc.peer, rpc.is_client());
+        let peer = self.peers.get_mut(slot);
+        if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(is_call).leave(key)) {
             self.unpark(now, waiting);
         }
     }
@@ -369,11 +374,12 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
-    /// The peer answers nobody: all RPCs that have waited for it so long end (HOMA-TIMEOUT-3), but
+    /// The peer answers nobody, as server or as client: all RPCs that have waited for it so long in
+    /// this role end (HOMA-TIMEOUT-3), but
     /// those whose request the application has, which keep until its client would have given up
     /// (HOMA-NEEDACK-5). What is known of the peer stays (HOMA-TIMEOUT-4), but later RPCs probe it
     /// anew (HOMA-TIMEOUT-2).
-    fn time_out_peer(&mut self, now: Instant, peer: u32) {
+    fn time_out_peer(&mut self, now: Instant, peer: u32, for_calls: bool) {
         let limit = self.config.timing.timeout;
         self.stats.peer_timeouts += 1;
         if let Some(addr) = self.peers.get(peer).map(|peer| peer.addr) {
@@ -383,14 +389,14 @@ impl<O: Observer> Endpoint<O> {
         while let Some(key) = next {
             next = self.rpcs.next_of_peer(key);
             let Some(rpc) = self.rpcs.get(key) else { continue };
-            let waits =
-                matches!(rpc.state, State::Requesting | State::Receiving | State::Collecting);
+            let waits = rpc.is_client() == for_calls
+                && matches!(rpc.state, State::Requesting | State::Receiving | State::Collecting);
             if waits && !rpc.streamed && now.saturating_since(rpc.patience.heard) >= limit {
                 self.time_out(now, key);
             }
         }
-        let waiting = self.peers.get_mut(peer).and_then(|peer| peer.liveness.start_anew());
-        if let Some(waiting) = waiting {
+        let peer = self.peers.get_mut(peer);
+        if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(for_calls).start_anew()) {
             self.unpark(now, waiting);
         }
     }

@@ -249,7 +249,7 @@ impl<O: Observer> Endpoint<O> {
         let Some(rpc) = self.rpcs.get(key) else { return };
         let Some(peer) = self.peers.get_mut(rpc.peer) else { return };
         let ack = Ack { client_id: rpc.id, server_port: rpc.peer_port };
-        if peer.acks.push(ack) {
+        if peer.acks.push(ack, rpc.port) {
             return;
         }
         let header = rpc.header(Body::Ack(peer.acks.drain()));

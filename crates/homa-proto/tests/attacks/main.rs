@@ -4,6 +4,8 @@
 mod amplification;
 mod proof;
 mod retransmission;
+mod spoofing;
+mod stories;
 
 use homa_proto::{Header, Transmit};
 use homa_testkit::{Probe, Remote};

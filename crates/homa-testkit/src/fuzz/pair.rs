@@ -240,7 +240,7 @@ impl Pair {
         match choices.below(8) {
             0 => endpoint.handle_unreachable(now, peer, None, kind),
             1..4 if quoted.is_some() => endpoint.handle_unreachable(now, peer, quoted, kind),
-            4 | 5 => endpoint.handle_path_mtu(now, peer, u32::from(choices.u16())),
+            4 | 5 => endpoint.handle_path_mtu(peer, u32::from(choices.u16())),
             6 => endpoint.handle_tx_backlog(now, u64::from(choices.u16())),
             _ => {
                 let recent = self.calls.iter().rev().filter(|call| call.host == host).take(4);

@@ -227,7 +227,7 @@ impl Soup {
         let endpoint = &mut self.probe.endpoint;
         match choices.below(8) {
             0..3 => endpoint.handle_unreachable(now, peer, quoted, kind),
-            3 | 4 => endpoint.handle_path_mtu(now, peer, u32::from(choices.u16())),
+            3 | 4 => endpoint.handle_path_mtu(peer, u32::from(choices.u16())),
             5 => endpoint.handle_tx_backlog(now, u64::from(choices.u32())),
             6 => {
                 let keys = [&recent[..], &self.arriving, &self.ready, &self.held].concat();

@@ -146,8 +146,8 @@ impl World {
                 self.stations[host].ring_full_until.get_or_insert(self.now + time);
             }
             Trouble::PathMtu { host, peer, mtu } => {
-                let (now, peer) = (self.clock(host), self.stations[peer].addr);
-                self.stations[host].endpoint.handle_path_mtu(now, peer, mtu);
+                let peer = self.stations[peer].addr;
+                self.stations[host].endpoint.handle_path_mtu(peer, mtu);
                 self.settle(host);
             }
             Trouble::Unreachable { host, peer, kind } => self.report(host, peer, kind),
