@@ -322,7 +322,7 @@ impl<O: Observer> Endpoint<O> {
             let incoming = this.rpcs.get(key).and_then(|rpc| rpc.incoming.as_ref());
             incoming.is_some_and(|incoming| incoming.fits(end, this.incoming_room()))
         };
-        if !(fits(self) || self.reclaim(packet.now) && fits(self)) {
+        if !(fits(self) || self.make_room(packet) && fits(self)) {
             self.stats.dropped_data_no_bufs += u64::from(packet.payload_len);
             self.meters.incoming_bytes.refuse();
             self.drop_packet(packet, DropReason::NoMemory);

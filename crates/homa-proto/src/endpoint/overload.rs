@@ -23,6 +23,10 @@ const RECLAIM_STEPS: u32 = 16;
 /// open.
 const QUEUE_SLACK: usize = 64;
 
+/// Requests of peers that have not shown their address are given up so much sooner for the sake of
+/// one that has: enough for a round trip, in which who is there shows it.
+const STRANGERS_HASTE: u64 = 10;
+
 /// What one peer drew may take this part of the queue of control packets, but always so many.
 const CONTROL_SHARES: usize = 64;
 const CONTROL_SHARE_MIN: usize = 256;
@@ -51,14 +55,14 @@ impl<O: Observer> Endpoint<O> {
         socket: &Socket,
         data: &Data,
     ) -> bool {
-        for _ in 0..RECLAIM_STEPS {
+        for _ in 0..=RECLAIM_STEPS {
             if self.queue_delay(packet.now) > self.config.overload.queue_delay_max {
                 self.count_shortage(Shortage::Application, socket);
                 return true;
             }
             let Some(shortage) = self.shortage(packet, socket, data) else { return false };
             let of_host = matches!(shortage, Shortage::Rpcs | Shortage::Memory);
-            if !of_host || !self.reclaim(packet.now) {
+            if !of_host || !self.make_room(packet) {
                 self.count_shortage(shortage, socket);
                 return true;
             }
@@ -137,15 +141,44 @@ impl<O: Observer> Endpoint<O> {
         debug_assert!(stored.is_ok(), "slots are reserved");
     }
 
+    /// Gives something up for the sake of a packet for which there is no room; whether anything was
+    /// found. A peer that has shown its address need not wait for strangers, of whom there may be so
+    /// many that some are inactive at any time, but none for long.
+    pub(super) fn make_room(&mut self, packet: &Packet<'_>) -> bool {
+        if self.reclaim(packet.now) {
+            return true;
+        }
+        let peer = self.peers.find(&packet.meta.peer);
+        let is_proven = peer.is_some_and(|slot| self.is_proven(slot));
+        let patience = self.config.inactive_after().divided_by(STRANGERS_HASTE);
+        is_proven
+            && self
+                .most_inactive(packet.now, patience)
+                .filter(|&key| self.rpcs.get(key).is_some_and(|rpc| !self.is_proven(rpc.peer)))
+                .is_some_and(|key| {
+                    self.give_up(packet.now, key);
+                    true
+                })
+    }
+
     /// Gives up the RPC that has been inactive for longest, if any has been for
     /// `Overload::inactive_after`; whether one was found. Looks at a bounded number of them.
     pub(super) fn reclaim(&mut self, now: Instant) -> bool {
-        let patience = self.config.inactive_after();
+        let found = self.most_inactive(now, self.config.inactive_after());
+        if let Some(key) = found {
+            self.give_up(now, key);
+        }
+        found.is_some()
+    }
+
+    /// The RPC that has been inactive for longest, if any has been for `patience`, among a bounded
+    /// number of them.
+    fn most_inactive(&mut self, now: Instant, patience: Duration) -> Option<RpcKey> {
         for _ in 0..RECLAIM_STEPS {
-            let Some((slot, noted)) = self.watched.peek() else { return false };
+            let (slot, noted) = self.watched.peek()?;
             // What is noted is never later than the truth.
             if noted + patience > now {
-                return false;
+                return None;
             }
             let Some(key) = self.rpcs.key_at(slot) else {
                 self.watched.remove(slot);
@@ -153,12 +186,15 @@ impl<O: Observer> Endpoint<O> {
             };
             let since = self.rpcs.get(key).and_then(inactive_since).unwrap_or(now);
             if since + patience <= now {
-                self.give_up(now, key);
-                return true;
+                return Some(key);
             }
             self.watch(key, since);
         }
-        false
+        None
+    }
+
+    fn is_proven(&self, peer: u32) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.proof.is_valid())
     }
 
     /// When something may be given up for the sake of messages that wait for memory.

@@ -2,7 +2,10 @@
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
 mod amplification;
+mod contradiction;
+mod floods;
 mod proof;
+mod replays;
 mod retransmission;
 mod spoofing;
 mod stories;
