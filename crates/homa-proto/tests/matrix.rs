@@ -48,24 +48,49 @@ struct Scene {
     sender_id: RpcId,
 }
 
-fn config() -> Config {
+/// With the limit on what peers draw, or without.
+fn config(limited: bool) -> Config {
     let mut config = Config::default();
-    // What unproven peers may draw is shown elsewhere.
-    config.amplification = None;
+    config.amplification = config.amplification.filter(|_| limited);
     config.pacing = false;
     config
 }
 
+/// Each situation without the limit on what peers draw and with it. Every cell is the same for a client
+/// that has shown its address. For others only Replying differs, whose response waits: what is asked
+/// for by GRANT or RESEND comes when there is credit (ADR 0009, `tests/attacks/amplification.rs`).
+fn scenes(situations: &[Situation]) -> impl Iterator<Item = (Situation, Scene)> + '_ {
+    let both = |&situation: &Situation| [false, true].map(|limited| (situation, limited));
+    let all = situations.iter().flat_map(both);
+    all.map(|(situation, limited)| (situation, Scene::new(situation, limited)))
+}
+
+/// The client echoes the version that it was told, in a request that it gives up again.
+fn prove(probe: &mut Probe, client: Remote) {
+    probe.request(client, ID - 2, Body::Data(data(3_000, 0, 3_000)), 1416);
+    let told = probe.take_bodies().into_iter().find_map(|body| match body {
+        Body::Cutoffs(cutoffs) => Some(cutoffs.version),
+        _ => None,
+    });
+    let cutoff_version = told.expect("a new peer is told");
+    let echo = Data { cutoff_version, ..data(3_000, 1416, 3_000) };
+    probe.request(client, ID - 2, Body::Data(echo), 100);
+    probe.request(client, ID - 2, Body::RpcUnknown, 0);
+    assert_eq!(probe.endpoint.stats().addresses_validated, 1);
+}
+
 impl Scene {
-    fn new(situation: Situation) -> Self {
+    fn new(situation: Situation, limited: bool) -> Self {
         match situation {
-            UnknownAtClient | Requesting | Receiving | Complete => Self::at_client(situation),
-            _ => Self::at_server(situation),
+            UnknownAtClient | Requesting | Receiving | Complete => {
+                Self::at_client(situation, limited)
+            }
+            _ => Self::at_server(situation, limited),
         }
     }
 
-    fn at_client(situation: Situation) -> Self {
-        let mut probe = Probe::new(&config());
+    fn at_client(situation: Situation, limited: bool) -> Self {
+        let mut probe = Probe::new(&config(limited));
         let remote = Remote::server(1);
         let key = probe.call(remote, LENGTH);
         let sender_id = probe.endpoint.info(key).unwrap().id.flipped();
@@ -83,9 +108,12 @@ impl Scene {
         Self { probe, key, remote, port, sender_id }
     }
 
-    fn at_server(situation: Situation) -> Self {
-        let mut probe = Probe::new(&config());
+    fn at_server(situation: Situation, limited: bool) -> Self {
+        let mut probe = Probe::new(&config(limited));
         let remote = Remote::client(2);
+        if limited {
+            prove(&mut probe, remote);
+        }
         let whole = Body::Data(data(100, 0, 100));
         match situation {
             Collecting => probe.request(remote, ID, Body::Data(data(LENGTH, 0, 40_000)), 1416),
@@ -132,8 +160,7 @@ fn is_data(body: &Body) -> bool {
 /// Row DATA. HOMA-ONCE-4, HOMA-DATA-2.
 #[test]
 fn data__in_every_situation() {
-    for situation in ALL {
-        let mut scene = Scene::new(situation);
+    for (situation, mut scene) in scenes(&ALL) {
         let answers = scene.receive(Body::Data(data(LENGTH, 1416, 40_000)), 1416);
         let stats = scene.stats().clone();
         match situation {
@@ -154,8 +181,8 @@ fn data__in_every_situation() {
 /// Row DATA: whatever becomes of the payload, the ack that it takes along counts (HOMA-DATA-7).
 #[test]
 fn ack_in_data__counts_in_every_situation() {
-    for situation in [UnknownAtServer, Collecting, Ready, InService, Replying, Refused] {
-        let mut scene = Scene::new(situation);
+    let at_server = [UnknownAtServer, Collecting, Ready, InService, Replying, Refused];
+    for (situation, mut scene) in scenes(&at_server) {
         let other = scene.probe.accept_request(scene.remote, ID + 2, 100);
         scene.probe.reply(other, 100);
         let ack = Some(Ack { client_id: RpcId(ID + 2), server_port: 4000 });
@@ -168,7 +195,7 @@ fn ack_in_data__counts_in_every_situation() {
 /// KNOWN_ISSUES 1.9: a priority above the levels in use is clamped, in GRANT and in RESEND.
 #[test]
 fn priorities__above_the_levels_in_use_are_clamped() {
-    let mut config = config();
+    let mut config = config(true);
     config.priority_levels = 4;
     let mut probe = Probe::new(&config);
     let key = probe.call(Remote::server(1), LENGTH);
@@ -186,8 +213,7 @@ fn priorities__above_the_levels_in_use_are_clamped() {
 /// Row GRANT.
 #[test]
 fn grant__in_every_situation() {
-    for situation in ALL {
-        let mut scene = Scene::new(situation);
+    for (situation, mut scene) in scenes(&ALL) {
         let grant = Grant { offset: 50_000, priority: Priority::HIGHEST, resend_all: None };
         let answers = scene.receive(Body::Grant(grant), 0);
         match situation {
@@ -206,8 +232,7 @@ fn grant__in_every_situation() {
 /// Row RESEND. HOMA-RESEND-13: every RESEND is responded to. HOMA-UNKNOWN-1, HOMA-BUSY-1.
 #[test]
 fn resend__in_every_situation() {
-    for situation in ALL {
-        let mut scene = Scene::new(situation);
+    for (situation, mut scene) in scenes(&ALL) {
         let resend = Resend::new(0, 1000, Priority::HIGHEST);
         let answers = scene.receive(Body::Resend(resend), 0);
         let [answer] = answers[..] else { panic!("{situation:?}: {answers:?}") };
@@ -228,8 +253,7 @@ fn resend__in_every_situation() {
 /// Row RPC_UNKNOWN. HOMA-ONCE-3: once the response has begun, the request is not sent again.
 #[test]
 fn rpc_unknown__in_every_situation() {
-    for situation in ALL {
-        let mut scene = Scene::new(situation);
+    for (situation, mut scene) in scenes(&ALL) {
         let answers = scene.receive(Body::RpcUnknown, 0);
         match situation {
             Requesting => {
@@ -248,8 +272,7 @@ fn rpc_unknown__in_every_situation() {
 /// Row BUSY.
 #[test]
 fn busy__in_every_situation() {
-    for situation in ALL {
-        let mut scene = Scene::new(situation);
+    for (situation, mut scene) in scenes(&ALL) {
         let open = scene.is_open();
         assert_eq!(scene.receive(Body::Busy, 0), [], "{situation:?}");
         assert_eq!(scene.is_open(), open);
@@ -261,9 +284,8 @@ fn busy__in_every_situation() {
 /// it each of these ends within 200 ms.
 #[test]
 fn busy__renews_the_rpc() {
-    for situation in [Requesting, Receiving, Collecting] {
-        for busy in [true, false] {
-            let mut scene = Scene::new(situation);
+    for busy in [true, false] {
+        for (situation, mut scene) in scenes(&[Requesting, Receiving, Collecting]) {
             if situation == Requesting {
                 scene.receive(Body::Grant(Grant::new(LENGTH, Priority::LOWEST)), 0);
             }
@@ -281,8 +303,7 @@ fn busy__renews_the_rpc() {
 /// Row BUSY: at a server that has its request it means only that the client is alive.
 #[test]
 fn busy__keeps_a_request_that_has_arrived() {
-    for situation in [InService, Replying] {
-        let mut scene = Scene::new(situation);
+    for (situation, mut scene) in scenes(&[InService, Replying]) {
         for _ in 0..5 {
             scene.probe.advance(Duration::from_secs(9));
             scene.receive(Body::Busy, 0);
@@ -296,8 +317,7 @@ fn busy__keeps_a_request_that_has_arrived() {
 /// Row CUTOFFS: the peer's cutoffs are updated (HOMA-CUTOFFS-7), if they name an open RPC.
 #[test]
 fn cutoffs__in_every_situation() {
-    for situation in ALL {
-        let mut scene = Scene::new(situation);
+    for (situation, mut scene) in scenes(&ALL) {
         let open = ![UnknownAtClient, UnknownAtServer].contains(&situation);
         let cutoffs = Cutoffs { cutoffs: [u32::MAX, 0, 0, 500, 0, 0, 0, 0], version: 7 };
         assert_eq!(scene.receive(Body::Cutoffs(cutoffs), 0), [], "{situation:?}");
@@ -313,8 +333,7 @@ fn cutoffs__in_every_situation() {
 /// Row NEED_ACK. HOMA-NEEDACK-6, HOMA-NEEDACK-8, HOMA-NEEDACK-9, HOMA-ACK-1.
 #[test]
 fn need_ack__in_every_situation() {
-    for situation in ALL {
-        let mut scene = Scene::new(situation);
+    for (situation, mut scene) in scenes(&ALL) {
         if situation == Requesting {
             // Everything permitted must be out before the response is asked for.
             scene.receive(Body::Grant(Grant::new(LENGTH, Priority::LOWEST)), 0);
@@ -337,8 +356,7 @@ fn need_ack__in_every_situation() {
 /// acknowledged. HOMA-ACK-2.
 #[test]
 fn ack__in_every_situation() {
-    for situation in ALL {
-        let mut scene = Scene::new(situation);
+    for (situation, mut scene) in scenes(&ALL) {
         let open = scene.is_open();
         assert_eq!(scene.receive(Body::Ack(AckList::new()), 0), []);
         assert_eq!(scene.is_open(), open, "{situation:?}: 40,000 of 60,000 bytes were sent");
@@ -354,8 +372,7 @@ fn ack__in_every_situation() {
 /// The extension REFUSE: a client believes it while no byte of the response has come.
 #[test]
 fn refuse__in_every_situation() {
-    for situation in ALL {
-        let mut scene = Scene::new(situation);
+    for (situation, mut scene) in scenes(&ALL) {
         let open = scene.is_open();
         let refuse = Refuse { reason: RefuseReason::TooLong, detail: 77 };
         assert_eq!(scene.receive(Body::Refuse(refuse), 0), [], "never answered");
@@ -372,8 +389,7 @@ fn refuse__in_every_situation() {
 /// FREEZE is dropped and counted, unless it is enabled (DRAFT section 3).
 #[test]
 fn freeze__in_every_situation() {
-    for situation in ALL {
-        let mut scene = Scene::new(situation);
+    for (_, mut scene) in scenes(&ALL) {
         let open = scene.is_open();
         assert_eq!(scene.receive(Body::Freeze, 0), []);
         assert_eq!((scene.stats().freezes_ignored, scene.is_open()), (1, open));
@@ -394,9 +410,10 @@ fn strangers__change_nothing() {
         Body::Refuse(Refuse { reason: RefuseReason::NoPort, detail: 0 }),
     ];
     let of_rpc = [Requesting, Receiving, Complete, Collecting, Ready, InService, Replying];
-    for (situation, body) in of_rpc.iter().flat_map(|s| bodies.map(|body| (*s, body))) {
-        for stranger in [Scene::new(situation).remote.with_port(1234), Remote::client(9)] {
-            let mut scene = Scene::new(situation);
+    for (body, is_near) in bodies.iter().flat_map(|&body| [(body, true), (body, false)]) {
+        for (situation, mut scene) in scenes(&of_rpc) {
+            let near = scene.remote.with_port(1234);
+            let stranger = if is_near { near } else { Remote::client(9) };
             if situation == Replying {
                 scene.receive(Body::Grant(Grant::new(LENGTH, Priority::LOWEST)), 0);
             }

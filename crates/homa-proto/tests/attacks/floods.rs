@@ -106,7 +106,7 @@ fn slow_loris__does_not_keep_an_honest_message_from_arriving() {
         let mut probe = Probe::new(&config);
         let honest = if defended { proven_client(&mut probe, 1) } else { Remote::client(1) };
         let mut upto = 0;
-        for round in 0..60_u32 {
+        for round in 0..100_u32 {
             for n in 0..200 {
                 let body = Body::Data(data(1_000_000, round, 40_000));
                 receive(&mut probe, stranger(n), 2, body, 1);

@@ -5,6 +5,7 @@ mod amplification;
 mod contradiction;
 mod floods;
 mod proof;
+mod ratios;
 mod replays;
 mod retransmission;
 mod spoofing;
