@@ -270,7 +270,8 @@ pub struct Overload {
     pub peer_share_permille: u32,
     /// After how long without progress (1,000 new bytes, or the end) an incomplete request that waits
     /// for its client may be given up when room is short; likewise a response that was sent in full
-    /// when its client is silent. Where `Timing::timeout` is longer, that counts. Default 200 ms.
+    /// when its client is silent. Where `Timing::timeout` is longer, that counts. A tenth of it for
+    /// requests of peers that have not shown their address, for the sake of one that has. Default 200 ms.
     pub inactive_after: Duration,
     /// New requests to a socket's host are turned away while a complete request has waited for so
     /// long to be accepted: by the time that they were accepted their clients would have given up.
