@@ -245,7 +245,7 @@ fn resend__in_every_situation() {
             _ => assert_eq!(answer, Body::Busy, "{situation:?}"),
         }
     }
-    let mut scene = Scene::new(Collecting);
+    let mut scene = Scene::new(Collecting, true);
     let answers = scene.receive(Body::Resend(Resend::all(Priority::HIGHEST)), 0);
     assert_eq!(answers, [Body::Busy], "nothing of the response has come");
 }
