@@ -2,15 +2,14 @@
 
 mod summary;
 
-use std::fs;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::args::ClientArgs;
 use crate::exit::Stop;
 use crate::interrupt::Interrupt;
 use crate::interval::ClientLines;
+use crate::json_file::JsonFile;
 use crate::keys;
 use crate::load::{Ending, Load, Outcome, Pace, Plan, Progress, Watcher};
 use crate::privileges;
@@ -25,15 +24,15 @@ const OPEN_LOOP_OUTSTANDING: usize = 200;
 /// Runs the load generator and prints its summary.
 pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     let plan = plan(args);
+    let json = JsonFile::check(args.json.as_deref())?;
     privileges::keep_for(args.transport)?;
     let mut client = connect(args, &plan)?;
     let name = format!("{}_{}", args.transport.name(), plan.workload);
-    let for_people = for_people(args);
-    let mut watcher = Printer { lines: ClientLines::new(name), to: for_people };
+    let mut watcher = Printer { lines: ClientLines::new(name), to: json.for_people() };
     let outcome = Load::new(plan.clone(), &mut *client, &mut watcher, interrupt).run()?;
     // Like other programs that feed pipes: with nobody reading there is nobody to tell.
-    let _ = writeln!(for_people(), "{}", summary::text(&plan, &outcome));
-    write_json(args, &plan, &outcome)?;
+    let _ = writeln!(watcher.to, "{}", summary::text(&plan, &outcome));
+    json.write(|| summary::json(args.transport, &plan, &outcome))?;
     for (reason, count) in outcome.failures.by_frequency() {
         eprintln!("homa: {count} calls failed: {reason}");
     }
@@ -41,25 +40,6 @@ pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> 
         eprintln!("homa: {line}");
     }
     verdict(args, &outcome)
-}
-
-/// Where lines for people go: standard output, unless the JSON goes there.
-fn for_people(args: &ClientArgs) -> fn() -> Box<dyn Write> {
-    match args.json.as_deref() {
-        Some(path) if path == Path::new("-") => || Box::new(io::stderr()),
-        _ => || Box::new(io::stdout()),
-    }
-}
-
-fn write_json(args: &ClientArgs, plan: &Plan, outcome: &Outcome) -> Result<(), Stop> {
-    let Some(path) = &args.json else { return Ok(()) };
-    let json = summary::json(args.transport, plan, outcome) + "\n";
-    if path == Path::new("-") {
-        io::stdout().write_all(json.as_bytes())?;
-        return Ok(());
-    }
-    fs::write(path, json)
-        .map_err(|error| Stop::Failed(format!("can't write {}: {error}", path.display())))
 }
 
 fn plan(args: &ClientArgs) -> Plan {
@@ -140,7 +120,7 @@ fn verdict(args: &ClientArgs, outcome: &Outcome) -> Result<(), Stop> {
 /// Prints a line per second.
 struct Printer {
     lines: ClientLines,
-    to: fn() -> Box<dyn Write>,
+    to: Box<dyn Write>,
 }
 
 impl Watcher for Printer {
@@ -148,7 +128,7 @@ impl Watcher for Printer {
 
     fn progress(&mut self, now: Instant, progress: &mut Progress<'_>) {
         if let Some(line) = self.lines.next(now, progress) {
-            let _ = writeln!((self.to)(), "{line}");
+            let _ = writeln!(self.to, "{line}");
         }
     }
 }

@@ -14,6 +14,7 @@ mod exit;
 mod fail_if;
 mod interrupt;
 mod interval;
+mod json_file;
 mod keys;
 mod load;
 mod message;

@@ -8,9 +8,7 @@ mod rounds;
 mod table;
 mod tests_to_run;
 
-use std::fs;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::Write;
 
 pub(crate) use self::contender::{Contender, Contenders};
 pub(crate) use self::tests_to_run::{Test, TestChoice, TestName};
@@ -20,6 +18,7 @@ use crate::args::BenchArgs;
 use crate::exit::Stop;
 use crate::fail_if;
 use crate::interrupt::Interrupt;
+use crate::json_file::JsonFile;
 use crate::privileges;
 use crate::report::{Report, TestResult};
 use crate::transport::Protocol;
@@ -32,20 +31,14 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     if args.fault.is_some() && contenders.iter().any(|contender| contender.variant().is_some()) {
         eprintln!("homa: --fault damages Homa's packets only, not those of TCP");
     }
-    if let Some(path) = args.json.as_deref().filter(|path| *path != Path::new("-")) {
-        // Found out before the measurement, not after it.
-        fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(|error| Stop::Failed(format!("cannot write {}: {error}", path.display())))?;
-    }
+    let json = JsonFile::check(args.json.as_deref())?;
     if contenders.contains(&Contender::Raw) {
         privileges::keep_for(Protocol::Raw)?;
     }
     let (results, finish) = Rounds::new(args, &tests, contenders, interrupt)?.run()?;
     let report = Report::new(results);
-    publish(args, &report)?;
+    writeln!(json.for_people(), "{}", table::render(&report))?;
+    json.write(|| report.to_json())?;
     match finish {
         Finish::Interrupted => return Err(Stop::Interrupted),
         Finish::Failed(why) => return Err(Stop::Failed(why)),
@@ -82,25 +75,6 @@ fn check_conditions(
         if condition.needs_server_cpu() && args.server.is_some() {
             return Err(format!("--fail-if '{condition}': unknown of a server given by --server"));
         }
-    }
-    Ok(())
-}
-
-/// Prints the table and writes the JSON, each to where it belongs.
-fn publish(args: &BenchArgs, report: &Report) -> Result<(), Stop> {
-    let table = table::render(report);
-    match &args.json {
-        Some(path) if path == Path::new("-") => {
-            writeln!(io::stderr(), "{table}")?;
-            writeln!(io::stdout(), "{}", report.to_json())?;
-        }
-        Some(path) => {
-            writeln!(io::stdout(), "{table}")?;
-            fs::write(path, report.to_json() + "\n").map_err(|error| {
-                Stop::Failed(format!("cannot write {}: {error}", path.display()))
-            })?;
-        }
-        None => writeln!(io::stdout(), "{table}")?,
     }
     Ok(())
 }

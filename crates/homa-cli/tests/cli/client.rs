@@ -199,3 +199,14 @@ fn key_file__that_is_none() {
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("cannot use the key file /x: "), "{err}");
 }
+
+/// Whether the file can be written is found out before the run.
+#[test]
+fn client__json_to_nowhere_is_an_error_at_once() {
+    let begin = Instant::now();
+    let output = run(&["client", "127.0.0.1:1", "--json", "/nonexistent/file", "--keep-going"]);
+    let (out, err) = texts(&output);
+    assert_eq!((output.status.code(), out.as_str()), (Some(1), ""));
+    assert!(err.contains("cannot write /nonexistent/file"), "{err}");
+    assert!(begin.elapsed() < Duration::from_secs(5));
+}
