@@ -125,8 +125,8 @@ impl<O: Observer> Endpoint<O> {
             assert_eq!(account.used, counted, "account of {resource}");
             assert!(account.high_water >= account.used, "high-water mark of {resource}");
             let slack = match resource {
-                // Room for gaps grows by doubling, a message at a time.
-                Resource::Gaps => 2 * self.config.limits.gaps_max,
+                // Room for gaps grows by doubling, a message at a time, and begins with four.
+                Resource::Gaps => 4.max(2 * self.config.limits.gaps_max),
                 // Beyond the limit each client still has its two newest groups of ids.
                 Resource::FinishedIds => 2 * peers.len() as usize,
                 _ => 0,

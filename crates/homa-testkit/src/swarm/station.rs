@@ -149,9 +149,9 @@ impl Station {
     /// If more was held than the limits allow.
     pub(super) fn assert_within_limits(&self) {
         for (resource, account) in self.endpoint.accounts().iter() {
-            // Room for gaps grows by doubling, a message at a time.
+            // Room for gaps grows by doubling, a message at a time, and begins with four.
             let slack = if resource == Resource::Gaps {
-                2 * self.endpoint.config().limits.gaps_max
+                4.max(2 * self.endpoint.config().limits.gaps_max)
             } else {
                 0
             };
