@@ -3,12 +3,25 @@
 //! Nothing that the network sends is an error: bad packets are counted (see [`crate::Stats`]).
 //! Errors of calls are small enums per operation; the end of an RPC is an [`crate::Event`].
 
+use crate::account::Resource;
 use core::fmt;
 use homa_wire::RefuseReason;
 
 /// Memory for a table could not be had. The operation changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoMemory;
+
+/// A limit of [`crate::Limits`] that left no room for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Limit {
+    /// What there is too much of.
+    pub resource: Resource,
+    /// Whether it is what one socket may have, rather than the host.
+    pub of_socket: bool,
+    /// The most there may be, in bytes where the resource is of bytes.
+    pub max: u64,
+}
 
 /// Why a request could not be started. Nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +35,9 @@ pub enum SendError {
     NoSocket,
     /// A server's port is never 0.
     BadPort,
-    /// As many client RPCs are open as `Limits::client_rpcs_max` allows.
-    TooManyRpcs,
-    /// The peer table is full of peers that are in use (`Limits::peers_max`).
-    TooManyPeers,
-    /// Outgoing messages hold as many bytes as `Limits::outgoing_bytes_max` allows.
-    OutgoingFull,
+    /// A limit leaves no room for it: of [`Resource::ClientRpcs`], of [`Resource::OutgoingBytes`], or
+    /// of [`Resource::Peers`], which are all in use.
+    Full(Limit),
     /// Memory for a table could not be had.
     NoMemory,
 }
@@ -45,8 +55,8 @@ pub enum ReplyError {
     Gone,
     /// The request has not fully arrived, or was answered before.
     NotInService,
-    /// Outgoing messages hold as many bytes as `Limits::outgoing_bytes_max` allows.
-    OutgoingFull,
+    /// A limit of [`Resource::OutgoingBytes`] leaves no room for it.
+    Full(Limit),
     /// Memory for a table could not be had.
     NoMemory,
 }
@@ -130,6 +140,48 @@ pub struct ConfigError {
     pub rule: &'static str,
 }
 
+impl Limit {
+    /// A limit of the host.
+    #[must_use]
+    pub const fn of_host(resource: Resource, max: u64) -> Self {
+        Self { resource, of_socket: false, max }
+    }
+
+    /// A limit of each socket.
+    #[must_use]
+    pub const fn of_socket(resource: Resource, max: u64) -> Self {
+        Self { resource, of_socket: true, max }
+    }
+
+    /// Whether `more` may be held besides what is `used`.
+    ///
+    /// # Errors
+    ///
+    /// This limit, if not.
+    pub fn admits(self, used: u64, more: u64) -> Result<(), Self> {
+        if used.saturating_add(more) <= self.max { Ok(()) } else { Err(self) }
+    }
+
+    /// The field of [`crate::Limits`] that sets it.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        match (self.resource, self.of_socket) {
+            (Resource::ClientRpcs | Resource::Calls, false) => "client_rpcs_max",
+            (Resource::OutgoingBytes, false) => "outgoing_bytes_max",
+            (Resource::OutgoingBytes, true) => "socket_outgoing_bytes_max",
+            (Resource::Peers, _) => "peers_max",
+            _ => "socket_rpcs_max",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = if self.resource == Resource::OutgoingBytes { " bytes" } else { "" };
+        write!(f, "limits.{} is {}{unit}", self.field(), self.max)
+    }
+}
+
 macro_rules! messages {
     ($type:ty { $($pattern:pat => $text:literal $(, $arg:expr)*;)+ }) => {
         impl fmt::Display for $type {
@@ -147,9 +199,7 @@ messages!(SendError {
     Self::TooLong(max) => "the message is longer than the configured limit of {} bytes", max;
     Self::NoSocket => "the socket is closed";
     Self::BadPort => "Homa port 0 can't be addressed";
-    Self::TooManyRpcs => "too many requests are outstanding";
-    Self::TooManyPeers => "too many peers are in use";
-    Self::OutgoingFull => "outgoing messages hold all the memory allowed to them";
+    Self::Full(limit) => "no room: {}", limit;
     Self::NoMemory => "out of memory";
 });
 messages!(ReplyError {
@@ -157,7 +207,7 @@ messages!(ReplyError {
     Self::TooLong(max) => "the message is longer than the configured limit of {} bytes", max;
     Self::Gone => "the client no longer waits for this reply";
     Self::NotInService => "the request is not waiting for a reply";
-    Self::OutgoingFull => "outgoing messages hold all the memory allowed to them";
+    Self::Full(limit) => "no room: {}", limit;
     Self::NoMemory => "out of memory";
 });
 messages!(BindError {
@@ -190,3 +240,26 @@ messages!(Cancelled {
     Self::ShutDown => "the endpoint was shut down";
 });
 messages!(ConfigError { Self { field, rule } => "{} must be {}", field, rule; });
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn limit__names_its_field_and_value() {
+        let error = SendError::Full(Limit::of_host(Resource::ClientRpcs, 16));
+        assert_eq!(error.to_string(), "no room: limits.client_rpcs_max is 16");
+        let error = ReplyError::Full(Limit::of_socket(Resource::OutgoingBytes, 5000));
+        assert_eq!(error.to_string(), "no room: limits.socket_outgoing_bytes_max is 5000 bytes");
+    }
+
+    #[test]
+    fn limit__admits_up_to_its_value() {
+        let limit = Limit::of_host(Resource::OutgoingBytes, 100);
+        assert_eq!(limit.admits(60, 40), Ok(()));
+        assert_eq!(limit.admits(60, 41), Err(limit));
+        assert_eq!(limit.admits(u64::MAX, 1), Err(limit));
+    }
+}

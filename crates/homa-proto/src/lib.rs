@@ -130,7 +130,7 @@ pub use config::{
 };
 pub use endpoint::{CallOptions, Encapsulation, Endpoint, QuotedPacket};
 pub use error::{
-    BindError, Cancelled, ConfigError, Failure, NoMemory, ReplyError, SendError, Unreachable,
+    BindError, Cancelled, ConfigError, Failure, Limit, NoMemory, ReplyError, SendError, Unreachable,
 };
 pub use event::{Delivery, Event, PacketMeta, Payload, RpcInfo, Transmit};
 pub use grant::GrantConfig;

@@ -1,7 +1,9 @@
 //! No request is executed twice, and none is lost that can be kept (PROTOCOL section 6).
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
-use homa_proto::{Config, Duration, Event, Failure, RefuseReason, ReplyError, RpcId, Unreachable};
+use homa_proto::{
+    Config, Duration, Event, Failure, Limit, RefuseReason, ReplyError, Resource, RpcId, Unreachable,
+};
 use homa_testkit::{Application, FaultPlan, Network, Outcome, Probe, Remote, data};
 use homa_wire::{Ack, AckList, Body, Data, Header, Priority, Refuse, Resend};
 
@@ -127,7 +129,8 @@ fn failed_reply__keeps_the_rpc_answerable() {
     let now = probe.now;
     assert_eq!(probe.endpoint.send_reply(now, key, 0), Err(ReplyError::Empty));
     assert_eq!(probe.endpoint.send_reply(now, key, 10_001), Err(ReplyError::TooLong(10_000)));
-    assert_eq!(probe.endpoint.send_reply(now, key, 9_000), Err(ReplyError::OutgoingFull));
+    let full = ReplyError::Full(Limit::of_host(Resource::OutgoingBytes, 15_000));
+    assert_eq!(probe.endpoint.send_reply(now, key, 9_000), Err(full));
     let resend = Body::Resend(Resend::all(Priority::HIGHEST));
     probe.take_sent();
     probe.request(Remote::client(1), 10, resend, 0);

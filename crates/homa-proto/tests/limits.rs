@@ -1,9 +1,13 @@
 //! What may accumulate, and what happens at each limit.
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
-use homa_proto::{CallOptions, Config, Duration, Resource, RpcKey, SendError};
+use homa_proto::{CallOptions, Config, Duration, Limit, Resource, RpcKey, SendError};
 use homa_testkit::{Probe, Remote, data};
 use homa_wire::{Ack, AckList, Body, Priority, Refuse, RefuseReason, Resend};
+
+fn full(resource: Resource, max: u64) -> Result<RpcKey, SendError> {
+    Err(SendError::Full(Limit::of_host(resource, max)))
+}
 
 fn send(probe: &mut Probe, to: Remote, length: u32) -> Result<RpcKey, SendError> {
     let (now, socket) = (probe.now, probe.client_socket);
@@ -81,7 +85,7 @@ fn client_rpcs__beyond_the_limit_are_an_error() {
     let mut probe = Probe::new(&config);
     let first = probe.call(Remote::server(1), 100);
     probe.call(Remote::server(1), 100);
-    assert_eq!(send(&mut probe, Remote::server(1), 100), Err(SendError::TooManyRpcs));
+    assert_eq!(send(&mut probe, Remote::server(1), 100), full(Resource::ClientRpcs, 2));
     probe.endpoint.abort(probe.now, first);
     assert!(send(&mut probe, Remote::server(1), 100).is_ok());
 }
@@ -111,7 +115,10 @@ fn outgoing_bytes__beyond_the_limit_are_an_error_until_released() {
     config.limits.outgoing_bytes_max = 1_000_000;
     let mut probe = Probe::new(&config);
     let key = probe.call(Remote::server(1), 900_000);
-    assert_eq!(send(&mut probe, Remote::server(1), 200_000), Err(SendError::OutgoingFull));
+    assert_eq!(
+        send(&mut probe, Remote::server(1), 200_000),
+        full(Resource::OutgoingBytes, 1_000_000)
+    );
     // The first byte of the response releases the request (ARCHITECTURE "early release").
     probe.answer(key, Body::Data(data(5000, 0, 5000)), 1416);
     assert!(probe.take_events().contains(&homa_proto::Event::Release { key }));
@@ -127,11 +134,11 @@ fn peers__beyond_the_limit() {
     let mut probe = Probe::new(&config);
     let first = probe.call(Remote::server(1), 100);
     probe.call(Remote::server(2), 100);
-    assert_eq!(send(&mut probe, Remote::server(3), 100), Err(SendError::TooManyPeers));
+    assert_eq!(send(&mut probe, Remote::server(3), 100), full(Resource::Peers, 2));
     probe.request(Remote::client(3), 2, Body::Data(data(5, 0, 5)), 5);
     assert_eq!(probe.endpoint.stats().server_cant_create_rpcs, 1);
     probe.endpoint.abort(probe.now, first);
-    assert_eq!(send(&mut probe, Remote::server(3), 100), Err(SendError::TooManyPeers));
+    assert_eq!(send(&mut probe, Remote::server(3), 100), full(Resource::Peers, 2));
     probe.advance(Duration::from_secs(11));
     assert!(send(&mut probe, Remote::server(3), 100).is_ok());
     assert_eq!(probe.endpoint.stats().peer_failures, 3);

@@ -2,7 +2,7 @@
 //! and without, so that the test shows what the defence is good for.
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
-use homa_proto::{Config, Duration, OverloadAnswer, PeerAddr, Resource};
+use homa_proto::{Config, Duration, Limit, OverloadAnswer, PeerAddr, Resource, SendError};
 use homa_testkit::{Application, FaultPlan, Network, Outcome, Probe, Remote, data};
 use homa_wire::{Ack, AckList, Body, Refuse, RefuseReason};
 use std::net::SocketAddr;
@@ -212,11 +212,12 @@ fn sockets__have_limits_of_their_own() {
         let options = homa_proto::CallOptions::default();
         probe.endpoint.send_request(now, socket, to.addr, to.port, length, options)
     };
+    let full = |resource, max| Err(SendError::Full(Limit::of_socket(resource, max)));
     let socket = probe.client_socket;
     send(socket, 6000).unwrap();
-    assert_eq!(send(socket, 6000), Err(homa_proto::SendError::OutgoingFull));
+    assert_eq!(send(socket, 6000), full(Resource::OutgoingBytes, 10_000));
     send(socket, 1000).unwrap();
-    assert_eq!(send(socket, 10), Err(homa_proto::SendError::TooManyRpcs));
+    assert_eq!(send(socket, 10), full(Resource::ClientRpcs, 2));
     send(other, 6000).unwrap();
     let accounts = probe.endpoint.socket_accounts(socket).unwrap();
     let row = |resource| accounts.get(resource).unwrap();

@@ -107,7 +107,7 @@ impl Run {
                     let life = self.lives[from];
                     self.calls.push(Call { host: from, key, length, life });
                 }
-                Err(SendError::TooManyRpcs) => {}
+                Err(SendError::Full(_)) => {}
                 Err(error) => panic!("{error}"),
             },
             Operation::Abort { host, nth } => {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use homa_proto::{self as proto, Failure, SendError, Unreachable};
+use homa_proto::{self as proto, Failure, Limit, SendError, Unreachable};
 use homa_wire::RefuseReason;
 
 use crate::addr::{Addr, AddrError};
@@ -112,7 +112,13 @@ pub enum CallError {
     /// This endpoint was shut down or dropped.
     #[error("the endpoint was shut down")]
     ShutDown,
-    /// A limit of this endpoint was reached; nothing was sent.
+    /// A limit of this endpoint left no room for the request; nothing was sent.
+    #[error("no room: proto.{limit}")]
+    Full {
+        /// Which, and how much it is.
+        limit: Limit,
+    },
+    /// This endpoint could not send the request for another reason of its own.
     #[error("{0}")]
     Local(SendError),
     /// The address of the call can't be used.
@@ -143,12 +149,13 @@ pub enum ReplyError {
     /// The request has not fully arrived yet.
     #[error("the request has not fully arrived")]
     Incomplete,
-    /// Outgoing messages hold as many bytes as `proto.limits.outgoing_bytes_max` allows. Try again
-    /// when clients have taken theirs.
-    #[error(
-        "outgoing messages hold all the memory allowed to them (proto.limits.outgoing_bytes_max)"
-    )]
-    OutgoingFull,
+    /// A limit of this endpoint leaves no room for the reply. Try again when clients have taken
+    /// theirs.
+    #[error("no room: proto.{limit}")]
+    Full {
+        /// Which, and how much it is.
+        limit: Limit,
+    },
     /// This endpoint was shut down.
     #[error("the endpoint was shut down")]
     ShutDown,
@@ -172,8 +179,8 @@ impl CallError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Overloaded { .. } | Self::Local(_) | Self::Empty | Self::TooLong { .. } => true,
-            Self::Addr(_) => true,
+            Self::Overloaded { .. } | Self::Full { .. } | Self::Local(_) => true,
+            Self::Empty | Self::TooLong { .. } | Self::Addr(_) => true,
             Self::Refused { reason, .. } => *reason != RefuseReason::DroppedUnanswered,
             // A server that can't be reached now may have been there when the request was.
             _ => false,
@@ -204,6 +211,7 @@ impl From<SendError> for CallError {
             SendError::Empty => Self::Empty,
             SendError::TooLong(max) => Self::TooLong { max, by_server: false },
             SendError::NoSocket => Self::ShutDown,
+            SendError::Full(limit) => Self::Full { limit },
             other => Self::Local(other),
         }
     }
@@ -215,7 +223,7 @@ impl From<proto::ReplyError> for ReplyError {
             proto::ReplyError::Empty => Self::Empty,
             proto::ReplyError::TooLong(max) => Self::TooLong { max },
             proto::ReplyError::NotInService => Self::Incomplete,
-            proto::ReplyError::OutgoingFull => Self::OutgoingFull,
+            proto::ReplyError::Full(limit) => Self::Full { limit },
             proto::ReplyError::NoMemory => Self::NoMemory,
             _ => Self::Cancelled,
         }
@@ -272,6 +280,9 @@ mod tests {
         let refused = Failure::Refused { reason: RefuseReason::NoPort, detail: 0 };
         assert!(text(refused).contains("no server has Homa port 7"));
         assert!(text(Failure::Timeout).contains("10.0.0.1:4000/7 does not answer"));
+        let full = SendError::Full(Limit::of_host(proto::Resource::OutgoingBytes, 5000));
+        let text = CallError::from(full).to_string();
+        assert_eq!(text, "no room: proto.limits.outgoing_bytes_max is 5000 bytes");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration as StdDuration, Instant as StdInstant};
 
 use homa_io::{AuthCounters, DriveStats, Driver, Message, PacketIo, Sink, Turn, wait_for_room};
 use homa_proto::{
-    CallOptions, Cancelled, Duration, Failure, Instant, Resource, RpcInfo, RpcKey, SocketId,
+    CallOptions, Cancelled, Duration, Failure, Instant, Limit, Resource, RpcInfo, RpcKey, SocketId,
 };
 use homa_wire::RefuseReason;
 
@@ -229,7 +229,8 @@ impl State {
         let driver = self.driver.as_mut().filter(|_| !self.draining).ok_or(CallError::ShutDown)?;
         if self.tables.calls.len() >= self.client_rpcs_max {
             self.tables.calls.refuse();
-            return Err(homa_proto::SendError::TooManyRpcs.into());
+            let limit = Limit::of_host(Resource::Calls, self.client_rpcs_max as u64);
+            return Err(CallError::Full { limit });
         }
         let addr = if self.has_udp_ports { addr } else { addr.over_raw_ip()? };
         let (peer, port) = (addr.peer(), addr.homa_port());

@@ -333,7 +333,7 @@ fn reply(
 ) {
     match request.reply(response.clone()) {
         Ok(()) => {}
-        Err(ReplyError::OutgoingFull) => unsent.push_back((request, response)),
+        Err(ReplyError::Full { .. }) => unsent.push_back((request, response)),
         Err(_) => served.errors += 1,
     }
 }

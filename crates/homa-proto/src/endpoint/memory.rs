@@ -136,24 +136,6 @@ impl<O: Observer> Endpoint<O> {
         true
     }
 
-    /// Whether a message of `length` bytes may be held for `socket`; a refusal is counted.
-    pub(super) fn has_outgoing_room(&mut self, port: u16, socket: SocketId, length: u32) -> bool {
-        let limits = &self.config.limits;
-        let length = u64::from(length);
-        let socket_meters = self.sockets.of_rpc_mut(port, socket).map(|socket| &mut socket.meters);
-        if let Some(meters) = socket_meters
-            && meters.outgoing_bytes.used() + length > limits.socket_outgoing_bytes_max
-        {
-            meters.outgoing_bytes.refuse();
-            return false;
-        }
-        let fits = self.meters.outgoing_bytes.used() + length <= limits.outgoing_bytes_max;
-        if !fits {
-            self.meters.outgoing_bytes.refuse();
-        }
-        fits
-    }
-
     /// Accounts for the memory that an incoming message needs up to an offset.
     pub(super) fn charge_incoming(&mut self, key: RpcKey, upto: u32) {
         let Some(rpc) = self.rpcs.get_mut(key) else { return };

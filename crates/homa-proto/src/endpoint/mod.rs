@@ -13,6 +13,7 @@ mod memory;
 mod network;
 mod overload;
 mod receive;
+mod room;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -1,8 +1,9 @@
 //! What the application asks for.
 
 use super::{ControlPacket, Endpoint};
+use crate::account::Resource;
 use crate::addr::{LocalAddr, PeerAddr};
-use crate::error::{Cancelled, Failure, ReplyError, SendError};
+use crate::error::{Cancelled, Failure, Limit, ReplyError, SendError};
 use crate::observer::{Observer, TraceEvent};
 use crate::peer_table::PeerError;
 use crate::rpc::{CreditWait, Patience, Rpc, State};
@@ -49,14 +50,11 @@ impl<O: Observer> Endpoint<O> {
             }
             _ => {}
         }
-        if self.refuses_call(socket) {
-            return Err(SendError::TooManyRpcs);
-        }
-        if !self.has_outgoing_room(local_port, socket, length) {
-            return Err(SendError::OutgoingFull);
-        }
+        self.room_for_request(socket, length)
+            .map_err(|limit| SendError::Full(self.count_refusal(local_port, socket, limit)))?;
+        let peers_max = self.config.limits.peers_max;
         let peer_slot = self.peer_slot(now, &peer).map_err(|error| match error {
-            PeerError::Full => SendError::TooManyPeers,
+            PeerError::Full => SendError::Full(Limit::of_host(Resource::Peers, peers_max.into())),
             PeerError::NoMemory => SendError::NoMemory,
         })?;
         let mut outgoing = self.new_outgoing(peer_slot, length);
@@ -146,9 +144,8 @@ impl<O: Observer> Endpoint<O> {
             _ => {}
         }
         let (id, peer, port, socket) = (rpc.id, rpc.peer, rpc.port, rpc.socket);
-        if !self.has_outgoing_room(port, socket, length) {
-            return Err(ReplyError::OutgoingFull);
-        }
+        self.room_for_reply(key, length)
+            .map_err(|limit| ReplyError::Full(self.count_refusal(port, socket, limit)))?;
         let outgoing = self.new_outgoing(peer, length);
         let rpc = self.rpcs.get_mut(key).ok_or(ReplyError::Gone)?;
         rpc.outgoing = Some(outgoing);
@@ -256,23 +253,6 @@ impl<O: Observer> Endpoint<O> {
         let packet = ControlPacket { peer: peer.addr, local: rpc.local, header, is_drawn: false };
         self.stats.ack_overflows += 1;
         self.queue_control(packet);
-    }
-
-    /// Whether the host or the socket has all the client RPCs it may have; counted if so.
-    fn refuses_call(&mut self, socket: SocketId) -> bool {
-        let limits = &self.config.limits;
-        if self.rpcs.clients() >= limits.client_rpcs_max {
-            self.meters.client_rpcs.refuse();
-            return true;
-        }
-        let rpcs_max = u64::from(limits.socket_rpcs_max);
-        let Some(port) = self.sockets.by_id(socket).map(|socket| socket.port) else { return false };
-        let Some(socket) = self.sockets.of_rpc_mut(port, socket) else { return false };
-        let full = socket.meters.client_rpcs.used() >= rpcs_max;
-        if full {
-            socket.meters.client_rpcs.refuse();
-        }
-        full
     }
 
     /// Puts an RPC's outgoing message into the order of sending, if it may send anything.

@@ -47,9 +47,7 @@ impl World {
         self.say(from, || format!("calls {to} with {length} bytes: {started:?}"));
         let key = match started {
             Ok(key) => key,
-            Err(SendError::TooManyRpcs | SendError::TooManyPeers | SendError::OutgoingFull) => {
-                return None;
-            }
+            Err(SendError::Full(_)) => return None,
             Err(error) => panic!("host {from} can't call: {error}"),
         };
         let call = self.book.open(from, to);
@@ -211,7 +209,7 @@ impl World {
                 self.say(host, || format!("answers call {call} with {length} bytes"));
             }
             Err(ReplyError::Gone) => {}
-            Err(ReplyError::OutgoingFull) => {
+            Err(ReplyError::Full(_)) => {
                 let after = Duration::from_millis(10);
                 self.schedule(after, Happening::Reply { host, life, key, length });
             }
