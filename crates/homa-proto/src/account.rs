@@ -47,6 +47,10 @@ pub enum Resource {
     UnansweredRequests,
     /// Application interface: calls that are open, or whose outcome nobody has taken.
     Calls,
+    /// Application interface: calls and replies that wait for room.
+    WaitingSends,
+    /// Application interface: bytes of those.
+    WaitingBytes,
 }
 
 impl Resource {
@@ -54,7 +58,7 @@ impl Resource {
     pub const COUNT: usize = Self::ALL.len();
 
     /// All resources, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::ClientRpcs,
         Self::ServerRpcs,
         Self::Peers,
@@ -73,6 +77,8 @@ impl Resource {
         Self::UnacceptedRequests,
         Self::UnansweredRequests,
         Self::Calls,
+        Self::WaitingSends,
+        Self::WaitingBytes,
     ];
 
     /// Its name in reports, such as `incoming_bytes`.
@@ -97,6 +103,8 @@ impl Resource {
             Self::UnacceptedRequests => "unaccepted_requests",
             Self::UnansweredRequests => "unanswered_requests",
             Self::Calls => "calls",
+            Self::WaitingSends => "waiting_sends",
+            Self::WaitingBytes => "waiting_bytes",
         }
     }
 }

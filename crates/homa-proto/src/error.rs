@@ -166,7 +166,7 @@ impl Limit {
     #[must_use]
     pub const fn field(&self) -> &'static str {
         match (self.resource, self.of_socket) {
-            (Resource::ClientRpcs | Resource::Calls, false) => "client_rpcs_max",
+            (Resource::ClientRpcs, false) => "client_rpcs_max",
             (Resource::OutgoingBytes, false) => "outgoing_bytes_max",
             (Resource::OutgoingBytes, true) => "socket_outgoing_bytes_max",
             (Resource::Peers, _) => "peers_max",

@@ -6,10 +6,11 @@ use homa_io::Message;
 use homa_proto::RpcKey;
 
 use crate::calls::CallId;
-use crate::error::{CallError, ReadError};
+use crate::error::{CallError, ReadError, ReplyError};
 use crate::queue::Place;
 use crate::requests::ServerIndex;
 use crate::state::{Accepted, State};
+use crate::waiting::Ticket;
 
 /// Somebody waits in an endpoint: for the outcome of a call, a request, the next bytes.
 ///
@@ -43,6 +44,44 @@ impl Awaited for CallDone {
 
     fn withdraw(&mut self, state: &mut State) {
         state.tables.calls.set_waker(self.0, None);
+    }
+}
+
+/// The start of a call that may have to wait for room; its outcome is left to the queue then.
+pub(crate) struct Started(pub(crate) CallId);
+
+impl Awaited for Started {
+    type Output = Result<CallId, CallError>;
+
+    fn take(&mut self, state: &mut State) -> Option<Self::Output> {
+        state.take_start(self.0)
+    }
+
+    fn enroll(&mut self, state: &mut State, waker: &Waker) {
+        state.tables.calls.set_waker(self.0, Some(waker));
+    }
+
+    fn withdraw(&mut self, state: &mut State) {
+        state.tables.calls.set_waker(self.0, None);
+    }
+}
+
+/// What became of a reply that had to wait for room.
+pub(crate) struct ReplySent(pub(crate) Ticket);
+
+impl Awaited for ReplySent {
+    type Output = Result<(), ReplyError>;
+
+    fn take(&mut self, state: &mut State) -> Option<Self::Output> {
+        state.tables.waiting.reply_outcome(self.0)
+    }
+
+    fn enroll(&mut self, state: &mut State, waker: &Waker) {
+        state.tables.waiting.set_reply_waker(self.0, Some(waker));
+    }
+
+    fn withdraw(&mut self, state: &mut State) {
+        state.tables.waiting.set_reply_waker(self.0, None);
     }
 }
 

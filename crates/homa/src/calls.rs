@@ -4,11 +4,12 @@ use std::fmt;
 use std::task::Waker;
 
 use homa_io::Message;
-use homa_proto::{Account, Failure, RpcKey};
+use homa_proto::{Account, Failure, Meter, RpcKey};
 
 use crate::Addr;
 use crate::error::CallError;
 use crate::queue::Queue;
+use crate::waiting::Ticket;
 
 /// Names a call that was started with `send`, until its outcome was received. Unique for the life of
 /// its endpoint.
@@ -18,7 +19,7 @@ pub struct CallId {
     index: u32,
 }
 
-/// All calls that were started and whose outcome was not taken.
+/// All calls that were started, or wait for that, and whose outcome was not taken.
 #[derive(Debug)]
 pub(crate) struct Calls {
     entries: Vec<Entry>,
@@ -26,8 +27,8 @@ pub(crate) struct Calls {
     /// Which entry the RPC in a slot of the protocol's table belongs to.
     by_slot: Vec<Option<(RpcKey, u32)>>,
     next_serial: u64,
-    /// Calls turned away because there were as many as there may be.
-    refused: u64,
+    /// Calls that were started and not taken out, and those turned away.
+    open: Meter,
     /// Outcomes of calls started with `send`, in order of completion.
     pub(crate) done: Queue<CallId>,
 }
@@ -37,6 +38,8 @@ pub(crate) struct Calls {
 pub(crate) enum Owner {
     /// The one who waits for this very call.
     Caller,
+    /// The one who waits for it to be started; then `Queue`.
+    Starter,
     /// Whoever receives the endpoint's next outcome.
     Queue,
 }
@@ -44,12 +47,22 @@ pub(crate) enum Owner {
 /// What became of a call.
 #[derive(Debug)]
 pub(crate) enum Outcome {
+    /// It was not started, yet.
+    Waiting(Ticket),
     Pending,
     /// The response has arrived and waits in the driver.
     Response,
     /// The response, taken out of a driver that is gone.
     Taken(Message),
     Failed(CallError),
+}
+
+/// A call that was taken out.
+#[derive(Debug)]
+pub(crate) struct Removed {
+    /// `None` if it was never started.
+    pub(crate) key: Option<RpcKey>,
+    pub(crate) outcome: Outcome,
 }
 
 #[derive(Debug)]
@@ -61,7 +74,8 @@ struct Entry {
 
 #[derive(Debug)]
 struct Call {
-    key: RpcKey,
+    /// `None` until it is started.
+    key: Option<RpcKey>,
     addr: Addr,
     owner: Owner,
     outcome: Outcome,
@@ -87,16 +101,16 @@ impl Calls {
             free: Vec::new(),
             by_slot: Vec::new(),
             next_serial: 0,
-            refused: 0,
+            open: Meter::default(),
             done: Queue::new(),
         }
     }
 
-    /// Enters a call that was started.
-    pub(crate) fn insert(&mut self, key: RpcKey, addr: Addr, owner: Owner) -> CallId {
+    /// Enters a call, which is then [started](Self::started) or given a [ticket](Self::set_ticket).
+    pub(crate) fn insert(&mut self, addr: Addr, owner: Owner) -> CallId {
         let serial = self.next_serial;
         self.next_serial = serial + 1;
-        let call = Some(Call { key, addr, owner, outcome: Outcome::Pending, waker: None });
+        let call = Some(Call { key: None, addr, owner, outcome: Outcome::Pending, waker: None });
         let entry = Entry { call, serial };
         let index = match self.free.pop() {
             Some(index) => {
@@ -108,28 +122,74 @@ impl Calls {
                 (self.entries.len() - 1) as u32
             }
         };
+        CallId { serial, index }
+    }
+
+    /// The call was started.
+    pub(crate) fn started(&mut self, id: CallId, key: RpcKey, wakers: &mut Vec<Waker>) {
+        let Some(call) = self.get_mut(id) else { return };
+        (call.key, call.outcome) = (Some(key), Outcome::Pending);
+        if call.owner == Owner::Starter {
+            wakers.extend(call.waker.take());
+        }
         let slot = key.slot() as usize;
         if slot >= self.by_slot.len() {
             self.by_slot.resize(slot + 1, None);
         }
-        self.by_slot[slot] = Some((key, index));
-        CallId { serial, index }
+        self.by_slot[slot] = Some((key, id.index));
+        self.open.raise(1);
     }
 
-    /// Takes a call out, if its outcome is known or was never wanted: its key and what became of it.
-    pub(crate) fn remove(&mut self, id: CallId) -> Option<(RpcKey, Outcome)> {
+    /// The call waits to be started.
+    pub(crate) fn set_ticket(&mut self, id: CallId, ticket: Ticket) {
+        if let Some(call) = self.get_mut(id) {
+            call.outcome = Outcome::Waiting(ticket);
+        }
+    }
+
+    /// The call ends without having been started.
+    pub(crate) fn end_waiting(&mut self, id: CallId, error: CallError, wakers: &mut Vec<Waker>) {
+        if let Some(call) = self.get_mut(id) {
+            call.outcome = Outcome::Failed(error);
+            wakers.extend(call.waker.take());
+        }
+    }
+
+    /// Whether the call waits to be started.
+    pub(crate) fn is_waiting(&self, id: CallId) -> bool {
+        self.get(id).is_some_and(|call| matches!(call.outcome, Outcome::Waiting(_)))
+    }
+
+    /// Leaves the outcome of a call to whoever receives the endpoint's next one; `false` if the call
+    /// was never started.
+    pub(crate) fn leave_to_queue(&mut self, id: CallId) -> bool {
+        let Some(call) = self.get_mut(id).filter(|call| call.key.is_some()) else { return false };
+        call.owner = Owner::Queue;
+        call.waker = None;
+        if !matches!(call.outcome, Outcome::Pending) {
+            self.done.push(id);
+        }
+        true
+    }
+
+    /// Takes a call out, if its outcome is known or was never wanted.
+    pub(crate) fn remove(&mut self, id: CallId) -> Option<Removed> {
         let entry = self.entries.get_mut(id.index as usize)?;
         if entry.serial != id.serial {
             return None;
         }
         let Call { key, outcome, .. } = entry.call.take()?;
         self.free.push(id.index);
-        Some((key, outcome))
+        if key.is_some() {
+            self.open.lower(1);
+        }
+        Some(Removed { key, outcome })
     }
 
     /// Whether the call's outcome is known. A call that is not here counts as unknown.
     pub(crate) fn is_done(&self, id: CallId) -> bool {
-        self.get(id).is_some_and(|call| !matches!(call.outcome, Outcome::Pending))
+        self.get(id)
+            .is_some_and(|call| !matches!(call.outcome, Outcome::Waiting(_) | Outcome::Pending))
     }
 
     /// Whether this is a call whose outcome comes out of the queue, and is still open.
@@ -141,11 +201,7 @@ impl Calls {
 
     /// Who is to be woken when the call is done; `None` for nobody.
     pub(crate) fn set_waker(&mut self, id: CallId, waker: Option<&Waker>) {
-        let Some(entry) = self.entries.get_mut(id.index as usize) else { return };
-        if entry.serial != id.serial {
-            return;
-        }
-        if let Some(call) = &mut entry.call {
+        if let Some(call) = self.get_mut(id) {
             call.waker = waker.cloned();
         }
     }
@@ -163,7 +219,7 @@ impl Calls {
 
     /// The application gives up a call that is open, and receives that as its outcome.
     pub(crate) fn abort(&mut self, id: CallId, wakers: &mut Vec<Waker>) -> Option<RpcKey> {
-        let key = self.get(id)?.key;
+        let key = self.get(id)?.key?;
         self.finish(key, |_| Outcome::Failed(CallError::Aborted), wakers);
         Some(key)
     }
@@ -172,7 +228,7 @@ impl Calls {
     pub(crate) fn take_responses(&mut self, mut take: impl FnMut(RpcKey) -> Option<Message>) {
         for call in self.entries.iter_mut().filter_map(|entry| entry.call.as_mut()) {
             if matches!(call.outcome, Outcome::Response) {
-                let taken = take(call.key).map(Outcome::Taken);
+                let taken = call.key.and_then(&mut take).map(Outcome::Taken);
                 call.outcome = taken.unwrap_or(Outcome::Failed(CallError::ShutDown));
             }
         }
@@ -180,23 +236,17 @@ impl Calls {
 
     /// A call is turned away for want of room.
     pub(crate) fn refuse(&mut self) {
-        self.refused += 1;
+        self.open.refuse();
     }
 
     /// Calls that are open, or whose outcome was not taken, with the limit on them.
     pub(crate) fn account(&self, limit: Option<u64>) -> Account {
-        // Entries are reused, so there are as many as there ever were calls at once.
-        Account {
-            used: self.len() as u64,
-            limit,
-            high_water: self.entries.len() as u64,
-            refusals: self.refused,
-        }
+        self.open.account(limit)
     }
 
     /// Number of calls that are open, or whose outcome was not taken.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
+    pub(crate) fn open(&self) -> u64 {
+        self.open.used()
     }
 
     /// A call has its outcome, unless it has one: exactly one is ever given.
@@ -212,13 +262,13 @@ impl Calls {
         }
         let entry = &mut self.entries[*index as usize];
         // An entry that was vacated may have been taken by a later call with another key.
-        let Some(call) = entry.call.as_mut().filter(|call| call.key == key) else { return };
+        let Some(call) = entry.call.as_mut().filter(|call| call.key == Some(key)) else { return };
         if !matches!(call.outcome, Outcome::Pending) {
             return;
         }
         call.outcome = outcome(call.addr);
         match call.owner {
-            Owner::Caller => wakers.extend(call.waker.take()),
+            Owner::Caller | Owner::Starter => wakers.extend(call.waker.take()),
             Owner::Queue => self.done.push(CallId { serial: entry.serial, index: *index }),
         }
     }
@@ -226,5 +276,10 @@ impl Calls {
     fn get(&self, id: CallId) -> Option<&Call> {
         let entry = self.entries.get(id.index as usize)?;
         entry.call.as_ref().filter(|_| entry.serial == id.serial)
+    }
+
+    fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
+        let entry = self.entries.get_mut(id.index as usize)?;
+        entry.call.as_mut().filter(|_| entry.serial == id.serial)
     }
 }

@@ -33,6 +33,12 @@ pub struct Config {
     /// The same for the driver task of an asynchronous endpoint, which meanwhile yields to other
     /// tasks; it keeps one of the runtime's threads busy. Default 0.
     pub poll_async: Duration,
+    /// What calls do for which this endpoint has no room: for want of places for calls
+    /// (`proto.limits.client_rpcs_max`, `socket_rpcs_max`) or of memory for what is sent
+    /// (`outgoing_bytes_max`, `socket_outgoing_bytes_max`). [`CallOptions::when_full`] says so for one
+    /// call. What can't wait, [`send`](crate::Endpoint::send) and [`reply`](crate::Request::reply),
+    /// has a twin that waits. Default [`WhenFull::Reject`].
+    pub when_full: WhenFull,
     /// Whether packets carry Homa's own checksum, and those without a right one are dropped. All
     /// endpoints that talk to each other must agree. UDP's checksum covers what networks do to
     /// packets; this one covers the way above it, at the price of reading each byte once more on
@@ -68,12 +74,29 @@ impl Default for Config {
             proto: homa_proto::Config::default(),
             poll: Duration::from_micros(50),
             poll_async: Duration::ZERO,
+            when_full: WhenFull::default(),
             checksums: false,
             auth: None,
             fault: None,
             seed: None,
         }
     }
+}
+
+/// What becomes of a call for which its own endpoint has no room.
+///
+/// Calls that wait go in the order in which they were made, after replies that wait. While they do,
+/// others that would not wait are rejected. Each holds its own message, which no limit counts
+/// (`waiting_bytes` of the [accounts](crate::Accounts) does): who makes calls without end should not
+/// let them wait. No call waits for places for peers (`proto.limits.peers_max`), which become free by
+/// time only, nor for room that no call of its length ever has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WhenFull {
+    /// It fails at once, with [`CallError::Full`](crate::CallError::Full).
+    #[default]
+    Reject,
+    /// It waits for room until its deadline.
+    Wait,
 }
 
 /// Choices for one call.
@@ -86,6 +109,8 @@ pub struct CallOptions {
     /// Priority of the request's first bytes in the network, in place of the level that the server
     /// recommends for the request's length.
     pub priority: Option<Priority>,
+    /// What becomes of it if there is no room; `None` for [`Config::when_full`].
+    pub when_full: Option<WhenFull>,
 }
 
 impl CallOptions {
@@ -106,6 +131,13 @@ impl CallOptions {
     #[must_use]
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = Some(priority);
+        self
+    }
+
+    /// The same, with what becomes of the call if there is no room.
+    #[must_use]
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = Some(when_full);
         self
     }
 

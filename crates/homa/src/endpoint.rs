@@ -11,9 +11,9 @@ use std::time::Duration;
 use homa_io::Message;
 
 use crate::addr::{Addr, Family, Target, ToAddr};
-use crate::awaited::{CallDone, Idle, Outcomes};
+use crate::awaited::{CallDone, Idle, Outcomes, Started};
 use crate::calls::{CallId, Owner};
-use crate::config::{CallOptions, Config};
+use crate::config::{CallOptions, Config, WhenFull};
 use crate::error::{BindError, CallError};
 use crate::server::{Server, StreamServer};
 use crate::setup;
@@ -55,6 +55,13 @@ enum Stage {
     Waiting(CallId),
     Failed(CallError),
     Done,
+}
+
+/// A call that waits to be started; dropped, it is given up.
+struct Starting<'a> {
+    handle: &'a Handle,
+    /// `None` once it is known whether it was started.
+    call: Option<CallId>,
 }
 
 type Resolving = Pin<Box<dyn Future<Output = Result<Addr, CallError>> + Send>>;
@@ -112,7 +119,8 @@ impl Endpoint {
     }
 
     /// Sends a request and waits for the response. The call ends after 10 seconds at the latest
-    /// (`proto.timing.call_deadline`).
+    /// (`proto.timing.call_deadline`). Should this endpoint have no room for it, it fails or waits,
+    /// as [`Config::when_full`] says.
     ///
     /// `addr` is best an [`Addr`], resolved once; text may name a host, and the time that resolving
     /// it takes is not part of the call's deadline. The request and the
@@ -152,7 +160,8 @@ impl Endpoint {
         Call { handle: Arc::clone(&self.handle), stage }
     }
 
-    /// Sends a request without waiting for the response, which [`Endpoint::recv`] gives.
+    /// Sends a request without waiting for the response, which [`Endpoint::recv`] gives, nor for room
+    /// ([`Endpoint::send_when_room`] does).
     ///
     /// # Errors
     ///
@@ -173,8 +182,33 @@ impl Endpoint {
         request: impl Into<Message>,
         options: CallOptions,
     ) -> Result<CallId, CallError> {
-        let (request, options) = (request.into(), options.to_proto());
-        self.handle.lock().start_call(addr, request, options, Owner::Queue)
+        let options = options.when_full(WhenFull::Reject);
+        self.handle.lock().start_call(addr, request.into(), options, Owner::Queue)
+    }
+
+    /// Like [`Endpoint::send_with`], but waits if this endpoint has no room for the call, as
+    /// [`WhenFull::Wait`] says, until the call's deadline at the longest.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`]; nothing was sent then and no outcome follows.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping the future gives up the call: no outcome follows, and its place in the line is that of
+    /// the next.
+    pub async fn send_when_room(
+        &self,
+        addr: Addr,
+        request: impl Into<Message>,
+        options: CallOptions,
+    ) -> Result<CallId, CallError> {
+        let (request, options) = (request.into(), options.when_full(WhenFull::Wait));
+        let id = self.handle.lock().start_call(addr, request, options, Owner::Starter)?;
+        let mut starting = Starting { handle: &self.handle, call: Some(id) };
+        let started = wait(&self.handle, Started(id)).await;
+        starting.call = None;
+        started
     }
 
     /// Waits for the next outcome of the calls started with [`Endpoint::send`], in order of
@@ -301,7 +335,7 @@ impl Future for Call {
                 },
                 Stage::Ready { addr, request, options } => {
                     let mut locked = this.handle.lock();
-                    let id = locked.start_call(addr, request, options.to_proto(), Owner::Caller)?;
+                    let id = locked.start_call(addr, request, options, Owner::Caller)?;
                     this.stage = Stage::Waiting(id);
                     return this.stage.poll_outcome(&mut locked, id, cx);
                 }
@@ -344,6 +378,16 @@ impl std::fmt::Debug for Stage {
             Self::Failed(_) => "Failed",
             Self::Done => "Done",
         })
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call
+            && let Some(mut locked) = self.handle.shared.lock_to_drop()
+        {
+            locked.drop_call(call);
+        }
     }
 }
 

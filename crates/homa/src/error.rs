@@ -52,11 +52,14 @@ pub enum CallError {
         /// The server.
         addr: Addr,
     },
-    /// The call's own deadline passed. The server is alive, and perhaps still at work.
-    #[error("the call's deadline passed before {addr} responded")]
+    /// The call's own deadline passed. The server is alive, and perhaps still at work; or the call
+    /// waited for room at this endpoint ([`WhenFull::Wait`](crate::WhenFull)), and nothing was sent.
+    #[error("{}", late(.addr, .waited_for.as_ref()))]
     DeadlineExceeded {
         /// The server.
         addr: Addr,
+        /// The limit that left no room at this endpoint, if the call was never sent.
+        waited_for: Option<Limit>,
     },
     /// The server did not take the request, or gave it up.
     #[error("{}", refused(.addr, *.reason))]
@@ -182,6 +185,7 @@ impl CallError {
             Self::Overloaded { .. } | Self::Full { .. } | Self::Local(_) => true,
             Self::Empty | Self::TooLong { .. } | Self::Addr(_) => true,
             Self::Refused { reason, .. } => *reason != RefuseReason::DroppedUnanswered,
+            Self::DeadlineExceeded { waited_for, .. } => waited_for.is_some(),
             // A server that can't be reached now may have been there when the request was.
             _ => false,
         }
@@ -190,7 +194,7 @@ impl CallError {
     pub(crate) fn from_failure(addr: Addr, failure: Failure) -> Self {
         match failure {
             Failure::Timeout => Self::Timeout { addr },
-            Failure::DeadlineExceeded => Self::DeadlineExceeded { addr },
+            Failure::DeadlineExceeded => Self::DeadlineExceeded { addr, waited_for: None },
             Failure::Unreachable(kind) => Self::Unreachable { addr, kind },
             Failure::Refused { reason: RefuseReason::Overloaded, .. } => Self::Overloaded { addr },
             Failure::Refused { reason: RefuseReason::TooLong, detail } => {
@@ -227,6 +231,13 @@ impl From<proto::ReplyError> for ReplyError {
             proto::ReplyError::NoMemory => Self::NoMemory,
             _ => Self::Cancelled,
         }
+    }
+}
+
+fn late(addr: &Addr, waited_for: Option<&Limit>) -> String {
+    match waited_for {
+        Some(limit) => format!("the call's deadline passed before there was room: proto.{limit}"),
+        None => format!("the call's deadline passed before {addr} responded"),
     }
 }
 

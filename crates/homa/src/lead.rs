@@ -315,11 +315,12 @@ mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
     use super::*;
     use crate::Addr;
+    use crate::CallOptions;
     use crate::awaited::CallDone;
     use crate::calls::Owner;
     use crate::state::State;
     use homa_io::{Driver, MemoryIo};
-    use homa_proto::{CallOptions, Config, Endpoint};
+    use homa_proto::{Config, Endpoint};
     use std::net::SocketAddr;
 
     /// An endpoint without a helper, and the address of the other end of its wire.

@@ -79,11 +79,12 @@ mod stats;
 mod sync;
 mod task;
 mod wait;
+mod waiting;
 
 pub use addr::{Addr, AddrError, SERVER_PORT_MAX, Target, ToAddr};
 pub use bytes;
 pub use calls::CallId;
-pub use config::{CallOptions, Config};
+pub use config::{CallOptions, Config, WhenFull};
 pub use endpoint::{Call, Cork, Endpoint};
 pub use error::{BindError, CallError, ReadError, ReplyError};
 pub use homa_io::{

@@ -15,19 +15,19 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use homa_io::{Clock, Driver, MemoryIo, Message};
-use homa_proto::{CallOptions, Config, Endpoint};
+use homa_proto::{Config, Endpoint};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 
-use crate::Addr;
-use crate::awaited::{CallDone, Idle, NextRequests, Outcomes};
+use crate::awaited::{CallDone, Idle, NextRequests, Outcomes, ReplySent, Started};
 use crate::calls::{CallId, Owner};
 use crate::error::CallError;
 use crate::requests::ServerIndex;
 use crate::shared::{Handle, Shared};
-use crate::state::State;
+use crate::state::{Replied, State};
 use crate::sync::thread::{self, JoinHandle, Thread};
 use crate::sync::{AtomicBool, Ordering};
 use crate::wait::wait;
+use crate::{Addr, CallOptions, WhenFull};
 
 const PORT: u16 = 7;
 
@@ -55,9 +55,22 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(config(), config())
+    }
+
+    /// The client may have so many calls at once; more wait.
+    fn with_room_for(calls: u32) -> Self {
+        let mut client = config();
+        client.limits.client_rpcs_max = calls;
+        let world = Self::with(client, config());
+        world.client.lock().when_full = WhenFull::Wait;
+        world
+    }
+
+    fn with(client: Config, server: Config) -> Self {
         let [here, there] = [1000, 2000].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let (a, b) = MemoryIo::pair(here, there, 64).unwrap();
-        let (client, server) = (Arc::new(shared(a)), Arc::new(shared(b)));
+        let (client, server) = (Arc::new(shared(a, client)), Arc::new(shared(b, server)));
         let service = server.lock().serve(PORT, false).unwrap();
         Self { client, server, service, addr: Addr::new(there, PORT).unwrap() }
     }
@@ -75,6 +88,28 @@ impl World {
                 // Fails if the client has closed its endpoint meanwhile.
                 let replied = server.lock().reply(request.key, request.message.unwrap());
                 answered += u32::from(replied.is_ok());
+            }
+        })
+    }
+
+    /// The same, but replies wait for room.
+    fn echo_when_room(&self) -> JoinHandle<u32> {
+        let (server, service) = (Arc::clone(&self.server), self.service);
+        thread::spawn(move || {
+            let mut answered = 0;
+            loop {
+                let mut accepted = None;
+                let mut next = NextRequests::new(service, 1, |one| accepted = Some(one));
+                server.wait_on_thread(server.lock(), &mut next, None);
+                let Some(request) = accepted else { return answered };
+                let mut locked = server.lock();
+                let replied = locked.reply_or_wait(request.key, request.message.unwrap());
+                if let Replied::Waits(ticket) = replied.unwrap() {
+                    let sent = server.wait_on_thread(locked, &mut ReplySent(ticket), None);
+                    assert_eq!(sent, Some(Ok(())));
+                    server.lock().tables.waiting.forget_reply(ticket);
+                }
+                answered += 1;
             }
         })
     }
@@ -120,13 +155,17 @@ impl World {
     }
 }
 
-fn shared(io: MemoryIo) -> Shared {
+fn config() -> Config {
     let hours = homa_proto::Duration::from_secs(10_000);
     let mut config = Config::default();
     let timing = &mut config.timing;
     (timing.resend_interval, timing.resend_interval_max) = (hours, hours);
     (timing.need_ack_delay, timing.need_ack_delay_max) = (hours, hours);
     timing.call_deadline = hours;
+    config
+}
+
+fn shared(io: MemoryIo, config: Config) -> Shared {
     let endpoint = Endpoint::new(config, Clock::now()).unwrap();
     let mut driver = Driver::new(endpoint, Box::new(io) as _);
     let client = driver.open_client().unwrap();
@@ -329,6 +368,109 @@ fn wait__a_task_that_gives_up_passes_its_wake_up_on() {
         );
         handle.close();
         world.close(servers);
+    });
+}
+
+/// More threads call than there is room for: whoever makes room starts the next one's call, which
+/// finds its outcome though it had been asleep.
+#[test]
+fn admit__everybody_gets_room() {
+    check(|| {
+        let world = World::with_room_for(1);
+        let servers = vec![world.echo()];
+        let clients: Vec<_> = (0..3).map(|name| world.calls(name, 2)).collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        world.end(servers, 6);
+    });
+}
+
+/// The same for calls whose outcomes others take, which is what makes room.
+#[test]
+fn admit__who_sends_waits_for_who_receives() {
+    check(|| {
+        let world = World::with_room_for(1);
+        let servers = vec![world.echo()];
+        let receiver = world.receiver(4);
+        let senders = [1, 2].map(|name| {
+            let (client, addr) = (Arc::clone(&world.client), world.addr);
+            thread::spawn(move || {
+                for number in 0..2 {
+                    let mut locked = client.lock();
+                    let call = start(&mut locked, addr, [name, number], Owner::Starter);
+                    let started = client.wait_on_thread(locked, &mut Started(call), None);
+                    assert_eq!(started, Some(Ok(call)));
+                    computes();
+                }
+            })
+        });
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        let mut names = receiver.join().unwrap();
+        names.sort_unstable();
+        assert_eq!(names, [1, 1, 2, 2]);
+        world.end(servers, 4);
+    });
+}
+
+/// One that waits for room is dropped at any moment: who waits behind it goes all the same.
+#[test]
+fn admit__goes_past_those_who_gave_up() {
+    check(|| {
+        let world = World::with_room_for(1);
+        let servers = vec![world.echo()];
+        let first = world.calls(1, 1);
+        let hasty = {
+            let (client, addr) = (Arc::clone(&world.client), world.addr);
+            thread::spawn(move || {
+                let call = start(&mut client.lock(), addr, [2, 0], Owner::Caller);
+                computes();
+                client.lock().drop_call(call);
+            })
+        };
+        let patient = world.calls(3, 1);
+        [first, hasty, patient].into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(matches!(world.close(servers), 2 | 3));
+    });
+}
+
+/// Threads wait for room for their replies, which is made when another is acknowledged: at any moment,
+/// for that is asked for when a while is over.
+#[test]
+fn admit__replies_get_room() {
+    check(|| {
+        let mut server = config();
+        (server.message_length_max, server.limits.outgoing_bytes_max) = (2, 2);
+        let timing = Config::default().timing;
+        server.timing.need_ack_delay = timing.need_ack_delay;
+        server.timing.need_ack_delay_max = timing.need_ack_delay_max;
+        let world = World::with(config(), server);
+        let servers = [1, 2].map(|_| world.echo_when_room());
+        let clients = [1, 2].map(|name| world.calls(name, 2));
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        world.end(servers.into(), 4);
+    });
+}
+
+/// The endpoint closes over calls that wait for room.
+#[test]
+fn close__sends_home_who_waits_for_room() {
+    check(|| {
+        let world = World::with_room_for(1);
+        let waiting = [1, 2, 3].map(|name| {
+            let (client, addr) = (Arc::clone(&world.client), world.addr);
+            thread::spawn(move || {
+                let mut locked = client.lock();
+                let request = vec![name].into();
+                let call = locked.start_call(addr, request, CallOptions::new(), Owner::Caller);
+                let Ok(call) = call else { return };
+                let outcome = client.wait_on_thread(locked, &mut CallDone(call), None);
+                assert_eq!(outcome, Some(Err(CallError::ShutDown)));
+            })
+        });
+        computes();
+        world.client.close();
+        waiting.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
 

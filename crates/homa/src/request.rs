@@ -8,11 +8,12 @@ use homa_io::Message;
 use homa_proto::RpcKey;
 use homa_wire::RefuseReason;
 
-use crate::awaited::{AllBytes, MoreBytes, RequestCancelled};
+use crate::awaited::{AllBytes, MoreBytes, ReplySent, RequestCancelled};
 use crate::error::{ReadError, ReplyError};
 use crate::shared::Handle;
-use crate::state::Accepted;
+use crate::state::{Accepted, Replied};
 use crate::wait::wait;
+use crate::waiting::Ticket;
 
 /// A request that arrived whole, to be answered once, at any time and from any task or thread.
 ///
@@ -42,6 +43,12 @@ struct Responder {
     key: RpcKey,
     peer: SocketAddr,
     answered: bool,
+}
+
+/// The place of a reply that waits for room; dropped, it is given up.
+struct InLine<'a> {
+    responder: &'a mut Responder,
+    ticket: Ticket,
 }
 
 impl Request {
@@ -83,6 +90,33 @@ impl Request {
     /// See [`ReplyError`]. The request stays answerable, unless its client is gone.
     pub fn reply(&mut self, message: impl Into<Message>) -> Result<(), ReplyError> {
         self.responder.reply(message.into())
+    }
+
+    /// Like [`Request::reply`], but waits while this endpoint has no room for the reply, after replies
+    /// of the same server that waited before. It waits as long as its client does.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplyError`]. The request stays answerable, unless its client is gone.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping the future gives its place in the line to the next; the request stays answerable,
+    /// unless the reply has left already.
+    pub async fn reply_when_room(&mut self, message: impl Into<Message>) -> Result<(), ReplyError> {
+        self.responder.reply_when_room(message.into()).await
+    }
+
+    /// [`Request::reply_when_room`] for threads: blocks while it waits.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplyError`]. The request stays answerable, unless its client is gone.
+    pub fn blocking_reply_when_room(
+        &mut self,
+        message: impl Into<Message>,
+    ) -> Result<(), ReplyError> {
+        self.responder.reply_when_room_on_thread(message.into())
     }
 
     /// Refuses the request; its client learns the reason at once.
@@ -184,6 +218,26 @@ impl StreamRequest {
         self.responder.reply(message.into())
     }
 
+    /// Like [`StreamRequest::reply`], but waits while this endpoint has no room for the reply: see
+    /// [`Request::reply_when_room`].
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplyError`]. The request stays answerable, unless its client is gone.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping the future gives its place in the line to the next; the request stays answerable,
+    /// unless the reply has left already.
+    pub async fn reply_when_room(&mut self, message: impl Into<Message>) -> Result<(), ReplyError> {
+        self.responder.reply_when_room(message.into()).await
+    }
+
+    /// [`StreamRequest::reply_when_room`] on a thread.
+    pub(crate) fn reply_when_room_on_thread(&mut self, message: Message) -> Result<(), ReplyError> {
+        self.responder.reply_when_room_on_thread(message)
+    }
+
     /// Refuses the request, arrived or not; its client learns the reason at once.
     pub fn refuse(mut self, reason: RefuseReason) {
         self.responder.refuse(reason);
@@ -226,6 +280,33 @@ impl Responder {
         Ok(())
     }
 
+    async fn reply_when_room(&mut self, message: Message) -> Result<(), ReplyError> {
+        let Some(ticket) = self.reply_or_wait(message)? else { return Ok(()) };
+        let place = InLine { responder: self, ticket };
+        wait(&place.responder.handle, ReplySent(ticket)).await
+    }
+
+    fn reply_when_room_on_thread(&mut self, message: Message) -> Result<(), ReplyError> {
+        let Some(ticket) = self.reply_or_wait(message)? else { return Ok(()) };
+        let place = InLine { responder: self, ticket };
+        let sent = place.responder.handle.wait(&mut ReplySent(ticket), None);
+        sent.unwrap_or(Err(ReplyError::ShutDown))
+    }
+
+    /// Replies, unless there is no room: then the reply waits by the name of the ticket.
+    fn reply_or_wait(&mut self, message: Message) -> Result<Option<Ticket>, ReplyError> {
+        if self.answered {
+            return Err(ReplyError::Answered);
+        }
+        match self.handle.lock().reply_or_wait(self.key, message)? {
+            Replied::Waits(ticket) => Ok(Some(ticket)),
+            Replied::Sent => {
+                self.answered = true;
+                Ok(None)
+            }
+        }
+    }
+
     fn refuse(&mut self, reason: RefuseReason) {
         if std::mem::replace(&mut self.answered, true) {
             return;
@@ -250,6 +331,15 @@ impl Responder {
 impl Drop for Responder {
     fn drop(&mut self) {
         self.refuse(RefuseReason::DroppedUnanswered);
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        if let Some(mut locked) = self.responder.handle.shared.lock_to_drop() {
+            let outcome = locked.tables.waiting.forget_reply(self.ticket);
+            self.responder.answered = matches!(outcome, Some(Ok(())));
+        }
     }
 }
 

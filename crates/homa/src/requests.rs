@@ -7,6 +7,7 @@ use homa_io::{Driver, Message, PacketIo};
 use homa_proto::{Meter, PeerAddr, RpcInfo, RpcKey, SocketId};
 
 use crate::queue::Queue;
+use crate::waiting::Ticket;
 
 /// Names a server of an endpoint; never reused for another port.
 pub(crate) type ServerIndex = usize;
@@ -44,7 +45,7 @@ pub(crate) struct ServerEntry {
 #[derive(Debug)]
 pub(crate) struct Entry {
     key: RpcKey,
-    server: ServerIndex,
+    pub(crate) server: ServerIndex,
     /// Who sent it.
     pub(crate) peer: PeerAddr,
     /// Its length in bytes.
@@ -63,6 +64,8 @@ pub(crate) struct Entry {
     accepted: bool,
     /// The client does not wait for an answer any more.
     pub(crate) cancelled: bool,
+    /// Its reply, if that waits for room.
+    pub(crate) reply: Option<Ticket>,
     /// Who waits for more bytes.
     pub(crate) reader: Option<Waker>,
     /// Who waits for the client to give up.
@@ -122,6 +125,11 @@ impl Requests {
                 self.sweep(server);
             }
         }
+    }
+
+    /// The reply to a request that waits for room, which it is not to do any longer.
+    pub(crate) fn take_reply_ticket(&mut self, key: RpcKey) -> Option<Ticket> {
+        self.get_mut(key)?.reply.take()
     }
 
     /// Accepts the next request of a server, in order of arrival.
@@ -199,6 +207,7 @@ impl Requests {
             queued: false,
             accepted: false,
             cancelled: false,
+            reply: None,
             reader: None,
             cancel_waiter: None,
         });

@@ -46,6 +46,7 @@ pub(crate) fn open(addr: SocketAddr, config: &Config) -> Result<Arc<Handle>, Bin
     let client = client.map_err(|_| BindError::NoMemory)?;
     let mut state = State::new(driver, client);
     state.auth = auth;
+    state.when_full = config.when_full;
     state.has_udp_ports = encapsulation == Encapsulation::Udp;
     let shared = Shared::new(state, config.poll, config.poll_async)?;
     Ok(Handle::new(Arc::new(shared))?)

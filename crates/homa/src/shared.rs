@@ -161,7 +161,13 @@ impl Drop for Locked<'_> {
 
 /// Leaves the state as others may find it, and says whom to wake.
 fn settle(state: &mut State, by_helper: bool) -> Wakes {
-    state.flush();
+    loop {
+        state.flush();
+        // What leaves, or fails to, may make room for those who wait.
+        if !state.admit() {
+            break;
+        }
+    }
     let idle = state.is_draining() && state.is_idle();
     let State { tables, seats, idle: idle_waiters, .. } = state;
     let wakers = &mut tables.wakers;

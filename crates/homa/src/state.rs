@@ -8,19 +8,18 @@ use std::task::Waker;
 use std::time::{Duration as StdDuration, Instant as StdInstant};
 
 use homa_io::{AuthCounters, DriveStats, Driver, Message, PacketIo, Sink, Turn, wait_for_room};
-use homa_proto::{
-    CallOptions, Cancelled, Duration, Failure, Instant, Limit, Resource, RpcInfo, RpcKey, SocketId,
-};
+use homa_proto::{Cancelled, Duration, Failure, Instant, Resource, RpcInfo, RpcKey, SocketId};
 use homa_wire::RefuseReason;
 
-use crate::Addr;
-use crate::calls::{CallId, Calls, Outcome, Owner};
+use crate::calls::{CallId, Calls, Outcome, Removed};
+use crate::config::WhenFull;
 use crate::error::{BindError, CallError, ReadError, ReplyError};
 use crate::lead::Seats;
 use crate::queue::Queue;
-use crate::requests::{Entry, Requests, ServerEntry, ServerIndex};
+use crate::requests::{Requests, ServerEntry, ServerIndex};
 use crate::stats::{Accounts, Stats};
 use crate::task::Link;
+use crate::waiting::Waiting;
 
 /// After so long without a turn, a verb takes one.
 const VERBS_WITHOUT_TURN: Duration = Duration::from_micros(200);
@@ -28,6 +27,10 @@ const VERBS_WITHOUT_TURN: Duration = Duration::from_micros(200);
 /// How long an endpoint that closes waits in all for room to send its last packets. They are short:
 /// a socket that has no room for so long will not have any.
 const LAST_FLUSH_MAX: StdDuration = StdDuration::from_millis(50);
+
+mod sending;
+
+pub(crate) use sending::Replied;
 
 type BoxedDriver = Driver<Box<dyn PacketIo>>;
 
@@ -42,6 +45,10 @@ pub(crate) struct State {
     client: SocketId,
     local_addr: SocketAddr,
     client_rpcs_max: usize,
+    /// How long a call may take in all, unless it says otherwise.
+    call_deadline: Duration,
+    /// What calls do that find no room, unless they say otherwise.
+    pub(crate) when_full: WhenFull,
     /// No new calls; when all is finished, `idle` is told.
     draining: bool,
     /// Who waits for all to be finished.
@@ -66,6 +73,8 @@ pub(crate) struct State {
 pub(crate) struct Tables {
     pub(crate) calls: Calls,
     pub(crate) requests: Requests,
+    /// Calls and replies that wait for room.
+    pub(crate) waiting: Waiting,
     /// To be woken when the lock is released.
     pub(crate) wakers: Vec<Waker>,
     /// Something happened that a sleeping leader may wait for.
@@ -115,6 +124,10 @@ impl Sink for Tables {
     }
 
     fn cancelled(&mut self, key: RpcKey, _cause: Cancelled) {
+        if let Some(ticket) = self.requests.take_reply_ticket(key) {
+            self.waiting.leave(ticket);
+            self.waiting.settle_reply(ticket, Err(ReplyError::Cancelled), &mut self.wakers);
+        }
         self.requests.cancelled(key, &mut self.wakers);
         self.touched = true;
     }
@@ -122,14 +135,17 @@ impl Sink for Tables {
 
 impl State {
     pub(crate) fn new(driver: BoxedDriver, client: SocketId) -> Self {
-        let limits = &driver.endpoint().config().limits;
+        let config = driver.endpoint().config();
         Self {
             local_addr: driver.local_addr(),
-            client_rpcs_max: limits.client_rpcs_max as usize,
+            client_rpcs_max: config.limits.client_rpcs_max as usize,
+            call_deadline: config.timing.call_deadline,
+            when_full: WhenFull::default(),
             driver: Some(driver),
             tables: Tables {
                 calls: Calls::new(),
                 requests: Requests::new(),
+                waiting: Waiting::default(),
                 wakers: Vec::new(),
                 touched: false,
                 arrivals: 0,
@@ -160,6 +176,7 @@ impl State {
         self.turned = true;
         let turn = driver.turn(&mut self.tables);
         self.turned_at = driver.now();
+        self.expire(self.turned_at);
         turn
     }
 
@@ -198,6 +215,7 @@ impl State {
     /// told, the socket closes, and everybody who waits is woken. Responses that were not taken
     /// stay to be taken.
     pub(crate) fn close(&mut self) {
+        self.end_waiting();
         let Some(driver) = &mut self.driver else { return };
         self.tables.calls.take_responses(|key| driver.take_response(key));
         driver.close(self.client);
@@ -218,42 +236,20 @@ impl State {
 
     // Verbs of clients.
 
-    /// Starts a call and sends its first packets.
-    pub(crate) fn start_call(
-        &mut self,
-        addr: Addr,
-        message: Message,
-        options: CallOptions,
-        owner: Owner,
-    ) -> Result<CallId, CallError> {
-        let driver = self.driver.as_mut().filter(|_| !self.draining).ok_or(CallError::ShutDown)?;
-        if self.tables.calls.len() >= self.client_rpcs_max {
-            self.tables.calls.refuse();
-            let limit = Limit::of_host(Resource::Calls, self.client_rpcs_max as u64);
-            return Err(CallError::Full { limit });
-        }
-        let addr = if self.has_udp_ports { addr } else { addr.over_raw_ip()? };
-        let (peer, port) = (addr.peer(), addr.homa_port());
-        let key = driver.send_request(self.client, peer, port, message, options)?;
-        let id = self.tables.calls.insert(key, addr, owner);
-        self.unflushed = true;
-        self.flush();
-        Ok(id)
-    }
-
     /// Takes the outcome of a call, if it is known.
     pub(crate) fn take_outcome(&mut self, id: CallId) -> Option<Result<Message, CallError>> {
         if !self.tables.calls.is_done(id) {
             return None;
         }
-        let (key, outcome) = self.tables.calls.remove(id)?;
+        let Removed { key, outcome } = self.tables.calls.remove(id)?;
         match outcome {
             Outcome::Taken(message) => return Some(Ok(message)),
             Outcome::Failed(error) => return Some(Err(error)),
-            Outcome::Pending | Outcome::Response => {}
+            Outcome::Waiting(_) | Outcome::Pending | Outcome::Response => {}
         }
         self.unflushed = true;
-        let response = self.driver.as_mut().and_then(|driver| driver.take_response(key));
+        let response = self.driver.as_mut().zip(key);
+        let response = response.and_then(|(driver, key)| driver.take_response(key));
         Some(response.ok_or(CallError::ShutDown))
     }
 
@@ -266,13 +262,11 @@ impl State {
 
     /// The caller is gone: the call ends, and the server is told unless it has done its part.
     pub(crate) fn drop_call(&mut self, id: CallId) {
-        let Some((key, outcome)) = self.tables.calls.remove(id) else { return };
-        if matches!(outcome, Outcome::Failed(_)) {
-            return;
-        }
-        if let Some(driver) = &mut self.driver {
-            driver.abort(key);
-            self.unflushed = true;
+        let Some(Removed { key, outcome }) = self.tables.calls.remove(id) else { return };
+        match outcome {
+            Outcome::Failed(_) => {}
+            Outcome::Waiting(ticket) => drop(self.tables.waiting.leave(ticket)),
+            _ => self.abort_rpc(key),
         }
     }
 
@@ -284,11 +278,15 @@ impl State {
         }
         let key = calls.abort(id, wakers);
         *touched = true;
+        self.abort_rpc(key);
+        true
+    }
+
+    fn abort_rpc(&mut self, key: Option<RpcKey>) {
         if let (Some(key), Some(driver)) = (key, &mut self.driver) {
             driver.abort(key);
             self.unflushed = true;
         }
-        true
     }
 
     // Verbs of servers.
@@ -347,21 +345,6 @@ impl State {
         }
     }
 
-    pub(crate) fn reply(&mut self, key: RpcKey, message: Message) -> Result<(), ReplyError> {
-        if self.is_closed() {
-            return Err(ReplyError::ShutDown);
-        }
-        let (driver, entry) = self.open_request(key).ok_or(ReplyError::Cancelled)?;
-        if entry.complete {
-            // A stream need not have been read to its end.
-            entry.begin_reply(driver, key);
-        }
-        driver.reply(key, message)?;
-        self.tables.requests.remove(key);
-        self.unflushed = true;
-        Ok(())
-    }
-
     pub(crate) fn refuse(&mut self, key: RpcKey, reason: RefuseReason) {
         let known = self.tables.requests.remove(key);
         if let (Some(entry), Some(driver)) = (known, &mut self.driver)
@@ -410,12 +393,6 @@ impl State {
         Some(message.ok_or(ReadError::Cancelled))
     }
 
-    /// A request that the application holds and somebody waits to be answered.
-    fn open_request(&mut self, key: RpcKey) -> Option<(&mut BoxedDriver, &mut Entry)> {
-        let entry = self.tables.requests.get_mut(key).filter(|entry| !entry.cancelled)?;
-        Some((self.driver.as_mut()?, entry))
-    }
-
     // Winding down, and the rest.
 
     /// Refuses new requests as shutting down, and new calls; open ones go on.
@@ -430,7 +407,7 @@ impl State {
 
     /// Whether nothing is open any more, on the network or in the hands of the application.
     pub(crate) fn is_idle(&self) -> bool {
-        self.driver.as_ref().is_none_or(Driver::is_idle)
+        self.tables.waiting.is_empty() && self.driver.as_ref().is_none_or(Driver::is_idle)
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -465,7 +442,12 @@ impl State {
 
     /// When the next turn is due though nothing arrives.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.driver.as_ref().and_then(Driver::next_due)
+        let of_driver = self.driver.as_ref().and_then(Driver::next_due);
+        let of_waiting = self.tables.waiting.next_deadline();
+        match (of_driver, of_waiting) {
+            (Some(driver), Some(waiting)) => Some(driver.min(waiting)),
+            (driver, waiting) => driver.or(waiting),
+        }
     }
 
     /// Whether a turn would find more to send.
@@ -494,7 +476,7 @@ impl State {
     /// What the endpoint holds; empty once closed.
     pub(crate) fn accounts(&self) -> Accounts {
         let Some(driver) = &self.driver else { return Accounts::default() };
-        let Tables { calls, requests, .. } = &self.tables;
+        let Tables { calls, requests, waiting, .. } = &self.tables;
         let mut endpoint = driver.accounts();
         let limit = |resource| endpoint.get(resource).and_then(|account| account.limit);
         let rpcs_max = limit(Resource::ServerRpcs);
@@ -502,6 +484,9 @@ impl State {
         endpoint.set(Resource::Calls, calls);
         endpoint.set(Resource::UnacceptedRequests, requests.unaccepted.account(rpcs_max));
         endpoint.set(Resource::UnansweredRequests, requests.unanswered.account(rpcs_max));
+        for (resource, account) in waiting.accounts() {
+            endpoint.set(resource, account);
+        }
         let of = |socket| driver.socket_accounts(socket).unwrap_or_default();
         let mut client = of(self.client);
         client.set(Resource::Calls, calls);
@@ -542,6 +527,8 @@ fn flush_last(driver: &mut BoxedDriver, tables: &mut Tables) {
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
     use super::*;
+    use crate::calls::Owner;
+    use crate::{Addr, CallOptions};
     use homa_io::{Clock, PathError, ReceivedPacket, SendBatch};
     use homa_proto::{Endpoint, PeerAddr};
     use std::net::UdpSocket;

@@ -13,7 +13,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use common::*;
-use homa::{Addr, Config, Endpoint, Server};
+use homa::proto::Resource;
+use homa::{Addr, CallOptions, Config, Endpoint, ReplyError, Server, WhenFull};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -174,6 +175,146 @@ async fn call__dropped_anywhere_leaves_nothing() {
     expect_quiet(&client).await;
     expect_quiet(&endpoint_at_server).await;
     assert!(executions.lock().unwrap().values().all(|count| *count == 1));
+}
+
+/// Of calls that wait for room those that are dropped give their places to the next: the others all
+/// complete.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn call__dropped_while_waiting_for_room_makes_way() {
+    const CALLS: u32 = 600;
+    let (endpoint_at_server, server, addr) = serving(Config::default()).await;
+    let executions = serve_impatiently(&server);
+    let client = endpoint(with_room_for(3)).await;
+    let tasks = (0..CALLS).zip(ways()).map(|(name, (polls, woken))| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            let call = client.call(addr, name.to_le_bytes().to_vec());
+            let outcome = if name % 3 == 0 {
+                Some(call.await)
+            } else {
+                give_up_after(call, polls, woken).await
+            };
+            if let Some(outcome) = outcome {
+                assert_eq!(number(&outcome.unwrap().into_bytes()), name);
+            }
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    for task in tasks {
+        within_time(task).await.unwrap();
+    }
+    expect_nobody_waits(&client);
+    expect_quiet(&client).await;
+    expect_quiet(&endpoint_at_server).await;
+    let executions = executions.lock().unwrap();
+    assert!(executions.values().all(|count| *count == 1));
+    assert!((0..CALLS).step_by(3).all(|name| executions.contains_key(&name)));
+}
+
+/// A send that is dropped has no outcome; one that was not has one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn send_when_room__dropped_anywhere_sends_nothing() {
+    const CALLS: u32 = 600;
+    let (endpoint_at_server, server, addr) = serving(Config::default()).await;
+    let executions = serve_impatiently(&server);
+    let client = endpoint(with_room_for(3)).await;
+    let senders = (0..3u32).map(|sender| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            let mut sent = BTreeMap::new();
+            for (name, (polls, woken)) in (0..CALLS).filter(|n| n % 3 == sender).zip(ways()) {
+                let request = name.to_le_bytes().to_vec();
+                let send = client.send_when_room(addr, request, CallOptions::new());
+                if let Some(id) = give_up_after(send, polls, woken).await {
+                    sent.insert(id.unwrap(), name);
+                }
+            }
+            sent
+        })
+    });
+    let senders: Vec<_> = senders.collect();
+    let receiver = tokio::spawn({
+        let client = client.clone();
+        async move {
+            let mut outcomes = Vec::new();
+            while let Some(outcome) = client.recv().await {
+                outcomes.push(Some(outcome));
+            }
+            outcomes
+        }
+    });
+    let mut sent = BTreeMap::new();
+    for sender in senders {
+        sent.append(&mut within_time(sender).await.unwrap());
+    }
+    expect_nobody_waits(&client);
+    expect_quiet(&client).await;
+    expect_quiet(&endpoint_at_server).await;
+    let mut received = BTreeSet::new();
+    for outcome in within_time(receiver).await.unwrap() {
+        expect_own(&sent, &mut received, outcome);
+    }
+    assert_eq!(received.len(), sent.len());
+    assert!(executions.lock().unwrap().values().all(|count| *count == 1));
+}
+
+/// A reply that is dropped while it waits for room may be made again, and is given once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reply_when_room__dropped_anywhere_is_sent_once() {
+    const LENGTH: usize = 4000;
+    let mut config = config_for(10_000);
+    config.proto.limits.outgoing_bytes_max = 10_000;
+    let (endpoint_at_server, server, addr) = serving(config).await;
+    let client = endpoint(config_for(10_000)).await;
+    for first in 0..8usize {
+        let server = server.clone();
+        tokio::spawn(async move {
+            let mut ways = ways().skip(first);
+            while let Some(mut request) = server.accept().await {
+                let mut reply = request.take_message().into_bytes().to_vec();
+                reply.resize(LENGTH, 7);
+                loop {
+                    let (polls, woken) = ways.next().unwrap();
+                    let sending = request.reply_when_room(reply.clone());
+                    match give_up_after(sending, polls, woken).await {
+                        Some(Ok(()) | Err(ReplyError::Answered)) => break,
+                        Some(Err(error)) => panic!("{error}"),
+                        None => a_moment().await,
+                    }
+                }
+            }
+        });
+    }
+    let ids: Vec<_> = (0..400u32)
+        .map(|name| (client.send(addr, name.to_le_bytes().to_vec()).unwrap(), name))
+        .collect();
+    let sent: BTreeMap<_, _> = ids.into_iter().collect();
+    let mut received = BTreeSet::new();
+    while received.len() < sent.len() {
+        let outcome = within_time(client.recv()).await;
+        assert_eq!(outcome.as_ref().unwrap().1.as_ref().unwrap().len(), LENGTH);
+        expect_own(&sent, &mut received, outcome);
+    }
+    expect_nobody_waits(&endpoint_at_server);
+    expect_quiet(&client).await;
+    expect_quiet(&endpoint_at_server).await;
+}
+
+/// So many calls at once; more wait.
+fn with_room_for(calls: u32) -> Config {
+    let mut config = Config::default();
+    config.proto.limits.client_rpcs_max = calls;
+    config.when_full = WhenFull::Wait;
+    config
+}
+
+fn expect_nobody_waits(endpoint: &Endpoint) {
+    let accounts = endpoint.accounts().endpoint;
+    for resource in [Resource::WaitingSends, Resource::WaitingBytes] {
+        let account = accounts.get(resource).unwrap();
+        assert_eq!(account.used, 0, "{resource}");
+        assert!(account.high_water > 0, "nobody had to wait");
+    }
 }
 
 /// Reads that are dropped take nothing: the pieces are the whole request, in order.

@@ -409,6 +409,21 @@ impl<I: PacketIo> Driver<I> {
         Ok(key)
     }
 
+    /// Whether [`Driver::send_request`] would start a call of so many bytes now, but for want of
+    /// places for peers or of memory.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`].
+    pub fn check_request(
+        &self,
+        socket: SocketId,
+        port: u16,
+        length: usize,
+    ) -> Result<(), SendError> {
+        self.endpoint.check_request(socket, port, saturate(length))
+    }
+
     /// Takes the complete response of a call, which ends the call. `None` if it isn't complete.
     pub fn take_response(&mut self, key: RpcKey) -> Option<Message> {
         let message = self.store.take(key)?;
@@ -454,6 +469,15 @@ impl<I: PacketIo> Driver<I> {
         self.endpoint.send_reply(self.now, key, length_of(&message))?;
         self.store.park(key, message);
         Ok(())
+    }
+
+    /// Whether [`Driver::reply`] would send a reply of so many bytes now.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplyError`].
+    pub fn check_reply(&self, key: RpcKey, length: usize) -> Result<(), ReplyError> {
+        self.endpoint.check_reply(key, saturate(length))
     }
 
     /// Tells the client that its request won't be answered, and ends it.
@@ -610,5 +634,10 @@ fn store_delivery(store: &mut MessageStore, delivery: &Delivery<'_>, payload: &[
 
 /// The length as the protocol counts; what exceeds it is too long by any limit.
 fn length_of(message: &Message) -> u32 {
-    u32::try_from(message.len()).unwrap_or(u32::MAX)
+    saturate(message.len())
+}
+
+/// Lengths that are too long anyway need no more bits.
+fn saturate(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -40,18 +40,12 @@ impl<O: Observer> Endpoint<O> {
         options: CallOptions,
     ) -> Result<RpcKey, SendError> {
         let local_port = self.sockets.by_id(socket).ok_or(SendError::NoSocket)?.port;
-        if port == 0 {
-            return Err(SendError::BadPort);
-        }
-        match length {
-            0 => return Err(SendError::Empty),
-            _ if length > self.config.message_length_max => {
-                return Err(SendError::TooLong(self.config.message_length_max));
+        if let Err(error) = self.check_request(socket, port, length) {
+            if let SendError::Full(limit) = error {
+                self.count_refusal(local_port, socket, limit);
             }
-            _ => {}
+            return Err(error);
         }
-        self.room_for_request(socket, length)
-            .map_err(|limit| SendError::Full(self.count_refusal(local_port, socket, limit)))?;
         let peers_max = self.config.limits.peers_max;
         let peer_slot = self.peer_slot(now, &peer).map_err(|error| match error {
             PeerError::Full => SendError::Full(Limit::of_host(Resource::Peers, peers_max.into())),
@@ -131,21 +125,13 @@ impl<O: Observer> Endpoint<O> {
     /// See [`ReplyError`]; the RPC remains answerable unless it is [`ReplyError::Gone`].
     pub fn send_reply(&mut self, now: Instant, key: RpcKey, length: u32) -> Result<(), ReplyError> {
         let rpc = self.rpcs.get(key).ok_or(ReplyError::Gone)?;
-        match rpc.state {
-            State::InService => {}
-            State::Refused { .. } => return Err(ReplyError::Gone),
-            _ => return Err(ReplyError::NotInService),
-        }
-        match length {
-            0 => return Err(ReplyError::Empty),
-            _ if length > self.config.message_length_max => {
-                return Err(ReplyError::TooLong(self.config.message_length_max));
-            }
-            _ => {}
-        }
         let (id, peer, port, socket) = (rpc.id, rpc.peer, rpc.port, rpc.socket);
-        self.room_for_reply(key, length)
-            .map_err(|limit| ReplyError::Full(self.count_refusal(port, socket, limit)))?;
+        if let Err(error) = self.check_reply(key, length) {
+            if let ReplyError::Full(limit) = error {
+                self.count_refusal(port, socket, limit);
+            }
+            return Err(error);
+        }
         let outgoing = self.new_outgoing(peer, length);
         let rpc = self.rpcs.get_mut(key).ok_or(ReplyError::Gone)?;
         rpc.outgoing = Some(outgoing);

@@ -9,9 +9,9 @@ use homa_io::{Clock, Message};
 
 use super::server::{Server, StreamServer};
 use crate::addr::{Addr, Target, ToAddr};
-use crate::awaited::{CallDone, Idle, Outcomes};
+use crate::awaited::{CallDone, Idle, Outcomes, Started};
 use crate::calls::{CallId, Owner};
-use crate::config::{CallOptions, Config, to_proto};
+use crate::config::{CallOptions, Config, WhenFull, to_proto};
 use crate::endpoint::Cork;
 use crate::error::{BindError, CallError};
 use crate::setup;
@@ -57,7 +57,8 @@ impl Endpoint {
     }
 
     /// Sends a request and waits for the response, for 10 seconds at the longest
-    /// (`proto.timing.call_deadline`).
+    /// (`proto.timing.call_deadline`). Should this endpoint have no room for it, it fails or waits,
+    /// as [`Config::when_full`] says.
     ///
     /// `addr` is best an [`Addr`], resolved once; text may name a host, and the time that resolving
     /// it takes is not part of the call's deadline. The request and the
@@ -90,7 +91,8 @@ impl Endpoint {
         outcome.unwrap_or(Err(CallError::ShutDown))
     }
 
-    /// Sends a request without waiting for the response, which [`Endpoint::recv`] gives.
+    /// Sends a request without waiting for the response, which [`Endpoint::recv`] gives, nor for room
+    /// ([`Endpoint::send_when_room`] does).
     ///
     /// # Errors
     ///
@@ -115,7 +117,27 @@ impl Endpoint {
         request: impl Into<Message>,
         options: CallOptions,
     ) -> Result<CallId, CallError> {
+        let options = options.when_full(WhenFull::Reject);
         self.start(addr, request.into(), options, Owner::Queue).map(|(_, id)| id)
+    }
+
+    /// Like [`Endpoint::send_with`], but waits if this endpoint has no room for the call, as
+    /// [`WhenFull::Wait`] says, until the call's deadline at the longest. Room may take that others
+    /// receive outcomes meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`]; nothing was sent then and no outcome follows.
+    pub fn send_when_room(
+        &self,
+        addr: impl ToAddr,
+        request: impl Into<Message>,
+        options: CallOptions,
+    ) -> Result<CallId, CallError> {
+        let options = options.when_full(WhenFull::Wait);
+        let (locked, id) = self.start(addr, request.into(), options, Owner::Starter)?;
+        let started = self.handle.shared.wait_on_thread(locked, &mut Started(id), None);
+        started.unwrap_or(Err(CallError::ShutDown))
     }
 
     /// Waits for the next outcome of the calls started with [`Endpoint::send`], in order of
@@ -228,7 +250,7 @@ impl Endpoint {
             }
         };
         let mut locked = self.handle.lock();
-        let id = locked.start_call(addr, request, options.to_proto(), owner)?;
+        let id = locked.start_call(addr, request, options, owner)?;
         Ok((locked, id))
     }
 }

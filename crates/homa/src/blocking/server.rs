@@ -133,6 +133,16 @@ impl StreamRequest {
         self.request.reply(message)
     }
 
+    /// Like [`StreamRequest::reply`], but waits while this endpoint has no room for the reply, as long
+    /// as the client does.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplyError`]. The request stays answerable, unless its client is gone.
+    pub fn reply_when_room(&mut self, message: impl Into<Message>) -> Result<(), ReplyError> {
+        self.request.reply_when_room_on_thread(message.into())
+    }
+
     /// Refuses the request, arrived or not; its client learns the reason at once.
     pub fn refuse(self, reason: RefuseReason) {
         self.request.refuse(reason);
