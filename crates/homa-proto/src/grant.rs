@@ -183,7 +183,10 @@ impl GrantScheduler {
             birth: new.birth,
             scheduled: granted < new.length,
         };
-        self.reserve(new.slot, &message)?;
+        self.reserve_slot(new.slot)?;
+        if message.scheduled {
+            self.reserve_places(new.slot, new.peer)?;
+        }
         let known = self.messages[new.slot as usize].replace(message);
         debug_assert!(known.is_none(), "the slot is in use");
         self.incoming_bytes += u64::from(message.incoming());
@@ -193,6 +196,16 @@ impl GrantScheduler {
             self.watch_oldest(now, new.slot, message.birth);
         }
         Ok(())
+    }
+
+    /// Makes sure that a message of a peer can be inserted in `slot`.
+    ///
+    /// # Errors
+    ///
+    /// [`NoMemory`]; nothing has changed that matters.
+    pub(crate) fn reserve(&mut self, slot: u32, peer: u32) -> Result<(), NoMemory> {
+        self.reserve_slot(slot)?;
+        self.reserve_places(slot, peer)
     }
 
     /// Notes how many bytes of a message have arrived in all, in any order. When all have, the
@@ -333,17 +346,18 @@ impl GrantScheduler {
         assert!(self.fifo_message.is_none_or(|slot| self.oldest.key(slot).is_some()));
     }
 
-    fn reserve(&mut self, slot: u32, message: &Message) -> Result<(), NoMemory> {
+    fn reserve_slot(&mut self, slot: u32) -> Result<(), NoMemory> {
         let slots = slot as usize + 1;
         if slots > self.messages.len() {
             self.messages.try_reserve(slots - self.messages.len()).map_err(|_| NoMemory)?;
             self.messages.resize(slots, None);
         }
-        if message.scheduled {
-            self.places.reserve(slot, message.peer)?;
-            self.oldest.reserve_slot(slot)?;
-        }
         Ok(())
+    }
+
+    fn reserve_places(&mut self, slot: u32, peer: u32) -> Result<(), NoMemory> {
+        self.places.reserve(slot, peer)?;
+        self.oldest.reserve_slot(slot)
     }
 
     fn message(&self, slot: u32) -> Option<&Message> {

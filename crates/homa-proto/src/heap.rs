@@ -201,8 +201,10 @@ impl<K: Ord + Copy> IndexedHeap<K> {
     ///
     /// [`NoMemory`] if an array cannot grow.
     pub(crate) fn reserve_slot(&mut self, slot: u32) -> Result<(), NoMemory> {
-        self.positions.reserve_slot(slot)?;
-        self.heap.reserve(self.positions.slots())
+        // In this order: who failed leaves no position without room for its entry, which would have
+        // `set` fail for slots that others have reserved.
+        self.heap.reserve(self.positions.slots().max(slot as usize + 1))?;
+        self.positions.reserve_slot(slot)
     }
 
     /// Inserts `slot`, or changes its key.

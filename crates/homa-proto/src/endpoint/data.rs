@@ -211,6 +211,15 @@ impl<O: Observer> Endpoint<O> {
         if !self.charge(packet, key, end) {
             return false;
         }
+        // What the scheduler does not know would never be granted the rest.
+        let is_part = packet.payload_len < data.message_length;
+        if is_part
+            && self.grants.granted(key.slot()).is_none()
+            && self.grants.reserve(key.slot(), peer).is_err()
+        {
+            self.count_insert_error(packet, InsertError::NoMemory);
+            return false;
+        }
         let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) else {
             return false;
         };
@@ -269,19 +278,18 @@ impl<O: Observer> Endpoint<O> {
             let unscheduled = granted;
             let message =
                 IncomingMessage { slot, peer, length, unscheduled, received, segment_bytes, birth };
-            // Without memory the message gets no grants; its sender's RESENDs and the deadline
-            // of the call bound its life.
-            let _ = self.grants.insert(packet.now, message);
+            let inserted = self.grants.insert(packet.now, message);
+            debug_assert!(inserted.is_ok(), "room was reserved before");
         } else {
             self.grants.progress(slot, received);
         }
         self.grants_due = true;
         if is_first && !is_client {
             self.watch(key, packet.now);
-            self.events.push_back(Event::RequestStarted { key });
+            self.tell_if_room(Event::RequestStarted { key });
         }
         if upto > prefix {
-            self.events.push_back(Event::Readable { key, upto });
+            self.tell_if_room(Event::Readable { key, upto });
         }
         self.rearm(key);
     }
@@ -311,7 +319,7 @@ impl<O: Observer> Endpoint<O> {
             self.enqueue_unaccepted(packet.now, key);
         }
         self.trace(packet.now, TraceEvent::MessageComplete { id, length });
-        self.events.push_back(event);
+        self.tell(event);
         self.rearm(key);
     }
 

@@ -21,7 +21,7 @@ impl<O: Observer> Endpoint<O> {
         self.stats.client_rpcs_failed += 1;
         self.trace(now, TraceEvent::RpcFailed { id, failure });
         self.remove_rpc(now, key, false);
-        self.events.push_back(Event::Failed { key, failure });
+        self.tell(Event::Failed { key, failure });
     }
 
     /// A server RPC ends before its response was acknowledged.
@@ -44,7 +44,7 @@ impl<O: Observer> Endpoint<O> {
         self.trace(now, TraceEvent::RpcCancelled { id, cause });
         self.remove_rpc(now, key, executed);
         if !was_refused {
-            self.events.push_back(Event::Cancelled { key, cause });
+            self.tell(Event::Cancelled { key, cause });
         }
     }
 
@@ -55,7 +55,7 @@ impl<O: Observer> Endpoint<O> {
         self.stats.server_rpcs_acked += 1;
         self.trace(now, TraceEvent::RpcAcked { id });
         self.remove_rpc(now, key, true);
-        self.events.push_back(Event::Release { key });
+        self.tell(Event::Release { key });
     }
 
     /// A refusal was remembered for long enough.
@@ -92,7 +92,7 @@ impl<O: Observer> Endpoint<O> {
     pub(super) fn release_outgoing(&mut self, key: RpcKey) {
         if self.drop_outgoing(key) {
             self.sender.remove(key.slot());
-            self.events.push_back(Event::Release { key });
+            self.tell(Event::Release { key });
         }
     }
 }

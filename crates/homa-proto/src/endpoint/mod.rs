@@ -74,6 +74,10 @@ impl Encapsulation {
 /// more makes sense here).
 const MTU_MIN: u32 = 256;
 
+/// Events that the driver must learn of an RPC, at the most: its message is complete, the other one is
+/// released, it has failed.
+const EVENTS_PER_RPC: usize = 3;
+
 /// One host's protocol state machine. See the crate's documentation for how to drive it.
 #[derive(Debug)]
 pub struct Endpoint<O: Observer = ()> {
@@ -381,9 +385,9 @@ impl<O: Observer> Endpoint<O> {
     /// Adds an RPC to all tables, so that nothing later can fail for want of memory.
     fn insert_rpc(&mut self, rpc: Rpc) -> Result<RpcKey, NoMemory> {
         let peer = rpc.peer;
-        // Events are drained after each input, which makes only a few per RPC.
-        self.events.try_reserve(4).map_err(|_| NoMemory)?;
-        self.resend_queue.try_reserve(1).map_err(|_| NoMemory)?;
+        let rpcs = self.rpcs.len() as usize + 1;
+        self.events.try_reserve(EVENTS_PER_RPC * rpcs).map_err(|_| NoMemory)?;
+        self.reserve_resends(rpcs)?;
         let key = self.rpcs.insert(rpc)?;
         let reserved = self.reserve_slot(key.slot());
         if let Err(NoMemory) = reserved {
@@ -396,6 +400,21 @@ impl<O: Observer> Endpoint<O> {
         self.count_rpc(key);
         self.next_birth += 1;
         Ok(key)
+    }
+
+    /// Tells the driver what it must know of an RPC: its end, that a message is complete, or released.
+    /// There is room for these events of all open RPCs, whoever ends them at once.
+    fn tell(&mut self, event: Event) {
+        debug_assert!(self.events.len() < self.events.capacity(), "there is room for each RPC's");
+        self.events.push_back(event);
+    }
+
+    /// Tells the driver what it may learn later as well: how far a message can be read.
+    fn tell_if_room(&mut self, event: Event) {
+        let others = EVENTS_PER_RPC * self.rpcs.len() as usize;
+        if self.events.try_reserve(others + 1).is_ok() {
+            self.events.push_back(event);
+        }
     }
 
     fn reserve_slot(&mut self, slot: u32) -> Result<(), NoMemory> {

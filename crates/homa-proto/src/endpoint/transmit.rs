@@ -2,6 +2,7 @@
 //! remaining length (PROTOCOL section 10).
 
 use super::{ControlPacket, Endpoint};
+use crate::error::NoMemory;
 use crate::event::{Payload, Transmit};
 use crate::grant::GrantDecision;
 use crate::observer::{Observer, TraceEvent};
@@ -248,16 +249,22 @@ impl<O: Observer> Endpoint<O> {
         else {
             return;
         };
-        if self.resend_queue.try_reserve(1).is_ok() {
-            rpc.in_resend_queue = true;
-            self.resend_queue.push_back(key);
-            // RPCs that have ended leave their entries behind while nothing can be sent.
-            if self.resend_queue.len() > 2 * self.rpcs.len() as usize + RESEND_QUEUE_SLACK {
-                let rpcs = &self.rpcs;
-                self.resend_queue.retain(|&key| rpcs.get(key).is_some());
-            }
-            self.meters.resend_queue.set(self.resend_queue.len() as u64);
+        rpc.in_resend_queue = true;
+        debug_assert!(self.resend_queue.len() < self.resend_queue.capacity(), "room is reserved");
+        self.resend_queue.push_back(key);
+        // RPCs that have ended leave their entries behind while nothing can be sent.
+        if self.resend_queue.len() > 2 * self.rpcs.len() as usize + RESEND_QUEUE_SLACK {
+            let rpcs = &self.rpcs;
+            self.resend_queue.retain(|&key| rpcs.get(key).is_some());
         }
+        self.meters.resend_queue.set(self.resend_queue.len() as u64);
+    }
+
+    /// Makes room for the entries of so many RPCs and those that ended ones leave behind.
+    pub(super) fn reserve_resends(&mut self, rpcs: usize) -> Result<(), NoMemory> {
+        let total = 2 * rpcs + RESEND_QUEUE_SLACK + 1;
+        let more = total.saturating_sub(self.resend_queue.len());
+        self.resend_queue.try_reserve(more).map_err(|_| NoMemory)
     }
 
     fn count_transmit(&mut self, now: Instant, transmit: &Transmit) {
