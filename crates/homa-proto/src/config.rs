@@ -188,7 +188,8 @@ pub struct Limits {
     /// Open client RPCs, and as many server RPCs, of one socket. Default: no limit but the host's.
     pub socket_rpcs_max: u32,
     /// Memory of one socket's incoming messages, as `incoming_bytes_max`: a request beyond is refused
-    /// as overloaded. Default: no limit but the host's.
+    /// as overloaded, and no call is started while responses hold so much that is arriving or that
+    /// the application has not taken. Default: no limit but the host's.
     pub socket_incoming_bytes_max: u64,
     /// Bytes of one socket's outgoing messages. Default: no limit but the host's.
     pub socket_outgoing_bytes_max: u64,

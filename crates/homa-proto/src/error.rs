@@ -35,8 +35,9 @@ pub enum SendError {
     NoSocket,
     /// A server's port is never 0.
     BadPort,
-    /// A limit leaves no room for it: of [`Resource::ClientRpcs`], of [`Resource::OutgoingBytes`], or
-    /// of [`Resource::Peers`], which are all in use.
+    /// A limit leaves no room for it: of [`Resource::ClientRpcs`], of [`Resource::OutgoingBytes`], of
+    /// [`Resource::Peers`], which are all in use, or of [`Resource::IncomingBytes`], which responses
+    /// hold that the application has not taken.
     Full(Limit),
     /// Memory for a table could not be had.
     NoMemory,
@@ -169,6 +170,7 @@ impl Limit {
             (Resource::ClientRpcs, false) => "client_rpcs_max",
             (Resource::OutgoingBytes, false) => "outgoing_bytes_max",
             (Resource::OutgoingBytes, true) => "socket_outgoing_bytes_max",
+            (Resource::IncomingBytes, _) => "socket_incoming_bytes_max",
             (Resource::Peers, _) => "peers_max",
             _ => "socket_rpcs_max",
         }
@@ -177,7 +179,8 @@ impl Limit {
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = if self.resource == Resource::OutgoingBytes { " bytes" } else { "" };
+        let of_bytes = matches!(self.resource, Resource::OutgoingBytes | Resource::IncomingBytes);
+        let unit = if of_bytes { " bytes" } else { "" };
         write!(f, "limits.{} is {}{unit}", self.field(), self.max)
     }
 }

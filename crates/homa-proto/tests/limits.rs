@@ -272,3 +272,55 @@ fn accounts__of_gaps_count_nothing_twice() {
     }
     assert!(most >= 59);
 }
+
+/// Responses that the application leaves lying keep it from making more calls, if their socket has a
+/// limit: nobody else has to pay for them.
+#[test]
+fn responses__that_nobody_takes_stop_calls() {
+    let mut config = Config::default();
+    config.limits.socket_incoming_bytes_max = 10_000;
+    let mut probe = Probe::new(&config);
+    let server = Remote::server(1);
+    let mut keys = vec![];
+    for _ in 0..8 {
+        let key = probe.call(server, 100);
+        probe.answer(key, Body::Data(data(1400, 0, 1400)), 1400);
+        keys.push(key);
+    }
+    let limit = Limit::of_socket(Resource::IncomingBytes, 10_000);
+    assert_eq!(send(&mut probe, server, 100), Err(SendError::Full(limit)));
+    let text = SendError::Full(limit).to_string();
+    assert_eq!(text, "no room: limits.socket_incoming_bytes_max is 10000 bytes");
+    let accounts = probe.endpoint.socket_accounts(probe.client_socket).unwrap();
+    let incoming = accounts.get(Resource::IncomingBytes).unwrap();
+    assert_eq!((incoming.used, incoming.refusals), (8 * 1400, 1));
+    let unread = probe.endpoint.accounts().get(Resource::UnreadBytes).unwrap();
+    assert_eq!(unread.used, 8 * 1400);
+    probe.endpoint.finish(probe.now, keys[0]);
+    assert!(send(&mut probe, server, 100).is_ok());
+}
+
+/// A request that is read as it arrives has been accepted: however slowly it is read, others are not
+/// turned away for it. One that nobody accepts has them turned away.
+#[test]
+fn queue_delay__is_not_that_of_a_request_being_read() {
+    for streamed in [true, false] {
+        let mut probe = Probe::new(&Config::default());
+        let client = Remote::client(1);
+        probe.request(client, 2, Body::Data(data(2000, 0, 2000)), 1416);
+        let started = probe.take_events();
+        let [homa_proto::Event::RequestStarted { key }, ..] = started[..] else {
+            panic!("{started:?}")
+        };
+        if streamed {
+            probe.endpoint.begin_stream(key);
+        }
+        probe.request(client, 2, Body::Data(data(2000, 1416, 2000)), 584);
+        assert_eq!(probe.complete_request(), Some(key));
+        probe.advance(Duration::from_millis(1500));
+        probe.request(client, 4, Body::Data(data(100, 0, 100)), 100);
+        assert_eq!(probe.complete_request().is_some(), streamed);
+        let refusals = probe.endpoint.stats().queue_delay_refusals;
+        assert_eq!(refusals, u64::from(!streamed));
+    }
+}

@@ -35,7 +35,8 @@ pub struct Config {
     pub poll_async: Duration,
     /// What calls do for which this endpoint has no room: for want of places for calls
     /// (`proto.limits.client_rpcs_max`, `socket_rpcs_max`) or of memory for what is sent
-    /// (`outgoing_bytes_max`, `socket_outgoing_bytes_max`). [`CallOptions::when_full`] says so for one
+    /// (`outgoing_bytes_max`, `socket_outgoing_bytes_max`), or because of responses that nobody takes
+    /// (`socket_incoming_bytes_max`). [`CallOptions::when_full`] says so for one
     /// call. What can't wait, [`send`](crate::Endpoint::send) and [`reply`](crate::Request::reply),
     /// has a twin that waits. Default [`WhenFull::Reject`].
     pub when_full: WhenFull,

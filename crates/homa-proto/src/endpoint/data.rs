@@ -304,6 +304,8 @@ impl<O: Observer> Endpoint<O> {
         self.meters.unread_bytes.raise(length.into());
         let id = rpc.id;
         let is_client = rpc.is_client();
+        // Who reads a request as it arrives has accepted it.
+        let waits = !is_client && !rpc.streamed;
         let event = if is_client {
             rpc.state = State::Complete { acked: false };
             self.stats.client_responses_done += 1;
@@ -315,7 +317,7 @@ impl<O: Observer> Endpoint<O> {
             self.stats.server_request_bytes_done += u64::from(length);
             Event::RequestComplete { key }
         };
-        if !is_client {
+        if waits {
             self.enqueue_unaccepted(packet.now, key);
         }
         self.trace(packet.now, TraceEvent::MessageComplete { id, length });

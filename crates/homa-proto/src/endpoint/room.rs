@@ -60,6 +60,7 @@ impl<O: Observer> Endpoint<O> {
         let of_socket = self.sockets.of_rpc_mut(port, socket).filter(|_| limit.of_socket);
         let meter = match (of_socket, limit.resource) {
             (Some(socket), Resource::ClientRpcs) => &mut socket.meters.client_rpcs,
+            (Some(socket), Resource::IncomingBytes) => &mut socket.meters.incoming_bytes,
             (Some(socket), _) => &mut socket.meters.outgoing_bytes,
             (None, Resource::ClientRpcs) => &mut self.meters.client_rpcs,
             (None, _) => &mut self.meters.outgoing_bytes,
@@ -72,7 +73,10 @@ impl<O: Observer> Endpoint<O> {
         let of_host = Limit::of_host(Resource::ClientRpcs, limits.client_rpcs_max.into());
         of_host.admits(self.rpcs.clients().into(), 1)?;
         let of_socket = Limit::of_socket(Resource::ClientRpcs, limits.socket_rpcs_max.into());
-        of_socket.admits(socket.meters.client_rpcs.used(), 1)
+        of_socket.admits(socket.meters.client_rpcs.used(), 1)?;
+        // Responses that nobody takes must not grow without end.
+        let of_socket = Limit::of_socket(Resource::IncomingBytes, limits.socket_incoming_bytes_max);
+        of_socket.admits(socket.meters.incoming_bytes.used(), 1)
     }
 
     fn room_for_outgoing(&self, socket: Option<&Socket>, length: u32) -> Result<(), Limit> {
