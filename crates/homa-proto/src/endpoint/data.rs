@@ -195,8 +195,6 @@ impl<O: Observer> Endpoint<O> {
         let now = packet.now;
         let Some(rpc) = self.rpcs.get_mut(key) else { return false };
         let Some(incoming) = rpc.incoming.as_mut() else { return false };
-        rpc.patience.renew(now);
-        rpc.patience.busy_streak = 0;
         if data.message_length != incoming.bytes.length() {
             self.stats.length_mismatches += 1;
             self.drop_packet(packet, DropReason::BadLength);
@@ -208,6 +206,10 @@ impl<O: Observer> Endpoint<O> {
             self.count_insert_error(packet, InsertError::OutOfRange);
             return false;
         }
+        // Not by packets that contradict the message: if its first one was wrong, all others do, and
+        // only its end lets the peer begin it anew.
+        rpc.patience.renew(now);
+        rpc.patience.busy_streak = 0;
         if !self.charge(packet, key, end) {
             return false;
         }

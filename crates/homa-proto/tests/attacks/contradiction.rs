@@ -3,8 +3,8 @@
 
 use super::request;
 use homa_proto::{
-    Config, Duration, Event, Header, LocalAddr, PacketMeta, Priority, RefuseReason, Resource,
-    RpcId, RpcKey,
+    Config, Duration, Event, Failure, Header, LocalAddr, PacketMeta, Priority, RefuseReason,
+    Resource, RpcId, RpcKey,
 };
 use homa_testkit::{Probe, Remote, data};
 use homa_wire::{Ack, AckList, Body, Cutoffs, Data, Grant, Refuse, Resend};
@@ -101,6 +101,45 @@ fn message_length__of_a_response_that_changes_is_not_believed() {
     probe.answer(key, Body::Data(data(5_000, 1_416, 5_000)), 3_584);
     assert_eq!(probe.endpoint.info(key).unwrap().incoming_length, Some(5_000));
     assert!(probe.take_events().contains(&Event::ResponseComplete { key }));
+}
+
+/// Of a message whose first packet said a wrong length, nothing true can ever be taken. What comes is no
+/// progress, however much it is, and the request that is asked for in vain makes way for the true one.
+#[test]
+fn message_length__that_was_wrong_at_first_does_not_hold_up_the_request() {
+    let (mut probe, client) = (Probe::new(&Config::default()), Remote::client(1));
+    probe.request(client, ID, Body::Data(data(LENGTH - 64, 0, LENGTH)), 1_416);
+    let (mut key, mut millis, mut resends) = (None, 0, 0);
+    while key.is_none() && millis < 1_000 {
+        probe.advance(Duration::from_millis(1));
+        millis += 1;
+        // A client that sends what it is asked for, and by itself now and then.
+        let asked = probe.take_bodies().iter().filter(|b| matches!(b, Body::Resend(_))).count();
+        resends += asked;
+        if asked > 0 || millis % 10 == 0 {
+            complete(&mut probe, client);
+        }
+        key = probe.complete_request();
+    }
+    let key = key.expect("the true request is there");
+    assert_eq!(probe.endpoint.info(key).unwrap().incoming_length, Some(LENGTH));
+    assert!(millis < 200, "after {millis} ms");
+    assert!(resends < 15, "{resends} RESENDs, each for the whole message");
+}
+
+/// Of a response as well: the call fails when its server has been asked in vain for long enough.
+#[test]
+fn message_length__of_a_response_that_was_wrong_at_first_fails_the_call() {
+    let mut probe = Probe::new(&Config::default());
+    let key = probe.call(Remote::server(1), 100);
+    probe.answer(key, Body::Data(data(4_936, 0, 5_000)), 1_416);
+    let start = probe.now;
+    while probe.endpoint.info(key).is_some() {
+        probe.answer(key, Body::Data(data(5_000, 1_416, 5_000)), 1_416);
+        probe.advance(Duration::from_millis(10));
+    }
+    assert!(probe.take_events().contains(&Event::Failed { key, failure: Failure::Timeout }));
+    assert!(probe.now < start + Duration::from_millis(300));
 }
 
 /// Bytes beyond the message are neither taken nor do they begin one.
