@@ -350,6 +350,8 @@ impl Config {
         let overcommit_ok = (1..=64).contains(&self.grants.overcommit_max);
         rule(overcommit_ok, "grants.overcommit_max", "1 to 64")?;
         rule(self.grants.incoming_bytes_max >= 1, "grants.incoming_bytes_max", "at least 1 byte")?;
+        let segments_ok = (1..=16).contains(&self.grants.grant_segments_min);
+        rule(segments_ok, "grants.grant_segments_min", "1 to 16")?;
         rule(self.grants.fifo_share_permille <= 500, "grants.fifo_share_permille", "at most 500")?;
         rule(self.pacer.fifo_share_permille <= 500, "pacer.fifo_share_permille", "at most 500")?;
         rule(
@@ -471,6 +473,12 @@ mod tests {
 
         let config = Config { first_client_port: Some(4000), ..Config::default() };
         assert_eq!(config.validate().unwrap_err().field, "first_client_port");
+
+        for segments in [0, 17] {
+            let mut config = Config::default();
+            config.grants.grant_segments_min = segments;
+            assert_eq!(config.validate().unwrap_err().field, "grants.grant_segments_min");
+        }
 
         let mut config = Config::default();
         config.limits.incoming_bytes_max = 999_999;

@@ -288,6 +288,13 @@ impl GrantScheduler {
         self.memory_is_short
     }
 
+    /// Whether a message is granted nothing, though its window has room, because too many others are
+    /// granted to or too much is on its way already.
+    pub(crate) fn withholds(&self) -> bool {
+        let wants_room = |slot| matches!(self.want(slot, u64::MAX), Want::Room);
+        self.places.are_short() || self.places.active().iter().any(|active| wants_room(active.slot))
+    }
+
     /// When the next grant to the oldest message falls due, which no other input announces. `None`
     /// if there is no message for it.
     pub(crate) fn next_time(&self) -> Option<Instant> {
@@ -433,8 +440,8 @@ impl GrantScheduler {
     /// The smallest grant that does not complete the message. At most half the window, so that
     /// one half arrives while the grant for the other travels.
     fn step(&self, message: &Message, window: u32) -> u32 {
-        let worthwhile =
-            message.segment_bytes.saturating_mul(2).max(self.config.grant_increment_bytes);
+        let segments = message.segment_bytes.saturating_mul(self.config.grant_segments_min);
+        let worthwhile = segments.max(self.config.grant_increment_bytes);
         worthwhile.min((window / 2).max(message.segment_bytes)).max(1)
     }
 
@@ -462,7 +469,11 @@ impl GrantScheduler {
         self.incoming_bytes += u64::from(message.incoming() - before);
         if message.ungranted() == 0 {
             self.forget_oldest(slot);
-            self.places.satisfy(slot, message.peer);
+            if self.config.places_end_when_granted {
+                self.places.leave(slot, message.peer);
+            } else {
+                self.places.satisfy(slot, message.peer);
+            }
         }
         GrantDecision { slot, offset: message.granted, priority }
     }

@@ -95,6 +95,25 @@ fn grants__stay_within_the_limit_on_incoming_bytes() {
     }
 }
 
+/// What the published evaluation calls withheld grants (SIGCOMM 2018, section 5.2).
+#[test]
+fn withholds_grants__while_more_messages_wait_than_are_granted_to() {
+    let mut config = Config::default();
+    config.grants.overcommit_max = 2;
+    let mut probe = Probe::new(&config);
+    for host in 1..=3 {
+        assert!(!probe.endpoint.withholds_grants());
+        announce(&mut probe, Remote::client(host), 2, 60_000 * u32::from(host));
+        probe.take_sent();
+    }
+    assert!(probe.endpoint.withholds_grants());
+    for offset in (0..60_000).step_by(1416) {
+        let payload = 1416.min(60_000 - offset);
+        probe.request(Remote::client(1), 2, Body::Data(data(60_000, offset, 1416)), payload);
+    }
+    assert!(!probe.endpoint.withholds_grants(), "one is complete");
+}
+
 /// HOMA-GRANT-9, HOMA-GRANT-10, HOMA-PRIO-6: several messages at a time, the shortest first and at
 /// the highest level.
 #[test]

@@ -314,6 +314,19 @@ impl<O: Observer> Endpoint<O> {
         self.meters.outgoing_bytes.used()
     }
 
+    /// Whether some incoming message has bytes that its sender might be granted, but is granted none
+    /// now, because `grants.overcommit_max` messages of others are or `grants.incoming_bytes_max`
+    /// are on their way. As of the last drain of [`poll_transmit`](Self::poll_transmit). While this
+    /// host's link is idle as well, its bandwidth is wasted (SIGCOMM 2018, section 5.2).
+    ///
+    /// Messages that wait for others of their own sender (`grants.messages_per_peer_max`) or for
+    /// memory (`limits.incoming_bytes_max`) don't count. Looks at the messages that are granted to,
+    /// which are few.
+    #[must_use]
+    pub fn withholds_grants(&self) -> bool {
+        self.grants.withholds()
+    }
+
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> &Stats {

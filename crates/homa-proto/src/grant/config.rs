@@ -16,13 +16,22 @@ pub struct GrantConfig {
     /// Messages that may receive grants at the same time, 1 to 64 (values outside are moved to
     /// the nearest; each grant looks at all of them). Default 8 (`max_overcommit`).
     pub overcommit_max: usize,
+    /// Whether a message makes place for another as soon as all of it is granted, as published, rather
+    /// than when all of it has arrived, as in the kernel implementation. With few places the link would
+    /// otherwise idle between messages: what is granted last is on its way for a round trip. Default
+    /// off.
+    pub places_end_when_granted: bool,
     /// Messages of one peer that may receive grants at the same time while no other peer waits
     /// (HOMA-GRANT-11, HOMA-GRANT-12). At least 1, default 8.
     pub messages_per_peer_max: usize,
     /// A grant raises a message by at least so many bytes, if it does not complete the message:
-    /// the price of a GRANT packet is shared by several segments. Raised to two segments of the
-    /// peer and lowered to half the window. Default 10,000.
+    /// the price of a GRANT packet is shared by several segments. Raised to `grant_segments_min`
+    /// segments of the peer and lowered to half the window. Default 10,000.
     pub grant_increment_bytes: u32,
+    /// The same in segments of the peer, 1 to 16. With 1, and `grant_increment_bytes` 0, each segment
+    /// that arrives lets another one leave, so that always a whole window is granted and not received,
+    /// as published (SIGCOMM 2018, section 3.3). Default 2.
+    pub grant_segments_min: u32,
     /// Share of the link, in thousandths, granted to the oldest message regardless of its length
     /// (HOMA-GRANT-13); 0 = off. Default 50 (`grant_fifo_fraction`).
     pub fifo_share_permille: u32,
@@ -41,8 +50,10 @@ impl Default for GrantConfig {
             incoming_bytes_max: 400_000,
             window_bytes: 0,
             overcommit_max: 8,
+            places_end_when_granted: false,
             messages_per_peer_max: 8,
             grant_increment_bytes: 10_000,
+            grant_segments_min: 2,
             fifo_share_permille: 50,
             fifo_increment_bytes: 50_000,
             link_mbps: 25_000,

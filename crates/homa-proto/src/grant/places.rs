@@ -152,6 +152,13 @@ impl Places {
         &self.active
     }
 
+    /// Whether a message waits for a place only because too many others hold one.
+    pub(super) fn are_short(&self) -> bool {
+        // Peers with the fewest active messages are first: if even they may not have more, it is by
+        // the limit per peer that all wait.
+        self.waiting_peers.peek().is_some_and(|(_, first)| first.active < self.per_peer_max)
+    }
+
     /// Restores the rule after a change to messages of `peer`.
     fn settle(&mut self, peer: u32) {
         self.refresh(peer);
@@ -278,6 +285,9 @@ impl Places {
             }
         }
         assert_eq!(self.waiting_peers.len(), waiting_peers);
+        let may_add =
+            |queue: &PeerQueue| queue.waiting.len() > 0 && queue.active < self.per_peer_max;
+        assert_eq!(self.are_short(), self.peers.iter().any(may_add));
     }
 
     /// A waiting message of a peer with `held` active ones has no claim to any place.

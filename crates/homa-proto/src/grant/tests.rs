@@ -87,6 +87,32 @@ fn poll__waits_for_a_worthwhile_step() {
     assert_eq!(drain(&mut scheduler, START), [decision(0, 225_000, 0)], "completes the message");
 }
 
+/// SIGCOMM 2018, section 3.3: always RTTbytes granted and not received.
+#[test]
+fn poll__grants_segment_by_segment() {
+    let (segment, window) = (1_442, 9_700);
+    let published = GrantConfig {
+        window_bytes: window,
+        grant_increment_bytes: 0,
+        grant_segments_min: 1,
+        ..config()
+    };
+    let arriving = IncomingMessage {
+        unscheduled: window,
+        received: 0,
+        segment_bytes: segment,
+        ..message(0, 50_000)
+    };
+    let mut scheduler = scheduler(published, &[arriving]);
+    assert_eq!(drain(&mut scheduler, START), []);
+    for received in (segment..=40_300).step_by(segment as usize) {
+        scheduler.progress(0, received);
+        assert_eq!(drain(&mut scheduler, START), [decision(0, received + window, 0)]);
+    }
+    scheduler.progress(0, 49_000);
+    assert_eq!(drain(&mut scheduler, START), [decision(0, 50_000, 0)], "what is left");
+}
+
 /// KNOWN_ISSUES 3.8: no grants once everything is granted, and none past the end.
 #[test]
 fn poll__stops_at_the_length() {
@@ -224,6 +250,61 @@ fn insert__limits_messages_per_peer() {
     assert_eq!(active(&scheduler), [0]);
     scheduler.remove(0);
     assert_eq!(active(&scheduler), [1]);
+}
+
+/// What is granted last is on its way for a round trip, in which others may send.
+#[test]
+fn poll__places_end_with_the_last_grant_or_the_last_byte() {
+    for (places_end_when_granted, next) in [(true, vec![decision(1, 210_000, 0)]), (false, vec![])]
+    {
+        let one = GrantConfig { overcommit_max: 1, places_end_when_granted, ..config() };
+        let mut scheduler = scheduler(one, &[message(0, 50_000), message(1, 900_000)]);
+        assert_eq!(scheduler.poll(START, |_| AMPLE), Some(decision(0, 50_000, 0)));
+        assert_eq!(drain(&mut scheduler, START), next);
+        scheduler.progress(0, 30_000);
+        scheduler.progress(0, 50_000);
+        scheduler.check_invariants();
+        assert_eq!(active(&scheduler), [1]);
+    }
+}
+
+#[test]
+fn withholds__for_want_of_places() {
+    let two = GrantConfig { overcommit_max: 2, ..config() };
+    let mut scheduler = scheduler(two, &[message(0, 500_000), message(1, 600_000)]);
+    drain(&mut scheduler, START);
+    assert!(!scheduler.withholds(), "both windows are full");
+    scheduler.insert(START, message(2, 700_000)).unwrap();
+    drain(&mut scheduler, START);
+    assert!(scheduler.withholds());
+    scheduler.remove(0);
+    drain(&mut scheduler, START);
+    assert!(!scheduler.withholds());
+}
+
+#[test]
+fn withholds__for_want_of_incoming_room() {
+    let limited = GrantConfig { incoming_bytes_max: 50_000, window_bytes: 30_000, ..config() };
+    let mut scheduler = scheduler(limited, &[message(0, 500_000), message(1, 600_000)]);
+    drain(&mut scheduler, START);
+    assert!(scheduler.withholds(), "20,000 of 30,000 bytes went to the second");
+    scheduler.remove(0);
+    drain(&mut scheduler, START);
+    assert!(!scheduler.withholds());
+}
+
+#[test]
+fn withholds__not_from_senders_that_have_their_share() {
+    let one = GrantConfig { overcommit_max: 2, messages_per_peer_max: 1, ..config() };
+    let same = [of_peer(9, message(0, 100_000)), of_peer(9, message(1, 200_000))];
+    let mut scheduler = scheduler(one, &same);
+    drain(&mut scheduler, START);
+    assert!(!scheduler.withholds(), "a place is free");
+    for slot in 2..4 {
+        scheduler.insert(START, message(slot, 300_000)).unwrap();
+    }
+    drain(&mut scheduler, START);
+    assert!(scheduler.withholds(), "from the third sender");
 }
 
 /// HOMA-PRIO-6, HOMA-PRIO-8, HOMA-PRIO-9: the examples of PROTOCOL section 8.
@@ -422,11 +503,12 @@ fn any_config() -> impl Strategy<Value = GrantConfig> {
         prop_oneof![Just(0u32), 1..100_000u32],
         1..5usize,
         1..4usize,
-        prop_oneof![Just(10_000u32), 0..60_000u32],
+        (prop_oneof![Just(10_000u32), 0..60_000u32], 1..5u32, any::<bool>()),
         prop_oneof![Just(0u32), Just(50u32)],
         1..9u8,
     )
-        .prop_map(|(incoming, window, overcommit, per_peer, increment, share, levels)| {
+        .prop_map(|(incoming, window, overcommit, per_peer, step, share, levels)| {
+            let (increment, grant_segments_min, places_end_when_granted) = step;
             GrantConfig {
                 incoming_bytes_max: incoming,
                 window_bytes: window,
@@ -435,6 +517,8 @@ fn any_config() -> impl Strategy<Value = GrantConfig> {
                 grant_increment_bytes: increment,
                 fifo_share_permille: share,
                 priority_levels: levels,
+                grant_segments_min,
+                places_end_when_granted,
                 ..GrantConfig::default()
             }
         })
