@@ -3,14 +3,14 @@
 //! Every field names its unit, its default, and HomaModule's name for it where there is one
 //! (PARAMETERS section 1).
 
-use crate::error::ConfigError;
+use crate::cutoffs::CutoffConfig;
+use crate::error::{ConfigError, NoMemory};
 use crate::grant::GrantConfig;
 use crate::incoming::memory_of;
 use crate::pacer::PacerConfig;
 use crate::sockets::CLIENT_PORT_FIRST;
 use crate::time::Duration;
-use crate::traffic::CutoffConfig;
-use homa_wire::{RpcId, Version};
+use homa_wire::{PRIORITY_LEVELS, RpcId, Version};
 
 /// All parameters of an [`crate::Endpoint`].
 #[derive(Clone, Debug)]
@@ -37,6 +37,12 @@ pub struct Config {
     /// Lowers a peer's unscheduled bytes to what the link carries in a measured minimum round
     /// trip, at `link_mbps`; a local decision (KNOWN_ISSUES 3.2). Default off.
     pub unscheduled_by_round_trip: bool,
+    /// Whether the level of an unscheduled packet follows from the bytes of the message that remain to
+    /// be sent, its own included, rather than from the message's length; a message's later packets
+    /// may overtake longer messages so, as in the published simulation. A local decision: the
+    /// receiver's cutoffs are obeyed either way. Own cutoffs are computed as if all hosts did the
+    /// same. Default off.
+    pub unscheduled_by_remaining: bool,
     /// Priority levels in use, 1 to 8. Default 8 (`num_priorities`).
     pub priority_levels: u8,
     /// Speed of this host's link in Mb/s. Default 25,000 (`link_mbps`).
@@ -78,6 +84,7 @@ impl Default for Config {
             message_length_max: homa_wire::MESSAGE_LENGTH_MAX,
             unscheduled_bytes: 40_000,
             unscheduled_by_round_trip: false,
+            unscheduled_by_remaining: false,
             priority_levels: 8,
             link_mbps: 25_000,
             pacing: true,
@@ -359,6 +366,9 @@ impl Config {
             "pacer.usage_permille",
             "50 to 1000",
         )?;
+        let cutoffs = self.cutoff_config().fixed_table();
+        let cutoffs_ok = cutoffs.is_none_or(|table| table.is_sorted_by(|a, b| a >= b));
+        rule(cutoffs_ok, "cutoffs.fixed", "non-increasing from the lowest level used")?;
         self.timing.validate()?;
         rule(self.limits.client_rpcs_max >= 1, "limits.client_rpcs_max", "at least 1")?;
         rule(self.limits.peers_max >= 1, "limits.peers_max", "at least 1")?;
@@ -383,6 +393,29 @@ impl Config {
 }
 
 impl Config {
+    /// The cutoffs that give each unscheduled level about the same number of bytes of known traffic,
+    /// described by message lengths in bytes and how many have each, in any order. What an endpoint
+    /// with this configuration computes from the traffic that it sees, but for lengths in classes;
+    /// meant for [`CutoffConfig::fixed`].
+    ///
+    /// It depends on `priority_levels`, `unscheduled_bytes`, `message_length_max`, `cutoffs.unscheduled_levels`
+    /// and `cutoffs.unscheduled_boost_permille`; with `unscheduled_by_remaining` also on
+    /// `segment_bytes`, the payload of a full packet. Numbers are exact up to 2^50 bytes in all.
+    ///
+    /// A single length cannot be divided. One that carries more than a level's share takes a level
+    /// alone, and fewer levels may be used than asked for; the others are left to scheduled bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`NoMemory`] if a table as long as the description can't be allocated.
+    pub fn balanced_cutoffs(
+        &self,
+        messages: impl IntoIterator<Item = (u32, u64)>,
+        segment_bytes: u32,
+    ) -> Result<[u32; PRIORITY_LEVELS], NoMemory> {
+        self.cutoff_config().balance_messages(messages, segment_bytes)
+    }
+
     /// How long an RPC must have been inactive to be given up.
     pub(crate) fn inactive_after(&self) -> Duration {
         self.overload.inactive_after.max(self.timing.timeout)
@@ -399,6 +432,7 @@ impl Config {
             priority_levels: self.priority_levels,
             unscheduled_bytes: self.unscheduled_bytes,
             message_length_max: self.message_length_max,
+            by_remaining: self.unscheduled_by_remaining,
             ..self.cutoffs.clone()
         }
     }
@@ -473,6 +507,18 @@ mod tests {
 
         let config = Config { first_client_port: Some(4000), ..Config::default() };
         assert_eq!(config.validate().unwrap_err().field, "first_client_port");
+
+        let mut config = Config::default();
+        config.cutoffs.fixed = Some([0, 0, 300, 0, 0, 0, 20, 10]);
+        assert_eq!(
+            config.validate(),
+            Err(ConfigError {
+                field: "cutoffs.fixed",
+                rule: "non-increasing from the lowest level used"
+            })
+        );
+        config.cutoffs.fixed = Some([0, 0, 300, 20, 10, 0, 0, 0]);
+        assert_eq!(config.validate(), Ok(()));
 
         for segments in [0, 17] {
             let mut config = Config::default();

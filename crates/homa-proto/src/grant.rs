@@ -23,6 +23,7 @@ use homa_wire::Priority;
 pub use self::config::GrantConfig;
 use self::oldest::fifo_interval;
 use self::places::{Order, Places};
+use crate::cutoffs::UnscheduledCutoffs;
 use crate::error::NoMemory;
 use crate::heap::IndexedHeap;
 use crate::time::{Duration, Instant};
@@ -104,7 +105,7 @@ const SEARCH_STEPS: u32 = 64;
 #[derive(Debug)]
 pub(crate) struct GrantScheduler {
     config: GrantConfig,
-    scheduled_priority_max: u8,
+    cutoffs: UnscheduledCutoffs,
     /// By slot.
     messages: Vec<Option<Message>>,
     places: Places,
@@ -129,14 +130,13 @@ pub(crate) struct GrantScheduler {
 }
 
 impl GrantScheduler {
-    /// A scheduler without messages. Scheduled data uses level 0 until
-    /// [`set_scheduled_priority_max`](Self::set_scheduled_priority_max) says more.
+    /// A scheduler without messages.
     pub(crate) fn new(config: GrantConfig) -> Self {
         Self {
             fifo_interval: fifo_interval(&config),
             places: Places::new(config.overcommit_max, config.messages_per_peer_max),
             config,
-            scheduled_priority_max: 0,
+            cutoffs: UnscheduledCutoffs::default(),
             messages: Vec::new(),
             incoming_bytes: 0,
             grantable: 0,
@@ -149,10 +149,10 @@ impl GrantScheduler {
         }
     }
 
-    /// Sets the highest level for scheduled data. It follows from the unscheduled cutoffs, which
-    /// change as traffic does.
-    pub(crate) fn set_scheduled_priority_max(&mut self, level: u8) {
-        self.scheduled_priority_max = level;
+    /// Sets this host's unscheduled cutoffs, which change as traffic does, and with them the highest
+    /// level for scheduled data. Until then that is level 0.
+    pub(crate) fn set_cutoffs(&mut self, cutoffs: &UnscheduledCutoffs) {
+        self.cutoffs = *cutoffs;
     }
 
     /// Sets the speed of the link (KNOWN_ISSUES 3.6: the interval of grants to the oldest message
@@ -449,7 +449,7 @@ impl GrantScheduler {
     /// active messages, shortest highest, the longest sharing level 0 (HOMA-PRIO-6, HOMA-PRIO-8,
     /// HOMA-PRIO-9). What is left above is for shorter messages to come.
     fn scheduled_priority(&self, rank: usize) -> Priority {
-        let highest = self.level_max().min(self.scheduled_priority_max);
+        let highest = self.level_max().min(self.cutoffs.scheduled_max);
         let levels_used = self.places.active().len().min(usize::from(highest) + 1);
         let level = levels_used.saturating_sub(rank + 1);
         Priority::clamped(u8::try_from(level).unwrap_or(highest))

@@ -93,6 +93,7 @@ extern crate std;
 mod account;
 mod addr;
 mod config;
+mod cutoffs;
 mod delay;
 mod endpoint;
 mod error;
@@ -128,6 +129,7 @@ pub use addr::{LocalAddr, PeerAddr};
 pub use config::{
     Amplification, Config, Limits, MESSAGE_LENGTH_LIMIT, Overload, OverloadAnswer, Timing,
 };
+pub use cutoffs::CutoffConfig;
 pub use endpoint::{CallOptions, Encapsulation, Endpoint, QuotedPacket};
 pub use error::{
     BindError, Cancelled, ConfigError, Failure, Limit, NoMemory, ReplyError, SendError, Unreachable,
@@ -140,6 +142,5 @@ pub use slab::RpcKey;
 pub use sockets::{CLIENT_PORT_FIRST, SocketId};
 pub use stats::{CounterName, Stats};
 pub use time::{Duration, Instant};
-pub use traffic::CutoffConfig;
 
 pub use homa_wire::{Header, Priority, RefuseReason, RpcId};

@@ -1,14 +1,14 @@
 //! What is known of one peer: soft state, shared by all RPCs with it (PROTOCOL section 11).
 
 use crate::addr::PeerAddr;
+use crate::cutoffs::CutoffTable;
 use crate::delay::DelayEstimate;
 use crate::finished::FinishedIds;
 use crate::proof::AddressProof;
 use crate::slab::RpcKey;
 use crate::time::{Duration, Instant};
-use crate::traffic;
 use alloc::vec::Vec;
-use homa_wire::{ACKS_MAX, Ack, AckList, PRIORITY_LEVELS, RpcId};
+use homa_wire::{ACKS_MAX, Ack, AckList, RpcId};
 
 /// Soft state about one peer.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Peer {
     /// Memory accounted to its requests.
     pub(crate) request_bytes: u64,
     /// Its unscheduled priority cutoffs, as told by CUTOFFS.
-    pub(crate) cutoffs: [u32; PRIORITY_LEVELS],
+    pub(crate) cutoffs: CutoffTable,
     /// Version of these cutoffs, echoed in DATA; 0 before the first CUTOFFS.
     pub(crate) cutoff_version: u16,
     /// When CUTOFFS were last sent to it.
@@ -50,7 +50,7 @@ impl Peer {
         addr: PeerAddr,
         now: Instant,
         mtu: u32,
-        levels: u8,
+        cutoffs: CutoffTable,
         hash_seed: u64,
         proof: AddressProof,
     ) -> Self {
@@ -61,7 +61,7 @@ impl Peer {
             server_rpcs: 0,
             drawn_packets: 0,
             request_bytes: 0,
-            cutoffs: traffic::cutoffs_of_unknown_peer(levels),
+            cutoffs,
             cutoff_version: 0,
             cutoffs_sent: None,
             acks: PendingAcks::default(),

@@ -233,7 +233,7 @@ mod tests {
     fn peer(host: u8, now: Instant) -> Peer {
         let mut versions = Stream::new(1, Purpose::CutoffVersion);
         let proof = AddressProof::new(now, 1, &mut versions);
-        Peer::new(addr(host), now, 1500, 8, 1, proof)
+        Peer::new(addr(host), now, 1500, [u32::MAX; 8], 1, proof)
     }
 
     #[test]

@@ -164,6 +164,75 @@ fn control_packets__have_the_highest_level() {
     }
 }
 
+/// Levels of the DATA packets sent.
+fn levels_of(probe: &mut Probe) -> Vec<u8> {
+    let sent = probe.take_sent();
+    let data = sent.iter().filter(|t| t.header.packet_type() == PacketType::Data);
+    data.map(|t| t.priority.level()).collect()
+}
+
+/// For clusters whose hosts are configured alike: what is fixed is told, and assumed of others until
+/// they tell theirs, and stays whatever arrives.
+#[test]
+fn fixed_cutoffs__are_told_and_assumed_and_stay() {
+    let table = [0, 0, 0, 1_000_000, 9_000, 3_000, 600, 100];
+    let mut config = Config::default();
+    config.pacing = false;
+    config.cutoffs.fixed = Some(table);
+    config.cutoffs.messages_min = 10;
+    config.cutoffs.interval = Duration::from_micros(1);
+    let mut probe = Probe::new(&config);
+    let server = Remote::server(1);
+    let first = probe.call(server, 100);
+    assert_eq!(levels_of(&mut probe), [7]);
+    probe.call(server, 5_000);
+    assert_eq!(levels_of(&mut probe), [4; 4]);
+    probe.answer(first, Body::Cutoffs(Cutoffs { cutoffs: [0; 8], version: 9 }), 0);
+    probe.call(server, 100);
+    assert_eq!(levels_of(&mut probe), [0], "it has told its own");
+    for n in 0..100 {
+        probe.advance(Duration::from_millis(1));
+        probe.request(Remote::client(2), 2 + 2 * n, request(0), 100);
+    }
+    let expected = [i32::MAX as u32, 1_000_000, 1_000_000, 1_000_000, 9_000, 3_000, 600, 100];
+    assert!(cutoffs(&mut probe).iter().all(|told| told.cutoffs == expected));
+    assert_eq!(probe.endpoint.stats().cutoff_changes, 0);
+}
+
+/// The published simulation's choice: the end of a message is as urgent as a short one.
+#[test]
+fn unscheduled_by_remaining__raises_later_packets() {
+    let mut config = Config::default();
+    config.pacing = false;
+    config.cutoffs.fixed = Some([0, 0, 0, 0, 1_000_000, 6_000, 3_000, 700]);
+    for (by_remaining, levels) in [(false, [4; 5]), (true, [4, 5, 5, 6, 7])] {
+        config.unscheduled_by_remaining = by_remaining;
+        let mut probe = Probe::new(&config);
+        // Packets of 1416 bytes: 6264, 4848, 3432, 2016 and 600 bytes remain.
+        let key = probe.call(Remote::server(1), 6_264);
+        assert_eq!(levels_of(&mut probe), levels);
+        // What is sent again as a whole is as urgent as its message.
+        probe.advance(Duration::from_millis(2));
+        probe.answer(key, Body::RpcUnknown, 0);
+        assert_eq!(levels_of(&mut probe), [4; 5]);
+    }
+}
+
+/// A workload's table, for all hosts of its cluster.
+#[test]
+fn balanced_cutoffs__of_a_known_workload() {
+    let mut config = Config::default();
+    config.unscheduled_bytes = 10_000;
+    config.cutoffs.unscheduled_levels = Some(4);
+    // Of the long ones, 10,000 bytes each are unscheduled: each row carries as much.
+    let workload = [(100, 100), (1_000, 10), (5_000, 2), (900_000, 1)];
+    let table = config.balanced_cutoffs(workload, 1_416).unwrap();
+    let longest = config.message_length_max;
+    assert_eq!(table, [i32::MAX as u32, longest, longest, longest, longest, 5_000, 1_000, 100]);
+    config.cutoffs.fixed = Some(table);
+    assert_eq!(config.validate(), Ok(()));
+}
+
 /// HOMA-CUTOFFS-5, HOMA-CUTOFFS-8, HOMA-CUTOFFS-9, HOMA-CUTOFFS-12, HOMA-CUTOFFS-16: the cutoffs
 /// follow the traffic, under a new version, which senders learn.
 #[test]

@@ -266,7 +266,7 @@ impl<O: Observer> Endpoint<O> {
         let (is_client, peer, birth) = (rpc.is_client(), rpc.peer, rpc.birth);
         let granted = incoming.granted;
         if is_first {
-            self.traffic.record(length);
+            self.traffic.record(length, self.packet_payload_max(peer));
             self.stats.count_message(length);
             self.update_cutoffs(packet.now);
         }
@@ -364,7 +364,7 @@ impl<O: Observer> Endpoint<O> {
     fn update_cutoffs(&mut self, now: Instant) {
         if self.traffic.recompute(now).is_some() {
             self.stats.cutoff_changes += 1;
-            self.grants.set_scheduled_priority_max(self.traffic.scheduled_priority_max());
+            self.grants.set_cutoffs(self.traffic.cutoffs());
         }
     }
 

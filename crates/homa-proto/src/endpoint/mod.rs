@@ -171,7 +171,7 @@ impl<O: Observer> Endpoint<O> {
         let first_port = config.first_client_port.unwrap_or(random_port);
         let traffic = TrafficStats::new(config.cutoff_config(), 1, now);
         let mut grants = GrantScheduler::new(config.grant_config());
-        grants.set_scheduled_priority_max(traffic.scheduled_priority_max());
+        grants.set_cutoffs(traffic.cutoffs());
         Ok(Self {
             observer,
             stats: Stats::default(),
@@ -379,10 +379,10 @@ impl<O: Observer> Endpoint<O> {
         if let Some(slot) = self.peers.find(addr) {
             return Ok(slot);
         }
-        let levels = self.config.priority_levels;
+        let cutoffs = self.traffic.cutoffs_of_unknown_peer();
         let proof = AddressProof::new(now, self.traffic.cutoffs().version, &mut self.versions);
         let hash_seed = self.hash_keys.next_u64();
-        let peer = Peer::new(*addr, now, self.default_mtu, levels, hash_seed, proof);
+        let peer = Peer::new(*addr, now, self.default_mtu, cutoffs, hash_seed, proof);
         let inserted = self.peers.insert(now, peer, self.config.timing.peer_idle_min);
         match inserted {
             Ok(_) => self.stats.peer_allocs += 1,

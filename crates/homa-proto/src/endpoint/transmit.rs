@@ -2,6 +2,7 @@
 //! remaining length (PROTOCOL section 10).
 
 use super::{ControlPacket, Endpoint};
+use crate::cutoffs;
 use crate::error::NoMemory;
 use crate::event::{Payload, Transmit};
 use crate::grant::GrantDecision;
@@ -11,7 +12,6 @@ use crate::rpc::Rpc;
 use crate::send::Next;
 use crate::slab::RpcKey;
 use crate::time::Instant;
-use crate::traffic;
 use homa_wire::{Ack, Body, Data, DataLayout, Grant, Header, Priority};
 
 /// Control packets that leave in a row while data waits.
@@ -207,18 +207,20 @@ impl<O: Observer> Endpoint<O> {
             Some(out) if payload.start >= out.unscheduled && !payload.is_empty() => {
                 self.clamp_priority(out.scheduled_priority)
             }
-            _ => self.unscheduled_priority(key),
+            _ => self.unscheduled_priority(key, payload.start),
         }
     }
 
-    /// The level that the receiver wants for unscheduled bytes of this message (HOMA-CUTOFFS-2).
-    pub(super) fn unscheduled_priority(&self, key: RpcKey) -> Priority {
+    /// The level that the receiver wants for unscheduled bytes of this message (HOMA-CUTOFFS-2), in a
+    /// packet that begins at `start`.
+    pub(super) fn unscheduled_priority(&self, key: RpcKey, start: u32) -> Priority {
         let levels = self.config.priority_levels;
         let rpc = self.rpcs.get(key);
         let chosen = rpc.and_then(|rpc| {
             let out = rpc.outgoing.as_ref()?;
-            let cutoffs = &self.peers.get(rpc.peer)?.cutoffs;
-            let by_length = traffic::unscheduled_priority(cutoffs, levels, out.length);
+            let table = &self.peers.get(rpc.peer)?.cutoffs;
+            let sent = if self.config.unscheduled_by_remaining { start } else { 0 };
+            let by_length = cutoffs::unscheduled_priority(table, levels, out.length - sent);
             Some(out.unscheduled_priority.unwrap_or(by_length))
         });
         chosen.unwrap_or(Priority::LOWEST)

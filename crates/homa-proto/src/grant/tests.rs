@@ -26,13 +26,17 @@ fn message(slot: u32, length: u32) -> IncomingMessage {
     }
 }
 
+fn scheduled_max(scheduled_max: u8) -> UnscheduledCutoffs {
+    UnscheduledCutoffs { scheduled_max, ..UnscheduledCutoffs::default() }
+}
+
 fn of_peer(peer: u32, message: IncomingMessage) -> IncomingMessage {
     IncomingMessage { peer, ..message }
 }
 
 fn scheduler(config: GrantConfig, messages: &[IncomingMessage]) -> GrantScheduler {
     let mut scheduler = GrantScheduler::new(config);
-    scheduler.set_scheduled_priority_max(3);
+    scheduler.set_cutoffs(&scheduled_max(3));
     for message in messages {
         scheduler.insert(START, *message).unwrap();
         scheduler.check_invariants();
@@ -585,7 +589,7 @@ proptest! {
                     scheduler.remove(slot);
                     prop_assert_eq!(scheduler.granted(slot), None);
                 },
-                Op::Levels(level) => scheduler.set_scheduled_priority_max(level),
+                Op::Levels(level) => scheduler.set_cutoffs(&scheduled_max(level)),
                 Op::Poll { wait, mut memory_room } => {
                     now += Duration::from_nanos(wait);
                     loop {
