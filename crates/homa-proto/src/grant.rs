@@ -23,7 +23,7 @@ use homa_wire::Priority;
 pub use self::config::GrantConfig;
 use self::oldest::fifo_interval;
 use self::places::{Order, Places};
-use crate::cutoffs::UnscheduledCutoffs;
+use crate::cutoffs::{UnscheduledCutoffs, unscheduled_priority};
 use crate::error::NoMemory;
 use crate::heap::IndexedHeap;
 use crate::time::{Duration, Instant};
@@ -264,7 +264,7 @@ impl GrantScheduler {
                 // Those behind do not take the room that this one waits for.
                 Want::Room => return None,
                 Want::Bytes(bytes) => {
-                    let priority = self.scheduled_priority(rank);
+                    let priority = self.scheduled_priority(rank).max(self.tail_priority(slot));
                     return Some(self.grant(slot, bytes, priority));
                 }
             }
@@ -453,6 +453,18 @@ impl GrantScheduler {
         let levels_used = self.places.active().len().min(usize::from(highest) + 1);
         let level = levels_used.saturating_sub(rank + 1);
         Priority::clamped(u8::try_from(level).unwrap_or(highest))
+    }
+
+    /// The level for the end of a message, the lowest if its end is not near.
+    fn tail_priority(&self, slot: u32) -> Priority {
+        let tail = 1..self.config.tail_bytes;
+        match self.message(slot).map(Message::ungranted) {
+            Some(ungranted) if tail.contains(&ungranted) => {
+                let levels = self.config.priority_levels;
+                unscheduled_priority(&self.cutoffs.cutoffs, levels, ungranted)
+            }
+            _ => Priority::LOWEST,
+        }
     }
 
     fn level_max(&self) -> u8 {

@@ -32,6 +32,11 @@ pub struct GrantConfig {
     /// that arrives lets another one leave, so that always a whole window is granted and not received,
     /// as published (SIGCOMM 2018, section 3.3). Default 2.
     pub grant_segments_min: u32,
+    /// A grant to a message of which fewer bytes than this are left to be granted asks for the level
+    /// that this host's cutoffs give to an unscheduled message of so many bytes, if that is above its
+    /// place's: the end of a long message is as urgent as a short one. The published simulation has a
+    /// round trip's bytes here. Default 0, off.
+    pub tail_bytes: u32,
     /// Share of the link, in thousandths, granted to the oldest message regardless of its length
     /// (HOMA-GRANT-13); 0 = off. Default 50 (`grant_fifo_fraction`).
     pub fifo_share_permille: u32,
@@ -54,6 +59,7 @@ impl Default for GrantConfig {
             messages_per_peer_max: 8,
             grant_increment_bytes: 10_000,
             grant_segments_min: 2,
+            tail_bytes: 0,
             fifo_share_permille: 50,
             fifo_increment_bytes: 50_000,
             link_mbps: 25_000,

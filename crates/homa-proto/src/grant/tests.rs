@@ -325,6 +325,36 @@ fn scheduled_priority__uses_the_lowest_levels() {
     assert_eq!(levels(8), [3, 2, 1, 0, 0, 0, 0, 0]);
 }
 
+/// As in the published simulation: what is left to be granted decides, before each grant.
+#[test]
+fn tail_priority__is_that_of_a_short_message() {
+    let levels = |tail_bytes, ungranted: u32| {
+        let published = GrantConfig { window_bytes: 10_000, tail_bytes, ..config() };
+        let mut scheduler = scheduler(published, &[message(0, 10_000 + ungranted)]);
+        let cutoffs = [u32::MAX, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 9_000, 3_000, 500];
+        scheduler.set_cutoffs(&UnscheduledCutoffs { cutoffs, version: 1, scheduled_max: 3 });
+        let grant = scheduler.poll(START, |_| AMPLE).expect("there is room");
+        grant.priority.level()
+    };
+    let tails = [(20_000, 0), (10_000, 0), (9_999, 4), (9_000, 5), (3_000, 6), (500, 7), (1, 7)];
+    for (ungranted, level) in tails {
+        assert_eq!(levels(10_000, ungranted), level, "{ungranted}");
+        assert_eq!(levels(0, ungranted), 0, "off");
+    }
+}
+
+/// A place above what the cutoffs give stays.
+#[test]
+fn tail_priority__never_lowers() {
+    let published = GrantConfig { tail_bytes: 10_000, ..config() };
+    let messages: Vec<_> = (0..4).map(|slot| message(slot, 15_000)).collect();
+    let mut scheduler = scheduler(published, &messages);
+    let cutoffs = [u32::MAX, 1 << 20, 1 << 20, 100, 100, 100, 100, 100];
+    scheduler.set_cutoffs(&UnscheduledCutoffs { cutoffs, version: 1, scheduled_max: 3 });
+    let levels: Vec<_> = drain(&mut scheduler, START).iter().map(|g| g.priority.level()).collect();
+    assert_eq!(levels, [3, 2, 2, 2]);
+}
+
 /// HOMA-PRIO-7: a single level will do.
 #[test]
 fn scheduled_priority__single_level() {
@@ -507,12 +537,12 @@ fn any_config() -> impl Strategy<Value = GrantConfig> {
         prop_oneof![Just(0u32), 1..100_000u32],
         1..5usize,
         1..4usize,
-        (prop_oneof![Just(10_000u32), 0..60_000u32], 1..5u32, any::<bool>()),
+        (prop_oneof![Just(10_000u32), 0..60_000u32], 1..5u32, any::<bool>(), 0..20_000u32),
         prop_oneof![Just(0u32), Just(50u32)],
         1..9u8,
     )
         .prop_map(|(incoming, window, overcommit, per_peer, step, share, levels)| {
-            let (increment, grant_segments_min, places_end_when_granted) = step;
+            let (increment, grant_segments_min, places_end_when_granted, tail_bytes) = step;
             GrantConfig {
                 incoming_bytes_max: incoming,
                 window_bytes: window,
@@ -523,6 +553,7 @@ fn any_config() -> impl Strategy<Value = GrantConfig> {
                 priority_levels: levels,
                 grant_segments_min,
                 places_end_when_granted,
+                tail_bytes,
                 ..GrantConfig::default()
             }
         })
