@@ -352,7 +352,7 @@ pub(crate) struct DecodeArgs {
 
 const DECODE_EXAMPLES: &str = "\
 Finds Homa in IPv4 and IPv6: protocol 146, packets in the guise of TCP (SYN and RST set, urgent pointer 0xB97D), and, \
-with --udp-port, Homa over UDP. Each packet is one line with every field; what is not Homa is counted at the end \
+with --udp-port, Homa over UDP, authenticated or not; packets that a host sent as one datagram are told apart. Each packet is one line with every field; what is not Homa is counted at the end \
 (on standard error).
 
 Examples:

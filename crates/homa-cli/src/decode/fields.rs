@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Packet;
 use super::frame::Carried;
+use super::segments::beyond_message;
 
 /// Named values in the order in which they are printed.
 #[derive(Debug, Default)]
@@ -54,11 +55,12 @@ pub(super) fn of_packet(packet: &Packet<'_>, start: Duration) -> Fields {
     fields.push("from", endpoint(packet.carried.source, header.source_port));
     fields.push("to", endpoint(packet.carried.dest, header.dest_port));
     fields.push("type", header.packet_type().to_string());
-    fields.push("id", header.sender_id.0);
+    fields.push("id", header.sender_id.0.to_string());
     let side = if header.sender_id.0.is_multiple_of(2) { "client" } else { "server" };
     fields.push("side", side);
     push_body(&mut fields, packet);
     push_carrier(&mut fields, &packet.carried);
+    push_authentication(&mut fields, &packet.carried);
     push_overlay(&mut fields, packet.carried.bytes);
     fields
 }
@@ -77,6 +79,7 @@ pub(super) fn of_malformed(
     fields.push("type", "malformed");
     fields.push("error", error.to_string());
     push_carrier(&mut fields, carried);
+    push_authentication(&mut fields, carried);
     fields
 }
 
@@ -98,6 +101,10 @@ fn push_body(fields: &mut Fields, packet: &Packet<'_>) {
         Body::Data(data) => {
             fields.push("offset", data.offset);
             fields.push("length", packet.carried.length.saturating_sub(DATA_HEADER_LEN));
+            let beyond = beyond_message(data, packet.carried.length);
+            if beyond > 0 {
+                fields.push("beyond_message", beyond);
+            }
             fields.push("message_length", data.message_length);
             fields.push("incoming", data.incoming);
             fields.push("retransmit", data.retransmit);
@@ -135,6 +142,19 @@ fn push_carrier(fields: &mut Fields, carried: &Carried<'_>) {
     if carried.bytes.len() < carried.length {
         fields.push("captured", carried.bytes.len());
     }
+    if carried.uncaptured > 0 {
+        fields.push("uncaptured_packets", carried.uncaptured);
+    }
+}
+
+/// What stood in front of an authenticated packet; without the key nobody can say whether it is true.
+fn push_authentication(fields: &mut Fields, carried: &Carried<'_>) {
+    let Some(authentication) = carried.authentication else { return };
+    let [a, b, c] = authentication.key;
+    fields.push("auth", "unverified");
+    fields.push("auth_key", format!("{a:02x}{b:02x}{c:02x}"));
+    fields.push("auth_session", format!("{:016x}", authentication.session));
+    fields.push("auth_number", authentication.number.to_string());
 }
 
 /// The fields that lie where TCP's are (WIRE section 2).

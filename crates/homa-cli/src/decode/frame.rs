@@ -1,10 +1,12 @@
-//! Where in a frame the Homa packet is, if there is one.
+//! Where in a frame Homa is, if there is any.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use homa_wire::ip::{PROTOCOL, PROTOCOL_HIJACKED, is_hijacked};
 use pcap_file::DataLink;
+
+use super::authentication::Authentication;
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
@@ -24,7 +26,7 @@ pub(super) enum Finding<'a> {
     Other,
 }
 
-/// A Homa packet and what carried it.
+/// A Homa packet and what carried it; over UDP it may be several, see [`split`](super::segments::split).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Carried<'a> {
     pub(super) source: IpAddr,
@@ -36,6 +38,10 @@ pub(super) struct Carried<'a> {
     pub(super) bytes: &'a [u8],
     /// Its whole length.
     pub(super) length: usize,
+    /// What stood in front of it.
+    pub(super) authentication: Option<Authentication>,
+    /// Packets that followed it in one datagram, and of which nothing was captured.
+    pub(super) uncaptured: usize,
 }
 
 /// What Homa was carried by.
@@ -97,7 +103,8 @@ fn carried<'a>(ip: Ip<'a>, udp_ports: &[u16]) -> Option<Carried<'a>> {
         _ => return None,
     };
     let Ip { source, dest, traffic_class, .. } = ip;
-    Some(Carried { source, dest, via, traffic_class, bytes, length })
+    let (authentication, uncaptured) = (None, 0);
+    Some(Carried { source, dest, via, traffic_class, bytes, length, authentication, uncaptured })
 }
 
 /// The IP packet within a frame.

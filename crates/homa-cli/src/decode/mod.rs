@@ -1,9 +1,11 @@
 //! What a capture of packets holds: `homa decode`.
 
+mod authentication;
 mod capture;
 mod fields;
 mod frame;
 mod rpcs;
+mod segments;
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -12,7 +14,7 @@ use std::time::Duration;
 use homa_wire::{Header, Version};
 use serde_json::Value;
 
-use self::capture::Capture;
+use self::capture::{Capture, Frame};
 use self::fields::Fields;
 use self::frame::{Carried, Finding};
 use self::rpcs::RpcTable;
@@ -72,53 +74,79 @@ pub fn decode(
     counts: &mut Counts,
 ) -> Result<(), Problem> {
     let mut capture = Capture::new(Box::new(input)).map_err(Problem::Read)?;
-    let mut rpcs = RpcTable::default();
-    let mut start = None;
+    let mut decoder = Decoder { options, out, counts, rpcs: RpcTable::default(), start: None };
     let mut frames = 0_u64;
     let damage = loop {
-        let frame = match capture.next() {
-            Ok(Some(frame)) => frame,
+        match capture.next() {
+            Ok(Some(frame)) => decoder.add(&frame)?,
             Ok(None) => break None,
             Err(why) => break Some(why),
-        };
-        frames += 1;
-        let start = *start.get_or_insert(frame.time);
-        let carried = match frame::find(frame.link, frame.bytes, &options.udp_ports) {
-            Finding::Homa(carried) => carried,
-            Finding::Other => {
-                counts.other += 1;
-                continue;
-            }
-        };
-        match Header::parse(carried.bytes, Version::V1) {
-            Ok((header, _)) => {
-                counts.homa += 1;
-                let packet = Packet { time: frame.time, carried, header };
-                if options.rpcs {
-                    rpcs.add(&packet);
-                } else {
-                    write_fields(out, &fields::of_packet(&packet, start), options.json)?;
-                }
-            }
-            Err(error) => {
-                counts.malformed += 1;
-                if !options.rpcs {
-                    let fields = fields::of_malformed(frame.time, start, &carried, error);
-                    write_fields(out, &fields, options.json)?;
-                }
-            }
         }
+        frames += 1;
     };
     // Of a damaged capture, what came before the damage.
-    if options.rpcs {
-        for rpc in rpcs.in_order_of_time() {
-            write_fields(out, &rpc.fields(start.unwrap_or_default()), options.json)?;
-        }
-    }
-    out.flush()?;
+    decoder.finish()?;
     match damage {
         Some(why) => Err(Problem::Read(format!("{why}, after {frames} whole packets"))),
         None => Ok(()),
+    }
+}
+
+/// Decoding under way.
+struct Decoder<'a, W> {
+    options: &'a Options,
+    out: &'a mut W,
+    counts: &'a mut Counts,
+    rpcs: RpcTable,
+    /// When the first frame was captured.
+    start: Option<Duration>,
+}
+
+impl<W: Write> Decoder<'_, W> {
+    fn add(&mut self, frame: &Frame<'_>) -> io::Result<()> {
+        self.start.get_or_insert(frame.time);
+        match frame::find(frame.link, frame.bytes, &self.options.udp_ports) {
+            Finding::Homa(datagram) => {
+                segments::split(datagram)
+                    .try_for_each(|carried| self.add_packet(frame, carried))?;
+            }
+            Finding::Other => self.counts.other += 1,
+        }
+        Ok(())
+    }
+
+    fn add_packet(&mut self, frame: &Frame<'_>, carried: Carried<'_>) -> io::Result<()> {
+        let start = self.start.unwrap_or_default();
+        match Header::parse(carried.bytes, Version::V1) {
+            Ok((header, _)) => {
+                self.counts.homa += 1;
+                let packet = Packet { time: frame.time, carried, header };
+                if self.options.rpcs {
+                    self.rpcs.add(&packet);
+                    return Ok(());
+                }
+                write_fields(self.out, &fields::of_packet(&packet, start), self.options.json)
+            }
+            Err(error) => {
+                self.counts.malformed += 1;
+                if self.options.rpcs {
+                    return Ok(());
+                }
+                let fields = fields::of_malformed(frame.time, start, &carried, error);
+                write_fields(self.out, &fields, self.options.json)
+            }
+        }
+    }
+
+    /// Prints the RPCs, if they are wanted.
+    fn finish(&mut self) -> io::Result<()> {
+        if self.options.rpcs {
+            for rpc in self.rpcs.in_order_of_time() {
+                let fields = rpc.fields(self.start.unwrap_or_default());
+                write_fields(self.out, &fields, self.options.json)?;
+            }
+        }
+        self.out.flush()
     }
 }
 
@@ -213,6 +241,85 @@ mod tests {
             assert!(rpc["duration_us"].as_f64().unwrap() > 0.0);
             assert!(rpc["grants"].as_u64().unwrap() > 0);
         }
+    }
+
+    /// A capture without link layer, of one UDP datagram from port 5 to 4000.
+    fn capture_of(datagram: &[u8]) -> Cursor<Vec<u8>> {
+        let length = 28 + datagram.len() as u32;
+        let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for word in [0x4_0000, 101, 0, 0, length, length] {
+            file.extend(u32::to_le_bytes(word));
+        }
+        let [high, low] = (length as u16).to_be_bytes();
+        file.extend([0x45, 0, high, low, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        let [high, low] = (length as u16 - 20).to_be_bytes();
+        file.extend([0, 5, 0x0f, 0xa0, high, low, 0, 0]);
+        file.extend(datagram);
+        Cursor::new(file)
+    }
+
+    fn request(id: u64) -> Vec<u8> {
+        let data = homa_wire::Data {
+            message_length: 20,
+            incoming: 20,
+            ack: None,
+            cutoff_version: 0,
+            retransmit: false,
+            offset: 0,
+            layout: homa_wire::DataLayout::default(),
+        };
+        let mut bytes = [7; homa_wire::DATA_HEADER_LEN + 20];
+        let header = Header::new(32768, 4000, homa_wire::RpcId(id), homa_wire::Body::Data(data));
+        header.emit(Version::V1, &mut bytes).unwrap();
+        bytes.to_vec()
+    }
+
+    fn decoded_datagram(datagram: &[u8], rpcs: bool) -> Vec<Value> {
+        let options = Options { udp_ports: vec![4000], rpcs, json: true };
+        let mut out = Vec::new();
+        decode(capture_of(datagram), &options, &mut out, &mut Counts::default()).unwrap();
+        let lines = String::from_utf8(out).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    /// As numbers, ids beyond 2^53 would be rounded by most readers of JSON.
+    #[test]
+    fn decode__packets_sent_as_one_datagram() {
+        let ids = [u64::MAX - 1, 1 << 60, 2];
+        let datagram = ids.map(request).concat();
+        for rpcs in [false, true] {
+            let lines = decoded_datagram(&datagram, rpcs);
+            let found: Vec<_> = lines.iter().map(|line| line["id"].as_str().unwrap()).collect();
+            assert_eq!(found, ids.map(|id| id.to_string()));
+            let whole = |line: &Value| line["state"] == "requested" && line["request"] == 20;
+            assert!(lines.iter().all(|line| if rpcs { whole(line) } else { line["length"] == 20 }));
+        }
+    }
+
+    #[test]
+    fn decode__what_reaches_beyond_its_message_is_said_and_not_counted() {
+        let datagram = [request(2), vec![0; 100]].concat();
+        let packets = decoded_datagram(&datagram, false);
+        assert_eq!(
+            (&packets[0]["length"], &packets[0]["beyond_message"]),
+            (&120.into(), &100.into())
+        );
+        let rpcs = decoded_datagram(&datagram, true);
+        assert_eq!((&rpcs[0]["state"], &rpcs[0]["beyond_message"]), (&"partial".into(), &1.into()));
+    }
+
+    #[test]
+    fn decode__authenticated_packets_are_told_as_such() {
+        let mut in_front = [0x55; 44];
+        in_front[..12].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 9, 0xab, 0xcd, 0xef, 0xA1]);
+        let packets = decoded_datagram(&[&in_front[..], &request(6)].concat(), false);
+        let packet = &packets[0];
+        assert_eq!((&packet["type"], &packet["length"]), (&"DATA".into(), &20.into()));
+        assert_eq!(
+            (&packet["auth"], &packet["auth_key"]),
+            (&"unverified".into(), &"abcdef".into())
+        );
+        assert_eq!((&packet["auth_number"], &packet["id"]), (&"9".into(), &"6".into()));
     }
 
     /// What comes before the damage is there, packet by packet and RPC by RPC.

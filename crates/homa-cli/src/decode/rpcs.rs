@@ -9,6 +9,7 @@ use homa_wire::{Body, DATA_HEADER_LEN};
 use super::Packet;
 use super::fields::{Fields, endpoint, micros_since};
 use super::frame::Via;
+use super::segments::beyond_message;
 
 /// The RPCs of a capture.
 #[derive(Debug, Default)]
@@ -44,6 +45,8 @@ pub(super) struct Rpc {
     need_acks: u64,
     acks: u64,
     refused: Option<String>,
+    /// DATA packets that reach beyond their message: what they really held is not known.
+    beyond_message: u64,
 }
 
 /// One message on its way.
@@ -98,6 +101,7 @@ impl Rpc {
             need_acks: 0,
             acks: 0,
             refused: None,
+            beyond_message: 0,
         }
     }
 
@@ -111,7 +115,9 @@ impl Rpc {
                 transfer.length.get_or_insert(data.message_length);
                 transfer.packets += 1;
                 transfer.retransmitted += u64::from(data.retransmit);
-                if transfer.insert(data.offset, data.offset.saturating_add(length)) {
+                if beyond_message(data, packet.carried.length) > 0 {
+                    self.beyond_message += 1;
+                } else if transfer.insert(data.offset, data.offset.saturating_add(length)) {
                     transfer.last_new = packet.time;
                 }
             }
@@ -132,7 +138,7 @@ impl Rpc {
         fields.push("from", endpoint(self.name.client.0, self.client_port));
         fields.push("to", endpoint(self.name.server.0, self.server_port));
         fields.push("state", self.state());
-        fields.push("id", self.name.client_id);
+        fields.push("id", self.name.client_id.to_string());
         fields.push("request", self.request.length);
         fields.push("response", self.response.length);
         fields.push("duration_us", micros_since(self.last_time(), self.begin));
@@ -147,6 +153,9 @@ impl Rpc {
         fields.push("acks", self.acks);
         if let Some(reason) = &self.refused {
             fields.push("refused", reason.as_str());
+        }
+        if self.beyond_message > 0 {
+            fields.push("beyond_message", self.beyond_message);
         }
         fields
     }
@@ -241,6 +250,8 @@ mod tests {
             traffic_class: 0,
             bytes: &[],
             length: DATA_HEADER_LEN + payload,
+            authentication: None,
+            uncaptured: 0,
         };
         let header = Header::new(source_port, dest_port, RpcId(id), body);
         Packet { time: Duration::from_micros(us), carried, header }

@@ -96,6 +96,11 @@ impl Packet {
         self.0[name].as_u64().unwrap_or_else(|| panic!("no number {name}: {self:?}"))
     }
 
+    /// As text, for numbers of JSON are not exact beyond 2^53.
+    fn id(&self) -> u64 {
+        self.text("id").parse().unwrap_or_else(|_| panic!("no id: {self:?}"))
+    }
+
     fn is_true(&self, name: &str) -> bool {
         self.0[name].as_bool().unwrap_or_else(|| panic!("no flag {name}: {self:?}"))
     }
@@ -112,7 +117,7 @@ impl Packet {
 
     /// The client's number of the RPC.
     fn client_id(&self) -> u64 {
-        self.number("id") & !1
+        self.id() & !1
     }
 
     /// The message of which this is DATA.
@@ -176,7 +181,7 @@ impl Dialogue {
             }
             "CUTOFFS" => self.follow_cutoffs(packet),
             "NEED_ACK" => {
-                assert_eq!(packet.number("id") % 2, 1, "servers need ACKs: {packet:?}");
+                assert_eq!(packet.id() % 2, 1, "servers need ACKs: {packet:?}");
                 self.ack_needed.insert((packet.ends().0, packet.client_id()));
             }
             "ACK" | "BUSY" => {}
