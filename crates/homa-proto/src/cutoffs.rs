@@ -257,7 +257,9 @@ pub(crate) fn unscheduled_parts(
 ) -> impl Iterator<Item = (u32, u32)> {
     let unscheduled = unscheduled_bytes.min(length);
     let segment_bytes = segment_bytes.max(1);
-    let starts = (0..unscheduled).step_by(segment_bytes as usize);
+    let starts =
+        core::iter::successors(Some(0), move |&start: &u32| start.checked_add(segment_bytes));
+    let starts = starts.take_while(move |&start| start < unscheduled);
     starts.map(move |start| (length - start, segment_bytes.min(unscheduled - start)))
 }
 

@@ -48,18 +48,14 @@ impl TrafficStats {
         }
     }
 
-    /// Counts an incoming message, when its first packet has arrived. `segment_bytes` is the payload
-    /// of its sender's full packets.
+    /// Counts an incoming message, when its first packet has arrived. `segment_bytes` is how many of
+    /// its bytes share a level: those of a packet, if levels follow from what remains, else all.
     pub(crate) fn record(&mut self, length: u32, segment_bytes: u32) {
         if self.bytes >= BYTES_MAX || length == 0 {
             return;
         }
         let unscheduled_bytes = self.config.unscheduled_bytes;
-        let part_bytes = if self.config.by_remaining {
-            segment_bytes.max(unscheduled_bytes / PARTS_MAX)
-        } else {
-            u32::MAX
-        };
+        let part_bytes = segment_bytes.max(unscheduled_bytes / PARTS_MAX);
         for (at, bytes) in unscheduled_parts(length, unscheduled_bytes, part_bytes) {
             self.buckets[size_class::of(at)].unscheduled += u64::from(bytes);
         }
@@ -154,9 +150,10 @@ mod tests {
     }
 
     fn stats(config: CutoffConfig, messages: impl IntoIterator<Item = (u64, u32)>) -> TrafficStats {
+        let segment_bytes = if config.by_remaining { 1_400 } else { u32::MAX };
         let mut stats = TrafficStats::new(config, 1, Instant::ZERO);
         for (count, length) in messages {
-            (0..count).for_each(|_| stats.record(length, 1_400));
+            (0..count).for_each(|_| stats.record(length, segment_bytes));
         }
         stats
     }
@@ -260,15 +257,15 @@ mod tests {
         assert_eq!(stats.recompute(Instant::ZERO), None, "too early");
         let mut now = Instant::ZERO + second;
         assert_eq!(stats.recompute(now), None, "too few messages");
-        stats.record(100, 1_400);
+        stats.record(100, u32::MAX);
         assert_eq!(stats.recompute(now), None, "too early after the last look");
         now += second;
         assert!(stats.recompute(now).is_some(), "earlier messages were kept");
-        (0..10_000).for_each(|_| stats.record(100, 1_400));
+        (0..10_000).for_each(|_| stats.record(100, u32::MAX));
         now += second;
         assert_eq!(stats.recompute(now), None, "the same lengths");
-        (0..10_000).for_each(|_| stats.record(20_000, 1_400));
-        (0..10_000).for_each(|_| stats.record(30_000, 1_400));
+        (0..10_000).for_each(|_| stats.record(20_000, u32::MAX));
+        (0..10_000).for_each(|_| stats.record(30_000, u32::MAX));
         now += second;
         assert!(stats.recompute(now).is_some(), "other lengths");
         assert_eq!((stats.cutoffs().version, stats.cutoffs().scheduled_max), (3, 5));
@@ -321,9 +318,9 @@ mod tests {
         stats.buckets[size_class::COUNT - 1] = full;
         stats.messages = full.messages * 2;
         stats.bytes = full.unscheduled * 2;
-        stats.record(u32::MAX, 1_400);
+        stats.record(u32::MAX, u32::MAX);
         let last = stats.messages;
-        stats.record(1, 1_400);
+        stats.record(1, u32::MAX);
         assert_eq!(stats.messages, last, "full");
         assert!(stats.recompute(Instant::FAR_FUTURE).is_some());
         assert_eq!((stats.messages, stats.bytes), (0, 0));

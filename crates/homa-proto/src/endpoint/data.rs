@@ -266,7 +266,9 @@ impl<O: Observer> Endpoint<O> {
         let (is_client, peer, birth) = (rpc.is_client(), rpc.peer, rpc.birth);
         let granted = incoming.granted;
         if is_first {
-            self.traffic.record(length, self.packet_payload_max(peer));
+            let by_remaining = self.config.unscheduled_by_remaining;
+            let segment_bytes = if by_remaining { self.packet_payload_max(peer) } else { length };
+            self.traffic.record(length, segment_bytes);
             self.stats.count_message(length);
             self.update_cutoffs(packet.now);
         }
