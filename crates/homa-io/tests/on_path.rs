@@ -218,6 +218,7 @@ fn forged_request_is_executed(defended: bool) -> bool {
         ack: None,
         cutoff_version: 0,
         retransmit: false,
+        incast: false,
         offset: 0,
         layout: Default::default(),
     };

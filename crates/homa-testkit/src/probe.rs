@@ -54,6 +54,7 @@ pub fn data(message_length: u32, offset: u32, incoming: u32) -> Data {
         ack: None,
         cutoff_version: 0,
         retransmit: false,
+        incast: false,
         offset,
         layout: DataLayout::default(),
     }

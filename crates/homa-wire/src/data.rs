@@ -6,6 +6,10 @@ use crate::{Ack, DATA_HEADER_LEN, EmitError, RpcId};
 /// `seg.offset` of a packet whose offset is to be taken from the common header.
 const SEE_SEQUENCE: u32 = u32::MAX;
 
+/// The pad of a packet with [`Data::incast`]. Other values mean nothing, whatever they are: hosts exist
+/// that leave unused fields as they find them (WIRE section 10).
+const INCAST: [u8; 3] = [1, 0, 0];
+
 /// Header fields of a DATA packet. The payload follows; its length is that of the packet less
 /// [`DATA_HEADER_LEN`] (HOMA-DATA-12), and may be 0 (HOMA-DATA-13).
 ///
@@ -26,6 +30,10 @@ pub struct Data {
     pub cutoff_version: u16,
     /// Whether these bytes were sent before (HOMA-DATA-10).
     pub retransmit: bool,
+    /// The sender, a client, expects so many responses at the same time that each should begin with
+    /// few unscheduled bytes: our extension, in bytes that kernel receivers ignore and kernel senders
+    /// write as 0 (WIRE section 4, "pad").
+    pub incast: bool,
     /// Offset of the payload in the message, in bytes (HOMA-DATA-11): the true one, wherever the
     /// packet had it. Less than `u32::MAX`.
     pub offset: u32,
@@ -44,6 +52,7 @@ impl Data {
         field::DATA_ACK_SERVER_PORT.set(out, ack.server_port);
         field::DATA_CUTOFF_VERSION.set(out, self.cutoff_version);
         field::DATA_RETRANSMIT.set(out, u8::from(self.retransmit));
+        field::DATA_PAD.write(out, if self.incast { INCAST } else { [0; 3] });
         field::DATA_SEGMENT_OFFSET.set(out, offsets.segment);
     }
 }
@@ -171,6 +180,11 @@ impl<'a> DataView<'a> {
         field::DATA_RETRANSMIT.value(self.header) != 0
     }
 
+    /// See [`Data::incast`].
+    pub fn is_incast(&self) -> bool {
+        field::DATA_PAD.read(self.header) == INCAST
+    }
+
     /// The true offset of the payload: `seg.offset`, or `sequence` where that is all ones.
     pub fn offset(&self) -> u32 {
         match self.segment_offset() {
@@ -215,6 +229,7 @@ impl<'a> DataView<'a> {
             ack: self.ack(),
             cutoff_version: self.cutoff_version(),
             retransmit: self.is_retransmit(),
+            incast: self.is_incast(),
             offset: self.offset(),
             layout: self.layout(),
         }
@@ -238,6 +253,7 @@ mod tests {
             ack: None,
             cutoff_version: 7,
             retransmit: false,
+            incast: false,
             offset: 1424,
             layout: DataLayout::default(),
         }
@@ -398,8 +414,21 @@ mod tests {
     #[test]
     fn parse__pad_is_ignored() {
         let mut packet = emit(data());
-        packet[49..52].fill(0xFF);
-        assert_eq!(parse(&packet), data());
+        for garbage in [[0xFF; 3], [1, 0, 1], [1, 1, 0], [0, 0, 1], [0x81, 0, 0]] {
+            packet[49..52].copy_from_slice(&garbage);
+            assert_eq!(parse(&packet), data());
+        }
+    }
+
+    /// Nothing but the pad tells the extension, so kernel receivers see no difference.
+    #[test]
+    fn incast__is_in_the_pad() {
+        let marked = Data { incast: true, ..data() };
+        let (mut packet, plain) = (emit(marked), emit(data()));
+        assert_eq!(packet[49..52], [1, 0, 0]);
+        assert_eq!(parse(&packet), marked);
+        packet[49] = 0;
+        assert_eq!(packet, plain);
     }
 
     #[test]

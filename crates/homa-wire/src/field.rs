@@ -31,6 +31,7 @@ pub(crate) const DATA_ACK_CLIENT_ID: U64<36> = Field;
 pub(crate) const DATA_ACK_SERVER_PORT: U16<44> = Field;
 pub(crate) const DATA_CUTOFF_VERSION: U16<46> = Field;
 pub(crate) const DATA_RETRANSMIT: Byte<48> = Field;
+pub(crate) const DATA_PAD: Field<49, 3> = Field;
 pub(crate) const DATA_SEGMENT_OFFSET: U32<52> = Field;
 
 // Control packets, WIRE section 5.

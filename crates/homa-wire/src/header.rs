@@ -206,6 +206,7 @@ mod tests {
         ack: None,
         cutoff_version: 0,
         retransmit: false,
+        incast: false,
         offset: 0,
         layout: DataLayout::sequence_only(),
     };

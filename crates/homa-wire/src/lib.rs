@@ -28,6 +28,7 @@
 //!         ack: None,
 //!         cutoff_version: 0,
 //!         retransmit: false,
+//!         incast: false,
 //!         offset: 0,
 //!         layout: DataLayout::default(),
 //!     }),

@@ -34,11 +34,16 @@ fn offsets_and_layouts() -> impl Strategy<Value = (u32, DataLayout)> {
 }
 
 fn data() -> impl Strategy<Value = Data> {
-    let fields =
-        (any::<u32>(), any::<u32>(), proptest::option::of(acks()), any::<u16>(), any::<bool>());
+    let fields = (
+        any::<u32>(),
+        any::<u32>(),
+        proptest::option::of(acks()),
+        any::<u16>(),
+        any::<[bool; 2]>(),
+    );
     (fields, offsets_and_layouts()).prop_map(|(fields, (offset, layout))| {
-        let (message_length, incoming, ack, cutoff_version, retransmit) = fields;
-        Data { message_length, incoming, ack, cutoff_version, retransmit, offset, layout }
+        let (message_length, incoming, ack, cutoff_version, [retransmit, incast]) = fields;
+        Data { message_length, incoming, ack, cutoff_version, retransmit, incast, offset, layout }
     })
 }
 

@@ -57,6 +57,7 @@ fn data(message_length: u32, offset: u32) -> Data {
         ack: None,
         cutoff_version: 1,
         retransmit: false,
+        incast: false,
         offset,
         layout: DataLayout::sequence_only(),
     }

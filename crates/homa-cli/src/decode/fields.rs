@@ -108,6 +108,9 @@ fn push_body(fields: &mut Fields, packet: &Packet<'_>) {
             fields.push("message_length", data.message_length);
             fields.push("incoming", data.incoming);
             fields.push("retransmit", data.retransmit);
+            if data.incast {
+                fields.push("incast", true);
+            }
             fields.push("cutoff_version", data.cutoff_version);
             fields.push("ack", data.ack.map(ack));
         }

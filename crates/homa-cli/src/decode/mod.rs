@@ -265,6 +265,7 @@ mod tests {
             ack: None,
             cutoff_version: 0,
             retransmit: false,
+            incast: false,
             offset: 0,
             layout: homa_wire::DataLayout::default(),
         };

@@ -264,6 +264,7 @@ mod tests {
             ack: None,
             cutoff_version: 0,
             retransmit,
+            incast: false,
             offset,
             layout: DataLayout::default(),
         })

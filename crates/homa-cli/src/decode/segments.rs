@@ -98,6 +98,7 @@ mod tests {
             ack: None,
             cutoff_version: 0,
             retransmit: false,
+            incast: false,
             offset,
             layout: DataLayout::default(),
         });

@@ -311,6 +311,7 @@ fn data_header(
         ack,
         cutoff_version,
         retransmit,
+        incast: false,
         offset: payload.start,
         layout: DataLayout::default(),
     })))

@@ -93,6 +93,7 @@ fn arrival(choices: &mut Choices<'_>, magnitude: Magnitude) -> Data {
         ack: (flags & 1 != 0).then(|| ack(choices)),
         retransmit: flags & 2 != 0,
         cutoff_version: u16::from(flags >> 2) % 4,
+        incast: flags & 16 != 0,
         ..data(message_length, offset, incoming)
     }
 }
