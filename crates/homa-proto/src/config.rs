@@ -43,6 +43,15 @@ pub struct Config {
     /// receiver's cutoffs are obeyed either way. Own cutoffs are computed as if all hosts did the
     /// same. Default off.
     pub unscheduled_by_remaining: bool,
+    /// Open calls of this host beyond which further requests are marked: many responses might come at
+    /// the same time, and servers that understand the mark begin theirs with few unscheduled bytes,
+    /// so that the grants of this host govern the rest (SIGCOMM 2018, section 3.6 "incast"). Kernel
+    /// servers ignore it. A call counts from `send_request` to `finish`. Default `None`, never (ADR
+    /// 0011).
+    pub incast_calls_max: Option<u32>,
+    /// Unscheduled bytes of a response whose request bears that mark, where `unscheduled_bytes` is
+    /// more. Default 400; at `u32::MAX` the mark is ignored.
+    pub incast_unscheduled_bytes: u32,
     /// Priority levels in use, 1 to 8. Default 8 (`num_priorities`).
     pub priority_levels: u8,
     /// Speed of this host's link in Mb/s. Default 25,000 (`link_mbps`).
@@ -85,6 +94,8 @@ impl Default for Config {
             unscheduled_bytes: 40_000,
             unscheduled_by_round_trip: false,
             unscheduled_by_remaining: false,
+            incast_calls_max: None,
+            incast_unscheduled_bytes: 400,
             priority_levels: 8,
             link_mbps: 25_000,
             pacing: true,

@@ -163,6 +163,8 @@ pub(crate) struct Rpc {
     pub(crate) in_resend_queue: bool,
     /// Server: the response's wait for credit.
     pub(crate) credit: CreditWait,
+    /// The request bears the mark of a client that expects many responses at the same time.
+    pub(crate) incast: bool,
     /// Server: the application reads the request while it arrives.
     pub(crate) streamed: bool,
 }

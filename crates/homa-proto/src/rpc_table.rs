@@ -188,6 +188,7 @@ mod tests {
             call_deadline: Instant::FAR_FUTURE,
             in_resend_queue: false,
             credit: crate::rpc::CreditWait::default(),
+            incast: false,
             streamed: false,
         }
     }

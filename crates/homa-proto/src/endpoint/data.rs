@@ -119,6 +119,7 @@ impl<O: Observer> Endpoint<O> {
             call_deadline: Instant::FAR_FUTURE,
             in_resend_queue: false,
             credit: CreditWait::default(),
+            incast: data.incast,
             streamed: false,
         };
         let Ok(key) = self.insert_rpc(rpc) else { return self.cant_create(packet) };

@@ -436,10 +436,12 @@ impl<O: Observer> Endpoint<O> {
         self.watched.reserve_slot(slot)
     }
 
-    /// The sending side of a new message to a peer.
-    fn new_outgoing(&self, peer: u32, length: u32) -> Outgoing {
+    /// The sending side of a new message to a peer, of which at most `unscheduled_max` bytes go
+    /// without grants.
+    fn new_outgoing(&self, peer: u32, length: u32, unscheduled_max: u32) -> Outgoing {
         let packet_max = self.packet_payload_max(peer);
-        Outgoing::new(length, self.unscheduled_bytes(peer, packet_max), packet_max)
+        let unscheduled = self.unscheduled_bytes(peer, packet_max).min(unscheduled_max);
+        Outgoing::new(length, unscheduled, packet_max)
     }
 
     /// Payload bytes of a full packet to a peer: MTU - IP header - UDP header - DATA header.

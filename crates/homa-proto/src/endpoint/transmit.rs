@@ -311,7 +311,7 @@ fn data_header(
         ack,
         cutoff_version,
         retransmit,
-        incast: false,
+        incast: rpc.incast && rpc.is_client(),
         offset: payload.start,
         layout: DataLayout::default(),
     })))

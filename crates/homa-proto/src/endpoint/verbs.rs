@@ -51,7 +51,7 @@ impl<O: Observer> Endpoint<O> {
             PeerError::Full => SendError::Full(Limit::of_host(Resource::Peers, peers_max.into())),
             PeerError::NoMemory => SendError::NoMemory,
         })?;
-        let mut outgoing = self.new_outgoing(peer_slot, length);
+        let mut outgoing = self.new_outgoing(peer_slot, length, u32::MAX);
         outgoing.unscheduled_priority = options.priority.map(|p| self.clamp_priority(p));
         let id = self.ids.next();
         let rpc = Rpc {
@@ -70,6 +70,7 @@ impl<O: Observer> Endpoint<O> {
             call_deadline: self.timeout_after(now, options.deadline),
             in_resend_queue: false,
             credit: CreditWait::default(),
+            incast: self.expects_incast(),
             streamed: false,
         };
         let key = self.insert_rpc(rpc).map_err(|_| SendError::NoMemory)?;
@@ -132,7 +133,8 @@ impl<O: Observer> Endpoint<O> {
             }
             return Err(error);
         }
-        let outgoing = self.new_outgoing(peer, length);
+        let limit = if rpc.incast { self.config.incast_unscheduled_bytes } else { u32::MAX };
+        let outgoing = self.new_outgoing(peer, length, limit);
         let rpc = self.rpcs.get_mut(key).ok_or(ReplyError::Gone)?;
         rpc.outgoing = Some(outgoing);
         rpc.state = State::Replying;
@@ -212,6 +214,11 @@ impl<O: Observer> Endpoint<O> {
             }
         }
         self.send_waiting_acks(closed.port);
+    }
+
+    /// Whether so many calls are open that the response to a further one should not come unasked.
+    fn expects_incast(&self) -> bool {
+        self.config.incast_calls_max.is_some_and(|max| self.rpcs.clients() >= max)
     }
 
     /// Queues all acknowledgements that wait for a packet to take them along.
