@@ -56,10 +56,16 @@ impl TrafficStats {
         }
         let unscheduled_bytes = self.config.unscheduled_bytes;
         let part_bytes = segment_bytes.max(unscheduled_bytes / PARTS_MAX);
-        for (at, bytes) in unscheduled_parts(length, unscheduled_bytes, part_bytes) {
-            self.buckets[size_class::of(at)].unscheduled += u64::from(bytes);
+        let bucket = &mut self.buckets[size_class::of(length)];
+        bucket.messages += 1;
+        // Each message comes by here, mostly as one part: its class need not be found twice.
+        if part_bytes >= length {
+            bucket.unscheduled += u64::from(length.min(unscheduled_bytes));
+        } else {
+            for (at, bytes) in unscheduled_parts(length, unscheduled_bytes, part_bytes) {
+                self.buckets[size_class::of(at)].unscheduled += u64::from(bytes);
+            }
         }
-        self.buckets[size_class::of(length)].messages += 1;
         self.messages += 1;
         self.bytes += u64::from(length);
     }
@@ -336,12 +342,14 @@ mod tests {
             unscheduled_bytes in 0..200_000u32,
             unscheduled_levels in prop::option::of(0..10u8),
             boost in 0..3_000u32,
+            by_remaining in any::<bool>(),
         ) {
             let config = CutoffConfig {
                 priority_levels,
                 unscheduled_bytes,
                 unscheduled_levels,
                 unscheduled_boost_permille: boost,
+                by_remaining,
                 messages_min: 1,
                 ..Default::default()
             };
