@@ -14,20 +14,29 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct ServerLines {
     experiment: String,
     last: Served,
+    turned_away: u64,
     last_time: Instant,
 }
 
 impl ServerLines {
     pub(crate) fn new(experiment: impl Into<String>) -> Self {
         let last_time = Instant::now();
-        Self { experiment: experiment.into(), last: Served::default(), last_time }
+        Self { experiment: experiment.into(), last: Served::default(), turned_away: 0, last_time }
     }
 
-    /// The next line, if one is due and anything happened.
-    pub(crate) fn next(&mut self, now: Instant, served: &Served) -> Option<String> {
+    /// The next line, if one is due and anything happened. `turned_away` counts requests, and is asked
+    /// for only then.
+    pub(crate) fn next(
+        &mut self,
+        now: Instant,
+        served: &Served,
+        turned_away: impl FnOnce() -> u64,
+    ) -> Option<String> {
         let elapsed = elapsed_interval(&mut self.last_time, now)?;
         let last = std::mem::replace(&mut self.last, *served);
-        if *served == last {
+        let turned_away = turned_away();
+        let refused = turned_away - std::mem::replace(&mut self.turned_away, turned_away);
+        if *served == last && refused == 0 {
             return None;
         }
         let requests = served.requests - last.requests;
@@ -43,6 +52,9 @@ impl ServerLines {
         );
         if served.errors > last.errors {
             line += &format!(", {} errors", served.errors - last.errors);
+        }
+        if refused > 0 {
+            line += &format!(", {refused} turned away");
         }
         Some(line)
     }
@@ -158,15 +170,20 @@ mod tests {
         let begin = lines.last_time;
         let served =
             Served { requests: 2000, bytes_in: 250_000_000, bytes_out: 125_000_000, errors: 0 };
-        assert_eq!(lines.next(begin + Duration::from_millis(900), &served), None);
-        let line = lines.next(begin + Duration::from_secs(2), &served).unwrap();
+        let mut next = |at, turned_away| lines.next(begin + at, &served, || turned_away);
+        assert_eq!(next(Duration::from_millis(900), 0), None);
+        let line = next(Duration::from_secs(2), 0).unwrap();
         let (time, rest) = line.split_once(' ').unwrap();
         assert_eq!(time.len(), 20);
         assert_eq!(
             rest,
             "homa servers: 1.00 Kops/sec, 1.00 Gbps in, 0.50 Gbps out, avg. req. length 125000.0 bytes"
         );
-        assert_eq!(lines.next(begin + Duration::from_secs(4), &served), None);
+        assert_eq!(next(Duration::from_secs(4), 0), None);
+        let line =
+            next(Duration::from_secs(6), 5).expect("who turns all away has something to say");
+        assert!(line.ends_with(", 5 turned away"), "{line}");
+        assert_eq!(next(Duration::from_secs(8), 5), None);
     }
 
     #[test]

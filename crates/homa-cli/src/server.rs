@@ -15,7 +15,7 @@ use crate::keys::{self, DropLines};
 use crate::privileges;
 use crate::stats::CpuTime;
 use crate::transport::tcp::TcpServer;
-use crate::transport::{HomaOptions, HomaServer, LoadServer, Protocol, Regime, Served};
+use crate::transport::{HomaOptions, HomaServer, LoadServer, Protocol, Regime, Served, TurnedAway};
 
 /// The longest wait, so that Ctrl-C is noticed and lines come in time.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
     let begin = Instant::now();
     while !interrupt.is_set() {
         server.serve(LONGEST_WAIT, &mut served)?;
-        if let Some(line) = lines.next(Instant::now(), &served) {
+        if let Some(line) = lines.next(Instant::now(), &served, || server.turned_away().requests) {
             writeln!(io::stdout(), "{line}")?;
         }
         if report_wish.take() {
@@ -58,6 +58,10 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
     server.shut_down();
     if let Some(line) = keys::describe(&server.auth_stats()) {
         eprintln!("homa: {line}");
+    }
+    let turned_away = server.turned_away();
+    if turned_away != TurnedAway::default() {
+        writeln!(io::stdout(), "{turned_away}")?;
     }
     writeln!(
         io::stdout(),
@@ -74,7 +78,7 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
 /// Prints what the server holds, if that is wanted.
 fn report(server: &dyn LoadServer, format: Option<AccountsFormat>) -> io::Result<()> {
     if let (Some(format), Some(accounts)) = (format, server.accounts()) {
-        writeln!(io::stdout(), "{}", format.of(&accounts))?;
+        writeln!(io::stdout(), "{}", format.of(&accounts, &server.turned_away()))?;
     }
     Ok(())
 }

@@ -201,6 +201,38 @@ fn incoming_bytes__beyond_the_limit_are_refused() {
     assert_eq!(probe.endpoint.server_rpcs(), 15);
 }
 
+/// Every request that is turned away is counted where one looks for it: at the account whose limit left no
+/// room, of the endpoint or of the socket.
+#[test]
+fn accounts__count_each_request_that_a_limit_turned_away() {
+    let base = |of_host: fn(&mut Config)| {
+        let mut config = Config::default();
+        config.message_length_max = 10_000;
+        config.overload.peer_share_permille = 1000;
+        of_host(&mut config);
+        config
+    };
+    let cases: [(Config, Resource, bool); 4] = [
+        (base(|c| c.limits.server_rpcs_max = 3), Resource::ServerRpcs, false),
+        (base(|c| c.limits.incoming_bytes_max = 20_000), Resource::IncomingBytes, false),
+        (base(|c| c.limits.socket_rpcs_max = 3), Resource::ServerRpcs, true),
+        (base(|c| c.limits.socket_incoming_bytes_max = 20_000), Resource::IncomingBytes, true),
+    ];
+    for (config, resource, of_socket) in cases {
+        let mut probe = Probe::new(&config);
+        for id in 1..=30 {
+            probe.request(Remote::client(1), 2 * id, Body::Data(data(1400, 0, 1400)), 1400);
+        }
+        let turned_away = probe.endpoint.stats().server_requests_overloaded;
+        let host = probe.endpoint.accounts().get(resource).unwrap().refusals;
+        let socket = probe.endpoint.socket_accounts(probe.server_socket).unwrap();
+        let socket = socket.get(resource).unwrap().refusals;
+        assert!(turned_away > 10);
+        let expected = if of_socket { (0, turned_away) } else { (turned_away, 0) };
+        assert_eq!((host, socket), expected, "{resource}");
+    }
+}
+
 /// Finished ids beyond the limit are forgotten early, and that is counted.
 #[test]
 fn finished_ids__beyond_the_limit_are_forgotten_early() {

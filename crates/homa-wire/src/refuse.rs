@@ -32,7 +32,7 @@ pub enum RefuseReason {
     DroppedUnanswered = 3,
     /// The server is about to end.
     ShuttingDown = 4,
-    /// The server has as many requests as it can take.
+    /// The server has no room for the request, its client has its share, or requests wait too long.
     Overloaded = 5,
     /// The request is longer than the server accepts.
     TooLong = 6,

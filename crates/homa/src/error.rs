@@ -69,8 +69,13 @@ pub enum CallError {
         /// What the server gave as its reason.
         reason: RefuseReason,
     },
-    /// The server has as many open requests as it can take.
-    #[error("{addr} is overloaded: it has as many open requests as it can take")]
+    /// The server turned the request away, or gave it up: it has no place or no memory left, or this
+    /// client has its share of them, or requests there wait for too long to be accepted. Which of
+    /// these it was, the server's statistics say.
+    #[error(
+        "{addr} is overloaded: it has no room for the request, or this client has its share, or \
+         requests wait too long there"
+    )]
     Overloaded {
         /// The server.
         addr: Addr,
@@ -301,6 +306,10 @@ mod tests {
         let of =
             |reason, detail| CallError::from_failure(addr(), Failure::Refused { reason, detail });
         assert_eq!(of(RefuseReason::Overloaded, 0), CallError::Overloaded { addr: addr() });
+        let text = CallError::Overloaded { addr: addr() }.to_string();
+        for reason in ["no room", "its share", "wait too long"] {
+            assert!(text.contains(reason), "{text}");
+        }
         let too_long = CallError::TooLong { max: 1000, by_server: true };
         assert_eq!(of(RefuseReason::TooLong, 1000), too_long);
         assert!(too_long.to_string().contains("1000 bytes are allowed by the server"));

@@ -17,7 +17,7 @@ use foldhash::fast::FixedState;
 
 pub(crate) use ::homa::FaultPlan;
 
-use super::{Failure, LoadClient, LoadServer, Outcome, Regime, Request, Served};
+use super::{Failure, LoadClient, LoadServer, Outcome, Regime, Request, Served, TurnedAway};
 use crate::address::ServerAddress;
 use crate::message::{HEADER_LEN, Header, make_response};
 
@@ -303,6 +303,16 @@ impl LoadServer for HomaServer {
 
     fn accounts(&self) -> Option<::homa::Accounts> {
         Some(self.endpoint.accounts())
+    }
+
+    fn turned_away(&self) -> TurnedAway {
+        let stats = self.endpoint.stats().protocol;
+        TurnedAway {
+            requests: stats.server_requests_overloaded,
+            peer_share: stats.peer_share_refusals,
+            queue_delay: stats.queue_delay_refusals,
+            inactive: stats.inactive_requests_dropped,
+        }
     }
 
     fn shut_down(&mut self) {

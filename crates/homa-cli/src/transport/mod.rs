@@ -9,6 +9,7 @@ mod regime;
 pub(crate) mod tcp;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -104,6 +105,11 @@ pub(crate) trait LoadServer {
         None
     }
 
+    /// What it has turned away so far, if the transport turns requests away.
+    fn turned_away(&self) -> TurnedAway {
+        TurnedAway::default()
+    }
+
     /// Takes no more requests, and ends what is under way, as far as the transport knows how.
     fn shut_down(&mut self) {}
 
@@ -113,6 +119,41 @@ pub(crate) trait LoadServer {
     /// What became of packets that are to be authentic.
     fn auth_stats(&self) -> AuthStats {
         AuthStats::default()
+    }
+}
+
+/// Requests that found no room, by reason, so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TurnedAway {
+    /// All that were turned away, once for each time that they were sent.
+    pub(crate) requests: u64,
+    /// Those of them whose clients had their share of places or memory.
+    pub(crate) peer_share: u64,
+    /// Those of them that came while another waited too long to be answered.
+    pub(crate) queue_delay: u64,
+    /// Incomplete ones that were given up since they made no progress while room was short.
+    pub(crate) inactive: u64,
+}
+
+impl TurnedAway {
+    /// Those for which there was no place or no memory.
+    pub(crate) fn no_room(&self) -> u64 {
+        self.requests.saturating_sub(self.peer_share + self.queue_delay)
+    }
+}
+
+impl fmt::Display for TurnedAway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "turned away: {} requests ({} of clients that had their share, {} while others waited too long, \
+             {} for want of room); given up: {} that made no progress",
+            self.requests,
+            self.peer_share,
+            self.queue_delay,
+            self.no_room(),
+            self.inactive
+        )
     }
 }
 

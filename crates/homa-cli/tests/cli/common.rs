@@ -78,6 +78,14 @@ impl Server {
         Self { child, address, errors: Some(errors) }
     }
 
+    /// Ends it as Ctrl-C does, and returns its exit code with what it wrote to standard output.
+    pub(crate) fn end(&mut self) -> (Option<i32>, String) {
+        signal(&self.child, "-INT");
+        let mut out = String::new();
+        self.child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
+        (self.child.wait().expect("a child").code(), out)
+    }
+
     /// All that it said on standard error, once it has ended.
     pub(crate) fn errors(mut self) -> String {
         self.errors.take().expect("asked once").join().expect("no panic")

@@ -5,4 +5,5 @@
 mod bench;
 mod client;
 mod common;
+mod server;
 mod usage;

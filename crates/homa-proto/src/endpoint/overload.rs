@@ -42,8 +42,10 @@ enum Shortage {
     Memory,
     /// The application does not keep up.
     Application,
-    /// Its socket has what sockets may have.
-    OfSocket,
+    /// Its socket has as many server RPCs as sockets may have.
+    RpcsOfSocket,
+    /// Its socket has as much memory as sockets may have.
+    MemoryOfSocket,
 }
 
 impl<O: Observer> Endpoint<O> {
@@ -55,14 +57,14 @@ impl<O: Observer> Endpoint<O> {
         socket: &Socket,
         data: &Data,
     ) -> bool {
-        for _ in 0..=RECLAIM_STEPS {
+        for step in 0..=RECLAIM_STEPS {
             if self.queue_delay(packet.now) > self.config.overload.queue_delay_max {
                 self.count_shortage(Shortage::Application, socket);
                 return true;
             }
             let Some(shortage) = self.shortage(packet, socket, data) else { return false };
             let of_host = matches!(shortage, Shortage::Rpcs | Shortage::Memory);
-            if !of_host || !self.make_room(packet) {
+            if !of_host || step == RECLAIM_STEPS || !self.make_room(packet) {
                 self.count_shortage(shortage, socket);
                 return true;
             }
@@ -231,11 +233,12 @@ impl<O: Observer> Endpoint<O> {
             return Some(Shortage::OfPeer);
         }
         let of_socket = &socket.meters;
-        if of_socket.server_rpcs.used() >= u64::from(limits.socket_rpcs_max)
-            || of_socket.incoming_bytes.used() + incoming.memory()
-                > limits.socket_incoming_bytes_max
-        {
-            return Some(Shortage::OfSocket);
+        if of_socket.server_rpcs.used() >= u64::from(limits.socket_rpcs_max) {
+            return Some(Shortage::RpcsOfSocket);
+        }
+        let of_socket = of_socket.incoming_bytes.used() + incoming.memory();
+        if of_socket > limits.socket_incoming_bytes_max {
+            return Some(Shortage::MemoryOfSocket);
         }
         if rpcs >= rpcs_max {
             return Some(Shortage::Rpcs);
@@ -268,9 +271,11 @@ impl<O: Observer> Endpoint<O> {
             Shortage::Rpcs => self.meters.server_rpcs.refuse(),
             Shortage::Memory => self.meters.incoming_bytes.refuse(),
             Shortage::Application => self.stats.queue_delay_refusals += 1,
-            Shortage::OfSocket => {
-                if let Some(socket) = self.sockets.of_rpc_mut(socket.port, socket.id) {
-                    socket.meters.server_rpcs.refuse();
+            Shortage::RpcsOfSocket | Shortage::MemoryOfSocket => {
+                let Some(socket) = self.sockets.of_rpc_mut(socket.port, socket.id) else { return };
+                match shortage {
+                    Shortage::RpcsOfSocket => socket.meters.server_rpcs.refuse(),
+                    _ => socket.meters.incoming_bytes.refuse(),
                 }
             }
         }
