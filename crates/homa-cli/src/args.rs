@@ -15,7 +15,7 @@ use crate::transport::{FaultPlan, Protocol, Regime};
 use crate::units::{self, Size, parse_duration, parse_rate, parse_run_time, parse_timeout};
 use crate::workload::Workload;
 
-/// Homa, an RPC transport for data centres, over UDP: echo server, load generator, benchmarks
+/// Homa, an RPC transport for data centres, over UDP or raw IP: echo server, load generator, benchmarks
 /// beside TCP, and a decoder of captured packets.
 #[derive(Debug, Parser)]
 #[command(name = "homa", version, after_long_help = EXAMPLES, after_help = SHORT_HELP)]
@@ -82,8 +82,8 @@ pub(crate) struct HomaArgs {
     /// processes have to wait for processors, longer is better [default: 100ms]
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     pub(crate) timeout: Option<Duration>,
-    /// Homa authenticates every packet with the first key of this file, and takes none without one
-    /// of its keys; the other side must do the same. 'homa key' makes a key
+    /// Homa over UDP authenticates every packet with the first key of this file, and takes none without
+    /// one of its keys; the other side must do the same. 'homa key' makes a key
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -132,8 +132,8 @@ pub(crate) struct ServerArgs {
     /// The longest message to accept; up to 64Mi
     #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = parse_max_message)]
     pub(crate) max_message: Size,
-    /// Memory that all messages and tables together may take, whatever clients do [default: that of
-    /// the library's default limits, about 400 MB]
+    /// Memory that all messages and tables together may take, whatever clients do: at least 4Mi, and four
+    /// times --max-message [default: that of the library's default limits, about 400 MB]
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<Size>,
     /// Turn new requests away while one has waited for so long to be answered

@@ -24,7 +24,7 @@ const OPEN_LOOP_OUTSTANDING: usize = 200;
 /// Runs the load generator and prints its summary.
 pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     let plan = plan(args);
-    let json = JsonFile::check(args.json.as_deref())?;
+    let json = JsonFile::open(args.json.as_deref())?;
     privileges::keep_for(args.transport)?;
     let mut client = connect(args, &plan)?;
     let name = format!("{}_{}", args.transport.name(), plan.workload);

@@ -9,6 +9,12 @@ use crate::transport::Protocol;
 
 /// Polling for longer keeps a processor busy for nothing.
 const LONGEST_POLL: Duration = Duration::from_secs(1);
+/// What `Limits::within` assumes at least.
+const MEMORY_MIN: u64 = 4 << 20;
+/// The part of the memory that one message may take, as `Limits::within` divides it.
+const MEMORY_PER_MESSAGE: u64 = 4;
+const KEYS_OVER_UDP: &str =
+    "--key-file is for Homa over UDP: packets over raw IP can't be authenticated";
 
 /// # Errors
 ///
@@ -16,6 +22,8 @@ const LONGEST_POLL: Duration = Duration::from_secs(1);
 pub(crate) fn of_server(args: &ServerArgs) -> Result<(), Stop> {
     poll(args.regime.poll)?;
     raw(args.transport, args.raw, args.listen.has_homa_port())?;
+    udp_alone(args.transport, &args.homa)?;
+    memory(args)?;
     if args.transport == Protocol::Tcp {
         homa_alone(&args.homa)?;
         without(args.memory.is_some(), "--memory limits Homa's; TCP's is the kernel's")?;
@@ -34,6 +42,7 @@ pub(crate) fn of_server(args: &ServerArgs) -> Result<(), Stop> {
 pub(crate) fn of_client(args: &ClientArgs) -> Result<(), Stop> {
     poll(args.regime.poll)?;
     raw(args.transport, args.raw, args.server.has_homa_port())?;
+    udp_alone(args.transport, &args.homa)?;
     match args.transport {
         Protocol::Tcp => {
             homa_alone(&args.homa)?;
@@ -57,6 +66,7 @@ pub(crate) fn of_bench(args: &BenchArgs) -> Result<(), Stop> {
     without(times_nothing, "--timeout is Homa's, which is not measured")?;
     let has_key = args.homa.key_file.is_some();
     without(tcp_alone && has_key, "--key-file is Homa's, which is not measured")?;
+    without(has_key && contenders.contains(&Contender::Raw), KEYS_OVER_UDP)?;
     let damages_nothing = tcp_alone && args.fault.is_some();
     without(damages_nothing, "--fault damages Homa's packets, which are not measured")
 }
@@ -66,6 +76,23 @@ pub(crate) fn of_bench(args: &BenchArgs) -> Result<(), Stop> {
 /// An option of `homa decode` that has no effect.
 pub(crate) fn of_decode(args: &DecodeArgs) -> Result<(), Stop> {
     without(args.udp_port.contains(&0), "--udp-port 0: no packet has port 0")
+}
+
+/// What raw IP does not know.
+fn udp_alone(transport: Protocol, args: &HomaArgs) -> Result<(), Stop> {
+    without(transport == Protocol::Raw && args.key_file.is_some(), KEYS_OVER_UDP)
+}
+
+/// Too little memory, at all or for the longest message.
+fn memory(args: &ServerArgs) -> Result<(), Stop> {
+    let Some(memory) = args.memory else { return Ok(()) };
+    without(memory.0 < MEMORY_MIN, "--memory is at least 4Mi (4,194,304 bytes)")?;
+    let needed = args.max_message.0 * MEMORY_PER_MESSAGE;
+    let why = format!(
+        "--max-message of {} bytes takes a --memory of at least {needed} bytes: a quarter is for messages being sent",
+        args.max_message.0
+    );
+    without(memory.0 < needed, &why)
 }
 
 /// What TCP does not know.
@@ -137,8 +164,32 @@ mod tests {
             ("homa bench --transports tcp --timeout 1s", "--timeout"),
             ("homa bench --transports tcp --fault drop=0.1", "--fault"),
             ("homa decode --udp-port 0 x", "--udp-port"),
+            ("homa server --transport raw --key-file k", "over UDP"),
+            ("homa client h:1 --transport raw --key-file k", "over UDP"),
+            ("homa bench --transports homa,raw --key-file k", "over UDP"),
+            ("homa server --memory 4194303", "at least 4Mi"),
+            (
+                "homa server --memory 128Mi --max-message 64Mi",
+                "--max-message of 67108864 bytes takes a --memory of at least 268435456",
+            ),
         ] {
             assert!(misuse(line).is_some_and(|why| why.contains(option)), "{line}");
+        }
+    }
+
+    /// Whatever memory is accepted with a length of messages, an endpoint accepts.
+    #[test]
+    fn memory__what_is_accepted_works() {
+        for message in [1_000_000, 1 << 20, 1_048_577, 5_000_000, 64 << 20] {
+            let memory = MEMORY_MIN.max(message * MEMORY_PER_MESSAGE);
+            assert_eq!(
+                misuse(&format!("homa server --memory {memory} --max-message {message}")),
+                None
+            );
+            let limits = homa::proto::Limits::within(memory);
+            let mut config = homa::proto::Config::default();
+            (config.message_length_max, config.limits) = (message as u32, limits);
+            assert_eq!(config.validate(), Ok(()), "{message}");
         }
     }
 
@@ -154,6 +205,8 @@ mod tests {
             "homa bench --checksums --timeout 1s",
             "homa bench --transports homa --fault drop=0.1",
             "homa decode --udp-port 1 x",
+            "homa server --memory 4Mi",
+            "homa server --memory 256Mi --max-message 64Mi",
         ] {
             assert_eq!(misuse(line), None, "{line}");
         }

@@ -80,11 +80,17 @@ pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// More calls per second than can be told apart, and fewer than one in ten days.
+const RATE_MAX: f64 = 1e9;
+const RATE_MIN: f64 = 1e-6;
+
 /// A positive rate, in whatever unit the option says.
 pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     match parse_non_negative(text) {
-        Some(rate) if rate > 0.0 => Ok(rate),
-        _ => Err(format!("'{text}' is not a rate above 0")),
+        Some(rate) if (RATE_MIN..=RATE_MAX).contains(&rate) => Ok(rate),
+        _ => Err(format!(
+            "'{text}' is not a rate from {RATE_MIN} to {RATE_MAX}, in plain decimals such as 1000 or 0.5"
+        )),
     }
 }
 
@@ -167,8 +173,11 @@ mod tests {
     #[test]
     fn parse_rate__must_be_positive() {
         assert_eq!(parse_rate("2.5"), Ok(2.5));
-        assert!(parse_rate("0").is_err());
-        assert!(parse_rate("fast").is_err());
+        assert_eq!(parse_rate("1000000000"), Ok(1e9));
+        for text in ["0", "fast", "1e3", "0.0000000000000000001", "1000000000000"] {
+            let why = parse_rate(text).unwrap_err();
+            assert!(why.contains("from 0.000001 to 1000000000, in plain decimals"), "{why}");
+        }
     }
 
     #[test]

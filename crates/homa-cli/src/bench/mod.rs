@@ -31,7 +31,7 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     if args.fault.is_some() && contenders.iter().any(|contender| contender.variant().is_some()) {
         eprintln!("homa: --fault damages Homa's packets only, not those of TCP");
     }
-    let json = JsonFile::check(args.json.as_deref())?;
+    let json = JsonFile::open(args.json.as_deref())?;
     if contenders.contains(&Contender::Raw) {
         privileges::keep_for(Protocol::Raw)?;
     }

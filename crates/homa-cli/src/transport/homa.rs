@@ -28,8 +28,9 @@ const MAX_COPIED: usize = 4096;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Shorter waits are polled away.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
-/// Why else a server may seem dead.
+/// Why else a server may seem dead: over UDP, and over raw IP, where there are no keys.
 const UNLIKE: &str = ", or it has other --key-file or --checksums options than this side";
+const UNLIKE_RAW: &str = ", or it has another --checksums option than this side";
 /// How many outcomes or requests are taken at once.
 const BATCH: usize = 64;
 
@@ -426,7 +427,10 @@ fn failure_of(error: &CallError) -> Failure {
     );
     match error {
         _ if nobody => Failure::nothing_listens(error.to_string()),
-        CallError::Timeout { .. } => Failure::new(format!("{error}{UNLIKE}")),
+        CallError::Timeout { addr } => {
+            let is_raw = addr.socket_addr().port() == 0;
+            Failure::new(format!("{error}{}", if is_raw { UNLIKE_RAW } else { UNLIKE }))
+        }
         _ => Failure::new(error.to_string()),
     }
 }
@@ -473,6 +477,17 @@ mod tests {
         for text in ["hello", "hello, this is not a load generator"] {
             assert_eq!(bytes_of(echo(Message::from(text))), text);
         }
+    }
+
+    /// Over raw IP there are no keys that could differ.
+    #[test]
+    fn failure_of__silence_may_have_a_reason_on_this_side() {
+        let text = |addr: &str| {
+            let addr = Addr::new(addr.parse().unwrap(), 7).unwrap();
+            failure_of(&CallError::Timeout { addr }).reason
+        };
+        assert!(text("10.0.0.1:4000").ends_with(UNLIKE));
+        assert!(text("10.0.0.1:0").ends_with(UNLIKE_RAW) && !UNLIKE_RAW.contains("key"));
     }
 
     #[test]

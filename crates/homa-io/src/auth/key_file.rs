@@ -1,6 +1,6 @@
 //! Files with keys.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::{fs, io};
 
@@ -41,6 +41,17 @@ pub enum KeyFileError {
         /// What is wrong with it.
         error: ParseKeyError,
     },
+    /// A key is in it twice.
+    #[error("line {line}: the key of line {first} again")]
+    Repeated {
+        /// The line's number, from 1.
+        line: usize,
+        /// That of the line which had the key first.
+        first: usize,
+    },
+    /// It is a directory, a pipe or a device: it may never end, or be read once only.
+    #[error("it is not a regular file")]
+    NotRegular,
     /// There is no key in it.
     #[error("there is no key in it: a key is a line of 64 hexadecimal digits")]
     NoKey,
@@ -56,12 +67,15 @@ impl KeyFile {
     ///
     /// See [`KeyFileError`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, KeyFileError> {
-        let mode = fs::metadata(&path)?.permissions().mode();
+        // Else a pipe that nobody writes to would be waited for.
+        let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(KeyFileError::NotRegular);
+        }
+        let mode = metadata.permissions().mode();
         let mut bytes = Zeroizing::new(Vec::new());
-        io::Read::read_to_end(
-            &mut io::Read::take(fs::File::open(path)?, FILE_LEN_MAX + 1),
-            &mut bytes,
-        )?;
+        io::Read::read_to_end(&mut io::Read::take(file, FILE_LEN_MAX + 1), &mut bytes)?;
         if bytes.len() as u64 > FILE_LEN_MAX {
             return Err(KeyFileError::NotText);
         }
@@ -71,14 +85,20 @@ impl KeyFile {
 }
 
 fn parse(text: &str) -> Result<Vec<AuthKey>, KeyFileError> {
-    let mut keys = Vec::new();
+    let mut keys: Vec<AuthKey> = Vec::new();
+    let mut lines = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();
         if line.is_empty() {
             continue;
         }
-        let error = |error| KeyFileError::Line { line: index + 1, error };
-        keys.push(line.parse().map_err(error)?);
+        let number = index + 1;
+        let key = line.parse().map_err(|error| KeyFileError::Line { line: number, error })?;
+        if let Some(at) = keys.iter().position(|other| *other == key) {
+            return Err(KeyFileError::Repeated { line: number, first: lines[at] });
+        }
+        keys.push(key);
+        lines.push(number);
     }
     if keys.is_empty() { Err(KeyFileError::NoKey) } else { Ok(keys) }
 }
@@ -113,6 +133,12 @@ mod tests {
     }
 
     #[test]
+    fn parse__a_key_given_twice() {
+        let text = parse(&format!("# ours\n{A}\n{B}\n\n{A} # again\n")).unwrap_err().to_string();
+        assert_eq!(text, "line 5: the key of line 2 again");
+    }
+
+    #[test]
     fn read__notices_who_may_read_it() {
         for (mode, readable_by_others) in [(0o600, false), (0o644, true), (0o640, true)] {
             let path = write("mode", A.as_bytes(), mode);
@@ -120,6 +146,17 @@ mod tests {
             assert_eq!((file.keys.len(), file.readable_by_others), (1, readable_by_others));
             fs::remove_file(path).unwrap();
         }
+    }
+
+    #[test]
+    fn read__does_not_wait_for_a_pipe() {
+        let path = std::env::temp_dir().join(format!("homa-pipe-{}", std::process::id()));
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        for path in [&path, &PathBuf::from("/dev/zero"), &std::env::temp_dir()] {
+            assert!(matches!(KeyFile::read(path), Err(KeyFileError::NotRegular)), "{path:?}");
+        }
+        fs::remove_file(path).unwrap();
     }
 
     #[test]
