@@ -21,7 +21,11 @@ pub(crate) struct ServerAddress {
 impl ServerAddress {
     /// That of a server which is bound to `socket`.
     pub(crate) fn new(socket: SocketAddr, homa_port: u16) -> Self {
-        Self { host: socket.ip().to_string(), port: socket.port(), homa_port }
+        let scope = match socket {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("%{}", v6.scope_id()),
+            _ => String::new(),
+        };
+        Self { host: format!("{}{scope}", socket.ip()), port: socket.port(), homa_port }
     }
 
     /// The UDP or TCP address.
@@ -114,6 +118,18 @@ mod tests {
         assert_eq!(address.resolve().unwrap(), "[::1]:5000".parse().unwrap());
         assert_eq!(address.homa_port(), Ok(99));
         assert_eq!(address.to_string(), "[::1]:5000/99");
+    }
+
+    /// The interface may be its name or its number; that of loopback is 1.
+    #[test]
+    fn resolve__link_local_addresses_keep_their_interface() {
+        for text in ["[fe80::1%lo]:5000/99", "[fe80::1%1]:5000/99"] {
+            let address = parse(text);
+            let SocketAddr::V6(socket) = address.resolve().unwrap() else { panic!("{text}") };
+            assert_eq!((socket.scope_id(), socket.port()), (1, 5000));
+            assert_eq!(address.to_string(), text);
+            assert_eq!(ServerAddress::new(socket.into(), 99).to_string(), "[fe80::1%1]:5000/99");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ Examples:
   homa decode capture.pcap --rpcs     what a capture holds, call by call
 
 Addresses: HOST:P stands for UDP port P and Homa port P, HOST:U/H for UDP port U and Homa port H (over raw IP, where there are no UDP ports, write HOST:P); IPv6 addresses are \
-in brackets. Homa ports of servers are 1 to 32767.
+in brackets, link-local ones with their interface: [fe80::1%eth0]:P. Homa ports of servers are 1 to 32767.
 
 Exit status: 0 success; 1 the run failed or the peer cannot be reached; 2 wrong usage; 3 a condition of --fail-if \
 came true; 130 interrupted by Ctrl-C or SIGTERM (after the summary).";

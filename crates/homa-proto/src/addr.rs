@@ -53,7 +53,9 @@ impl From<SocketAddr> for PeerAddr {
     fn from(addr: SocketAddr) -> Self {
         let scope_id = match addr {
             SocketAddr::V4(_) => 0,
-            SocketAddr::V6(v6) => v6.scope_id(),
+            // Others are the same host whatever link they are said to be of.
+            SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => v6.scope_id(),
+            SocketAddr::V6(_) => 0,
         };
         Self { ip: mapped(addr.ip()), scope_id, port: addr.port() }
     }
@@ -121,6 +123,9 @@ mod tests {
     fn peer_addr__keeps_the_scope_of_link_local_addresses() {
         let addr = SocketAddr::V6(SocketAddrV6::new("fe80::1".parse().unwrap(), 1, 0, 7));
         assert_eq!(PeerAddr::from(addr).socket_addr(), addr);
+        let global = |scope| SocketAddrV6::new("fd00::1".parse().unwrap(), 1, 0, scope);
+        let peer = |scope| PeerAddr::from(SocketAddr::V6(global(scope)));
+        assert_eq!(peer(7), peer(0));
     }
 
     #[test]

@@ -14,8 +14,8 @@ pub const SERVER_PORT_MAX: u16 = 0x7FFF;
 /// Over raw IP ([`Config::raw`](crate::Config::raw)) there is no UDP port: write `host:P`.
 ///
 /// One UDP port carries any number of Homa ports. Written `host:P` both ports are `P`; written
-/// `host:U/H` the UDP port is `U` and the Homa port `H`. IPv6 addresses stand in brackets. A Homa
-/// port of a server is 1 to 32767.
+/// `host:U/H` the UDP port is `U` and the Homa port `H`. IPv6 addresses stand in brackets, link-local
+/// ones with their interface: `[fe80::1%eth0]:4000`. A Homa port of a server is 1 to 32767.
 ///
 /// An `Addr` is resolved and `Copy`: calls to it cost no look-up. Names are resolved by
 /// [`Addr::resolve`], or by passing the name to a call.
@@ -186,7 +186,11 @@ impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.endpoint.port() {
             // Over raw IP.
-            0 => SocketAddr::new(self.endpoint.ip(), self.homa_port).fmt(f),
+            0 => {
+                let mut shown = self.endpoint;
+                shown.set_port(self.homa_port);
+                shown.fmt(f)
+            }
             port if port == self.homa_port => self.endpoint.fmt(f),
             _ => write!(f, "{}/{}", self.endpoint, self.homa_port),
         }
@@ -240,10 +244,15 @@ impl ToAddr for str {
         if let Ok(endpoint) = format!("{host}:{udp_port}").parse() {
             return Addr::new(endpoint, homa_port).map(Target::Addr);
         }
-        if host.contains(['[', ']', ':', '/', ' ']) {
+        let scoped = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        // The name of an interface is resolved like that of a host.
+        if let Some((ip, _)) = scoped.and_then(|host| host.split_once('%')) {
+            let _: Ipv6Addr = ip.parse().map_err(|_| syntax())?;
+        } else if host.contains(['[', ']', ':', '/', ' ']) {
             return Err(syntax());
         }
-        Ok(Target::Name { host: host.to_owned(), udp_port, homa_port })
+        let host = scoped.unwrap_or(host).to_owned();
+        Ok(Target::Name { host, udp_port, homa_port })
     }
 }
 
@@ -289,6 +298,20 @@ mod tests {
         assert_eq!(addr.socket_addr().port(), 40000);
         assert_eq!(addr.homa_port(), 99);
         assert_eq!(addr.to_string().parse::<Addr>().unwrap(), addr);
+    }
+
+    /// The number of loopback's interface is 1.
+    #[test]
+    fn resolve__keeps_the_interface_of_link_local_addresses() {
+        for text in ["[fe80::1%lo]:4000/7", "[fe80::1%1]:4000/7"] {
+            let addr = Addr::resolve(text).unwrap();
+            assert_eq!(addr.to_string(), "[fe80::1%1]:4000/7");
+            let SocketAddr::V6(socket) = addr.peer().socket_addr() else { panic!("{text}") };
+            assert_eq!(socket.scope_id(), 1);
+        }
+        let raw = Addr::resolve("[fe80::1%lo]:7").unwrap().over_raw_ip().unwrap();
+        assert_eq!(raw.to_string(), "[fe80::1%1]:7");
+        assert!(matches!(Addr::resolve("[name%lo]:7"), Err(AddrError::Syntax(_))));
     }
 
     #[test]

@@ -72,6 +72,9 @@ fn open_sockets(addr: SocketAddr, config: &Config) -> Result<Sockets, BindError>
     if config.auth.is_some() {
         return Err(invalid("packets are authenticated over UDP only"));
     }
+    if matches!(addr, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local()) {
+        return Err(invalid("no link-local address can be bound to: bind to all addresses, [::]"));
+    }
     let mut raw = raw.clone();
     // The field holds one sum: that which peers require does not cover addresses.
     raw.checksums &= !config.checksums;

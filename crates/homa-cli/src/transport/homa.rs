@@ -115,6 +115,14 @@ impl HomaOptions {
         self
     }
 
+    /// An address, interface included, for a socket of this transport: over raw IP there is no UDP port.
+    fn socket_addr(&self, mut address: SocketAddr) -> SocketAddr {
+        if self.raw.is_some() {
+            address.set_port(0);
+        }
+        address
+    }
+
     fn config(&self, regime: Regime) -> Config {
         let mut config = Config::default();
         let max_message = u32::try_from(self.max_message).unwrap_or(u32::MAX);
@@ -258,9 +266,7 @@ impl HomaServer {
         regime: Regime,
         options: &HomaOptions,
     ) -> Result<Self, String> {
-        let udp_port = if options.raw.is_some() { 0 } else { address.port() };
-        let address = SocketAddr::new(address.ip(), udp_port);
-        let endpoint = Endpoint::bind(address, options.config(regime));
+        let endpoint = Endpoint::bind(options.socket_addr(address), options.config(regime));
         let endpoint = endpoint.map_err(|error| error.to_string())?;
         let server = endpoint.serve(homa_port).map_err(|error| error.to_string())?;
         let (requests, unsent) = (Vec::new(), VecDeque::new());
@@ -402,10 +408,8 @@ fn message_of_pieces(header: [u8; HEADER_LEN], mut body: Message) -> Message {
     Message::from(pieces)
 }
 
-/// The address of a server, which over raw IP has no UDP port.
 fn addr(server: SocketAddr, homa_port: u16, options: &HomaOptions) -> Result<Addr, String> {
-    let udp_port = if options.raw.is_some() { 0 } else { server.port() };
-    Addr::new(SocketAddr::new(server.ip(), udp_port), homa_port).map_err(|error| error.to_string())
+    Addr::new(options.socket_addr(server), homa_port).map_err(|error| error.to_string())
 }
 
 /// The address to bind to for calls to `server`: on loopback that of loopback, for the endpoint

@@ -2,7 +2,7 @@
 
 use crate::calls::{assert_fails, wait_for_success};
 use crate::network::{Network, SHORT_PATIENCE_MS};
-use crate::processes::{Client, Server, load};
+use crate::processes::{Client, PATIENCE, Server, load};
 
 /// A client takes answers from where it sent its request only, so each of these calls shows where
 /// the response came from.
@@ -67,6 +67,33 @@ fn a_client_that_moves_goes_on(network: Network) {
     });
 }
 every_network!(a_client_that_moves_goes_on);
+
+/// Addresses that are good on one link only, with their interface: of a server that has all addresses, and
+/// over UDP also of one that has this one only.
+fn link_local_addresses_work_with_their_interface(network: Network) {
+    let Some(lab) = network.pair() else { return };
+    let (client, server) = (lab.host(0), lab.host(1));
+    server.add_address("fe80::9".parse().unwrap()).unwrap();
+    let ports = if network.is_raw() { "99" } else { "4000/99" };
+    let address = format!("[fe80::9%eth0]:{ports}");
+    let args = [&load("w4", "4", "500ms")[..], &PATIENCE].concat();
+    let all = network.listen();
+    for listen in [&all, &address].into_iter().take(if network.is_raw() { 1 } else { 2 }) {
+        let server = Server::start_at(network, server, listen);
+        Client::start_to(network, client, &address, &args).finish().assert_flawless();
+        server.stop();
+    }
+}
+
+#[test]
+fn link_local_addresses_work_with_their_interface__udp() {
+    link_local_addresses_work_with_their_interface(Network::UDP_IPV6);
+}
+
+#[test]
+fn link_local_addresses_work_with_their_interface__raw() {
+    link_local_addresses_work_with_their_interface(Network::RAW_IPV6);
+}
 
 /// One server on all addresses is reached over both versions of IP at once.
 #[test]

@@ -49,6 +49,10 @@ impl Network {
         if self.raw { &["--transport", "raw", "--share"] } else { &["--transport", "homa"] }
     }
 
+    pub(crate) fn is_raw(self) -> bool {
+        self.raw
+    }
+
     /// The host's first address.
     pub(crate) fn address(self, host: &Host) -> IpAddr {
         if self.ipv6 { host.ipv6().into() } else { host.ipv4().into() }

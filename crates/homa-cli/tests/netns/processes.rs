@@ -12,7 +12,7 @@ use crate::network::Network;
 
 /// How long processes bear each other's silence, where it is to cost no call: on machines that are
 /// busy, a process may have to wait for a processor longer than the 100 ms of the default.
-const PATIENCE: [&str; 2] = ["--timeout", "4s"];
+pub(crate) const PATIENCE: [&str; 2] = ["--timeout", "4s"];
 /// What an orderly end may take beyond the time that a client was told to run: machines are busy.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -51,9 +51,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on all addresses of a host and waits until it listens.
     pub(crate) fn start(network: Network, host: &Host) -> Self {
+        Self::start_at(network, host, &network.listen())
+    }
+
+    /// Starts a server that is told to listen there.
+    pub(crate) fn start_at(network: Network, host: &Host, listen: &str) -> Self {
         let mut command = homa(host);
         command.arg("server").args(network.transport_options());
-        command.args(["--listen", &network.listen(), "--poll", "0"]).args(PATIENCE);
+        command.args(["--listen", listen, "--poll", "0"]).args(PATIENCE);
         let mut child = command.spawn().expect("the command can be run");
         let mut line = String::new();
         let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
@@ -125,8 +130,13 @@ impl Client {
         server: IpAddr,
         args: &[&str],
     ) -> Self {
+        Self::start_to(network, host, &network.server(server), args)
+    }
+
+    /// The same with the server's address as it is written.
+    pub(crate) fn start_to(network: Network, host: &Host, server: &str, args: &[&str]) -> Self {
         let mut command = homa(host);
-        command.args(["client", &network.server(server)]).args(network.transport_options());
+        command.args(["client", server]).args(network.transport_options());
         command.args(["--poll", "0"]).args(args);
         let mut child = command.spawn().expect("the command can be run");
         let output = Some(read_all(child.stdout.take().expect("piped")));

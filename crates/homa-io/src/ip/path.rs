@@ -17,7 +17,8 @@ const PATHS_MAX: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Paths {
     local: SocketAddr,
-    known: HashMap<IpAddr, Path>,
+    /// By what is left of an address without its port: the IP address and the link of a link-local one.
+    known: HashMap<PeerAddr, Path>,
 }
 
 impl Paths {
@@ -27,25 +28,26 @@ impl Paths {
 
     /// The path to `peer`.
     pub(crate) fn to(&mut self, peer: &PeerAddr) -> Path {
-        if let Some(path) = self.known.get(&peer.ip()) {
+        let host = without_port(peer);
+        if let Some(path) = self.known.get(&host) {
             return *path;
         }
         let path = Path::find(peer, self.local);
         if self.known.len() >= PATHS_MAX {
             self.known.clear();
         }
-        self.known.insert(peer.ip(), path);
+        self.known.insert(host, path);
         path
     }
 
     /// The path may have changed.
     pub(crate) fn forget(&mut self, peer: &PeerAddr) {
-        self.known.remove(&peer.ip());
+        self.known.remove(&without_port(peer));
     }
 
     #[cfg(test)]
     pub(crate) fn assume(&mut self, peer: &PeerAddr, path: Path) {
-        self.known.insert(peer.ip(), path);
+        self.known.insert(without_port(peer), path);
     }
 }
 
@@ -74,7 +76,7 @@ fn connected_path(peer: &PeerAddr, local: SocketAddr) -> io::Result<Path> {
         Family::V6 => SocketAddr::from(([0u16; 8], 0)),
     };
     let same_family = local.is_ipv6() == peer.is_ipv6();
-    let from = if same_family { SocketAddr::new(local.ip(), 0) } else { unspecified };
+    let from = if same_family { with_port(local, 0) } else { unspecified };
     let socket = UdpSocket::bind(from)?;
     let fd = socket.as_fd();
     let (level, discover, always, mtu) = match family {
@@ -85,8 +87,18 @@ fn connected_path(peer: &PeerAddr, local: SocketAddr) -> io::Result<Path> {
     };
     set_option(fd, level, discover, always)?;
     // Over raw IP peers have no port, and any will do.
-    socket.connect(SocketAddr::new(peer.ip(), 9))?;
+    socket.connect(with_port(peer.socket_addr(), 9))?;
     let mtu = option(fd, level, mtu)?;
     let mtu = u32::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData)?;
     Ok(Path { mtu, source: Some(socket.local_addr()?.ip()) })
+}
+
+fn without_port(peer: &PeerAddr) -> PeerAddr {
+    with_port(peer.socket_addr(), 0).into()
+}
+
+/// The same address, scope included, with another port.
+fn with_port(mut addr: SocketAddr, port: u16) -> SocketAddr {
+    addr.set_port(port);
+    addr
 }
