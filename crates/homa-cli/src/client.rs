@@ -36,7 +36,7 @@ pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> 
     for (reason, count) in outcome.failures.by_frequency() {
         eprintln!("homa: {count} calls failed: {reason}");
     }
-    if let Some(line) = keys::describe(&client.auth_stats()) {
+    if let Some(line) = client.drops().describe() {
         eprintln!("homa: {line}");
     }
     verdict(args, &outcome)

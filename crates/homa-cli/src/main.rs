@@ -10,6 +10,7 @@ mod args;
 mod bench;
 mod client;
 mod dissect;
+mod drops;
 mod exit;
 mod fail_if;
 mod interrupt;

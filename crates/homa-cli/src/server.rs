@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use crate::accounts::AccountsFormat;
 use crate::address::ServerAddress;
 use crate::args::{BenchServerArgs, ServerArgs};
+use crate::drops::DropLines;
 use crate::exit::Stop;
 use crate::interrupt::{Interrupt, ReportWish};
 use crate::interval::ServerLines;
-use crate::keys::{self, DropLines};
+use crate::keys;
 use crate::privileges;
 use crate::stats::CpuTime;
 use crate::transport::tcp::TcpServer;
@@ -50,13 +51,13 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
         if report_wish.take() {
             report(&*server, args.accounts)?;
         }
-        if let Some(line) = drop_lines.next(Instant::now(), &server.auth_stats()) {
+        if let Some(line) = drop_lines.next(Instant::now(), &server.drops()) {
             eprintln!("homa: {line}");
         }
     }
     report(&*server, args.accounts)?;
     server.shut_down();
-    if let Some(line) = keys::describe(&server.auth_stats()) {
+    if let Some(line) = server.drops().describe() {
         eprintln!("homa: {line}");
     }
     let turned_away = server.turned_away();

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use ::homa::blocking::{Endpoint, Request as Incoming, Server};
 use ::homa::proto::{Duration as ProtoDuration, Limits, Unreachable};
 use ::homa::{
-    Addr, AuthConfig, AuthStats, CallError, CallId, Config, Message, RawConfig, RefuseReason,
-    ReplyError,
+    Addr, AuthConfig, CallError, CallId, Config, Message, RawConfig, RefuseReason, ReplyError,
 };
 use bytes::{Buf, Bytes};
 use foldhash::fast::FixedState;
@@ -19,6 +18,7 @@ pub(crate) use ::homa::FaultPlan;
 
 use super::{Failure, LoadClient, LoadServer, Outcome, Regime, Request, Served, TurnedAway};
 use crate::address::ServerAddress;
+use crate::drops::Drops;
 use crate::message::{HEADER_LEN, Header, make_response};
 
 /// Messages up to this length are made in one piece, longer ones of shared pieces: below, a copy
@@ -215,8 +215,8 @@ impl HomaClient {
 }
 
 impl LoadClient for HomaClient {
-    fn auth_stats(&self) -> AuthStats {
-        self.endpoint.stats().auth
+    fn drops(&self) -> Drops {
+        Drops::of(&self.endpoint.stats())
     }
 
     fn send(&mut self, request: Request) {
@@ -326,8 +326,8 @@ impl LoadServer for HomaServer {
         self.endpoint.shutdown(PATIENCE);
     }
 
-    fn auth_stats(&self) -> AuthStats {
-        self.endpoint.stats().auth
+    fn drops(&self) -> Drops {
+        Drops::of(&self.endpoint.stats())
     }
 
     fn serve(&mut self, timeout: Duration, served: &mut Served) -> io::Result<()> {

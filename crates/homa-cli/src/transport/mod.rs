@@ -13,10 +13,10 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use ::homa::AuthStats;
 use bytes::{Buf, Bytes};
 use clap::ValueEnum;
 
+use crate::drops::Drops;
 use crate::message::Header;
 
 pub(crate) use self::homa::{FaultPlan, HomaClient, HomaOptions, HomaServer};
@@ -89,9 +89,9 @@ pub(crate) trait LoadClient {
         sink: &mut dyn FnMut(u32, Outcome<'_>),
     ) -> io::Result<()>;
 
-    /// What became of packets that are to be authentic.
-    fn auth_stats(&self) -> AuthStats {
-        AuthStats::default()
+    /// Packets dropped so far for being other than they should.
+    fn drops(&self) -> Drops {
+        Drops::default()
     }
 }
 
@@ -116,9 +116,9 @@ pub(crate) trait LoadServer {
     /// Answers requests as they arrive. Returns after some were, or after `timeout`.
     fn serve(&mut self, timeout: Duration, served: &mut Served) -> io::Result<()>;
 
-    /// What became of packets that are to be authentic.
-    fn auth_stats(&self) -> AuthStats {
-        AuthStats::default()
+    /// Packets dropped so far for being other than they should.
+    fn drops(&self) -> Drops {
+        Drops::default()
     }
 }
 

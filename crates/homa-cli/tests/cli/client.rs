@@ -192,6 +192,32 @@ fn key_file__both_sides_need_one() {
     }
 }
 
+/// What a server says, and what a client does, when each has options of its own.
+fn one_side_alone(of_server: &[&str], of_client: &[&str]) -> (String, String) {
+    let server = Server::start_with(HOMA.0, HOMA.1, of_server);
+    let args = [&["--duration", "300ms"], of_client].concat();
+    let (code, _, err) = finish(client("homa", &server.address, &args), Duration::from_secs(20));
+    assert_eq!(code, Some(1), "{err}");
+    signal(&server.child, "-INT");
+    (server.errors(), err)
+}
+
+/// Who drops packets says so and why, whichever side it is.
+#[test]
+fn options_of_one_side_alone__are_told_by_who_drops_packets() {
+    let path = key_file("alone");
+    let (said, _) = one_side_alone(&[], &["--key-file", path.to_str().unwrap()]);
+    assert!(said.contains("with authentication (their senders have a --key-file"), "{said}");
+    let (said, _) = one_side_alone(&["--checksums"], &[]);
+    assert!(said.contains("without a right checksum"), "{said}");
+    let (_, complaints) = one_side_alone(&[], &["--checksums"]);
+    assert!(complaints.contains("without a right checksum"), "{complaints}");
+    let both = ["--key-file", path.to_str().unwrap(), "--checksums"];
+    let (said, _) = one_side_alone(&["--checksums"], &both);
+    assert!(said.contains("with authentication") && !said.contains("right checksum"), "{said}");
+    std::fs::remove_file(path).unwrap();
+}
+
 #[test]
 fn key_file__that_is_none() {
     let (code, _, err) =

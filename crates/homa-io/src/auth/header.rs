@@ -90,6 +90,11 @@ impl Ends {
     }
 }
 
+/// Whether a packet is an authenticated one, whoever has its key: it is no Homa packet then.
+pub(crate) fn is_marked(packet: &[u8]) -> bool {
+    AuthHeader::parse(packet).is_some()
+}
+
 /// Whether a packet that [`AuthHeader::parse`] took apart has the right MAC.
 ///
 /// # Panics

@@ -14,6 +14,7 @@ mod replay;
 mod tests;
 
 pub use counters::{AuthCounters, AuthStats};
+pub(crate) use header::is_marked;
 pub use key::{AuthKey, ParseKeyError};
 pub use key_file::{KeyFile, KeyFileError};
 

@@ -25,6 +25,7 @@ use homa_proto::{
 };
 use homa_wire::{HEADER_LEN_MAX, Header, RefuseReason, Version};
 
+use crate::auth;
 use crate::{
     CHUNK_LEN, Clock, Destination, ErrorOrigin, Message, MessageStore, PacketIo, PathError,
     PathErrorKind, SendBatch, is_sealed,
@@ -109,6 +110,9 @@ pub struct DriveStats {
     pub sends_blocked: u64,
     /// Packets dropped because their checksum was not right.
     pub bad_checksums: u64,
+    /// Packets dropped because they are authenticated, and this endpoint has no keys. They count as of
+    /// unknown type as well.
+    pub authenticated: u64,
     /// Errors of the packet I/O itself; what was to be sent then is lost and sent again on request.
     pub io_errors: u64,
 }
@@ -209,7 +213,9 @@ impl<I: PacketIo> Driver<I> {
     /// store. Whether it was for a port that nobody has.
     fn receive_packet(&mut self, index: usize) -> bool {
         let packet = self.io.packet(index);
-        if self.checksums && !is_sealed(packet.bytes) {
+        if auth::is_marked(packet.bytes) {
+            self.stats.authenticated += 1;
+        } else if self.checksums && !is_sealed(packet.bytes) {
             self.stats.bad_checksums += 1;
             return false;
         }
