@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::disorder::{Disorder, Forwarder};
 use super::namespace::Namespace;
-use super::segment::{Segment, with_prefix_len};
+use super::segment::{Segment, addition, with_prefix_len};
 use super::{LabOptions, run};
 
 /// A host: a namespace with one link, `eth0`, whose other end is in the lab's network.
@@ -98,7 +98,7 @@ impl Host {
     ///
     /// What `ip` says.
     pub fn add_address(&self, address: IpAddr) -> io::Result<()> {
-        self.ip(&format!("addr add {} dev eth0", with_prefix_len(address)))
+        self.ip(&addition(address))
     }
 
     /// Takes an address from the host.

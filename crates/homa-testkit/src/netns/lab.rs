@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Host;
 use super::host::{Place, ask_neighbours_often, configure, set_offload};
 use super::namespace::Namespace;
-use super::segment::{Segment, with_prefix_len};
+use super::segment::{Segment, addition};
 
 /// Hosts that a segment's addresses suffice for, without its router's.
 const HOSTS_MAX: usize = 250;
@@ -153,7 +153,7 @@ fn routers(network: &Namespace, options: &LabOptions, path_mtu: u32) -> io::Resu
     for (segment, router) in routers.iter().enumerate() {
         router.ip(&format!(
             "addr add 10.99.0.{segment}/31 dev narrow\n\
-             addr add fd46:ff::{segment}/127 dev narrow\n\
+             addr add fd46:ff::{segment}/127 dev narrow nodad\n\
              link set narrow up"
         ))?;
         for device in ["eth0", "narrow"] {
@@ -186,10 +186,10 @@ fn router(network: &Namespace, segment: Segment, mtu: u32) -> io::Result<Namespa
          link set r{number} master br{number} up",
         router.name()
     ))?;
-    let [ipv4, ipv6] = segment.router().map(with_prefix_len);
+    let [ipv4, ipv6] = segment.router().map(addition);
     router.ip(&format!(
-        "addr add {ipv4} dev eth0\n\
-         addr add {ipv6} dev eth0\n\
+        "{ipv4}\n\
+         {ipv6}\n\
          link set eth0 up"
     ))?;
     Ok(router)

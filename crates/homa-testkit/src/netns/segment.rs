@@ -29,6 +29,14 @@ impl Segment {
     }
 }
 
+/// How `ip` gives an interface `eth0` an address of a segment. IPv6 addresses are used at once: while
+/// duplicates might be looked for, Linux lets nobody bind to them, if only until a busy machine has got round
+/// to finding that it need not look.
+pub(super) fn addition(address: IpAddr) -> String {
+    let nodad = if address.is_ipv6() { " nodad" } else { "" };
+    format!("addr add {} dev eth0{nodad}", with_prefix_len(address))
+}
+
 /// An address of a segment, with how many of its bits are the segment's, as `ip` wants it.
 pub(super) fn with_prefix_len(address: IpAddr) -> String {
     format!("{address}/{}", if address.is_ipv4() { 16 } else { 64 })
