@@ -113,6 +113,7 @@ mod proof;
 mod random;
 mod range_set;
 mod reassembly;
+mod resend_queue;
 mod rpc;
 mod rpc_table;
 mod send;

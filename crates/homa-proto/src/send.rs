@@ -106,7 +106,7 @@ impl SendScheduler {
         if self.off_link[slot as usize] {
             return false;
         }
-        self.sent_unpaced(now, wire_bytes);
+        self.sent_other(now, wire_bytes);
         if !self.pacer.is_on() || self.pacer.is_exempt(remaining) {
             return false;
         }
@@ -114,8 +114,23 @@ impl SendScheduler {
         self.fifo_turn
     }
 
-    /// A packet left that is not held back but fills the link all the same.
-    pub(crate) fn sent_unpaced(&mut self, now: Instant, wire_bytes: u32) {
+    /// Whether the link has room for a packet besides those that `next` chooses, of a message that
+    /// [`is_paced`](Self::is_paced).
+    ///
+    /// # Errors
+    ///
+    /// When to ask again.
+    pub(crate) fn pace(&self, now: Instant) -> Result<(), Instant> {
+        self.pacer.may_send(now, u32::MAX)
+    }
+
+    /// Whether packets of a message of so many bytes are held back while the link is busy.
+    pub(crate) fn is_paced(&self, slot: u32, bytes: u32) -> bool {
+        !self.off_link[slot as usize] && !self.pacer.is_exempt(bytes)
+    }
+
+    /// A packet left that `next` did not choose but that fills the link all the same.
+    pub(crate) fn sent_other(&mut self, now: Instant, wire_bytes: u32) {
         if self.pacer.is_on() {
             self.pacer.sent(now, wire_bytes);
         }

@@ -3,7 +3,7 @@
 
 use homa_proto::{CallOptions, Config, Duration, Event, Instant, Priority, RpcKey};
 use homa_testkit::{FaultPlan, Network, Outcome, Probe, Remote, data};
-use homa_wire::{Body, Data};
+use homa_wire::{Body, Data, Resend};
 
 fn micros(micros: u64) -> Duration {
     Duration::from_micros(micros)
@@ -50,7 +50,7 @@ fn pacer__holds_back_long_messages_only() {
     assert!((112_000..124_000).contains(&sent), "{sent} bytes in a millisecond");
     let short = probe.call(server, 900);
     assert_eq!(order(&mut probe), [short], "it does not wait");
-    let resend = Body::Resend(homa_wire::Resend::all(Priority::HIGHEST));
+    let resend = Body::Resend(Resend::all(Priority::HIGHEST));
     probe.request(Remote::client(2), 2, resend, 0);
     assert_eq!(probe.take_bodies(), [Body::RpcUnknown], "nor do control packets");
     probe.advance(micros(10_000));
@@ -120,6 +120,80 @@ fn handle_tx_backlog__holds_back() {
     assert_eq!(probe.take_data(), []);
     probe.advance(micros(200));
     assert!(!probe.take_data().is_empty());
+}
+
+/// HOMA-PACER-2, HOMA-PACER-3: what is sent again fills the link like all else, and is held back like it.
+#[test]
+fn retransmissions__keep_to_the_pace_of_the_link() {
+    let mut config = Config::default();
+    config.link_mbps = 1_000;
+    let mut probe = Probe::new(&config);
+    let local = std::net::SocketAddr::from(([127, 0, 0, 1], 4000));
+    let local = Remote { addr: local.into(), ..Remote::server(1) };
+    let calls = [(Remote::server(2), 20_000), (Remote::server(1), 900), (local, 20_000)];
+    let keys = calls.map(|(to, length)| probe.call(to, length));
+    probe.advance(micros(1_000));
+    probe.take_sent();
+    // 125,000 bytes take a millisecond.
+    probe.endpoint.handle_tx_backlog(probe.now, 125_000);
+    for key in keys {
+        probe.answer(key, Body::Resend(Resend::all(Priority::HIGHEST)), 0);
+    }
+    assert_eq!(order(&mut probe), keys[1..], "the short one, and that over no link");
+    probe.advance(micros(900));
+    assert_eq!(order(&mut probe), []);
+    probe.advance(micros(300));
+    let (start, sent) = (probe.now, probe.take_data());
+    assert!(sent.iter().all(|data| data.2) && sent.len() == 15, "{sent:?}");
+    assert!(probe.endpoint.poll_timeout() > Some(start));
+}
+
+/// Neither what is sent again nor what is sent for the first time waits for the end of the other.
+#[test]
+fn retransmissions__take_turns_with_first_transmissions() {
+    let mut config = Config::default();
+    config.link_mbps = 1_000;
+    let mut probe = Probe::new(&config);
+    let again = probe.call(Remote::server(1), 20_000);
+    probe.advance(micros(1_000));
+    probe.take_sent();
+    probe.call(Remote::server(2), 20_000);
+    probe.answer(again, Body::Resend(Resend::all(Priority::HIGHEST)), 0);
+    probe.advance(micros(1_000));
+    let sent: Vec<_> = probe.take_data().iter().map(|data| data.2).collect();
+    assert_eq!(sent.len(), 30);
+    // The last packet is short, and waits for nothing.
+    assert!(sent[..27].windows(2).all(|two| two[0] != two[1]), "{sent:?}");
+}
+
+/// The wait for the own link is no silence of the peer: nothing is asked for before all was sent, and
+/// nobody is given up, however long that takes.
+#[test]
+fn retransmissions__that_wait_for_the_link_are_not_the_peers_silence() {
+    let mut config = Config::default();
+    config.link_mbps = 1_000;
+    config.amplification = None;
+    let mut probe = Probe::new(&config);
+    let call = probe.call(Remote::server(1), 20_000);
+    let client = Remote::client(1);
+    let reply = probe.accept_request(client, 2, 100);
+    probe.reply(reply, 20_000);
+    probe.advance(micros(1_000));
+    probe.take_sent();
+    // Of a second, and 10 ms since 1% of the link is not used: ten times as long as a peer may be silent.
+    probe.endpoint.handle_tx_backlog(probe.now, 125_000_000);
+    probe.answer(call, Body::Resend(Resend::all(Priority::HIGHEST)), 0);
+    probe.request(client, 2, Body::Resend(Resend::all(Priority::HIGHEST)), 0);
+    probe.advance(micros(999_000));
+    assert_eq!((probe.take_bodies(), probe.take_events()), (vec![], vec![]));
+    probe.advance(micros(12_000));
+    let sent = probe.take_data();
+    assert!(sent.len() == 30 && sent.iter().all(|data| data.2), "{sent:?}");
+    assert_eq!(probe.endpoint.stats().resent_packets, 30);
+    probe.advance(micros(30_000));
+    let asked = probe.take_bodies();
+    assert!(asked.iter().any(|body| matches!(body, Body::Resend(_))), "{asked:?}");
+    assert!(asked.contains(&Body::NeedAck), "{asked:?}");
 }
 
 /// HOMA-DATA-1, HOMA-DATA-3, HOMA-DATA-4, HOMA-DATA-6, HOMA-DATA-11, HOMA-MODEL-10, HOMA-MODEL-2: the

@@ -93,6 +93,7 @@ impl<O: Observer> Endpoint<O> {
             versions: _,
             drawn_by_strangers: _,
             control_run: _,
+            resent_last: _,
             grants_due: _,
             reclaim_at: _,
             grant_search: _,

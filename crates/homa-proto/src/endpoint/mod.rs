@@ -33,6 +33,7 @@ use crate::peer::Peer;
 use crate::peer_table::{PeerError, PeerTable};
 use crate::proof::AddressProof;
 use crate::random::{Purpose, Stream};
+use crate::resend_queue::ResendQueue;
 use crate::rpc::{Reason, Rpc};
 use crate::rpc_table::RpcTable;
 use crate::send::SendScheduler;
@@ -114,12 +115,15 @@ pub struct Endpoint<O: Observer = ()> {
 
     /// The sender's side: what leaves next.
     sender: SendScheduler,
-    resend_queue: VecDeque<RpcKey>,
+    /// What is to be sent again.
+    resend_queue: ResendQueue,
     control_queue: VecDeque<ControlPacket>,
     /// How many of them hosts drew that are no peers.
     drawn_by_strangers: u32,
     /// Control packets sent since data had a turn.
     control_run: u32,
+    /// The DATA packet sent last was sent again.
+    resent_last: bool,
     /// Sending pauses until then, by the pacer's word.
     paused_until: Option<Instant>,
 
@@ -190,10 +194,11 @@ impl<O: Observer> Endpoint<O> {
             grant_search: None,
             fresh: Vec::new(),
             sender: SendScheduler::new(config.pacer_config()),
-            resend_queue: VecDeque::new(),
+            resend_queue: ResendQueue::default(),
             control_queue: VecDeque::new(),
             drawn_by_strangers: 0,
             control_run: 0,
+            resent_last: false,
             paused_until: None,
             events: VecDeque::new(),
             ids: IdSource::new(seed, config.first_client_id),

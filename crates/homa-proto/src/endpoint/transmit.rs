@@ -26,16 +26,14 @@ impl<O: Observer> Endpoint<O> {
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         // Who makes this host send control packets all the time must not keep data from leaving.
         let data_first = self.control_run >= CONTROL_RUN_MAX;
-        let first =
-            if data_first { self.next_resend(now).or_else(|| self.next_data(now)) } else { None };
+        let first = if data_first { self.next_payload(now) } else { None };
         if data_first || self.control_queue.is_empty() {
             self.control_run = 0;
         }
         let transmit = first
             .or_else(|| self.next_control(now))
             .or_else(|| self.next_permitted_grant(now))
-            .or_else(|| self.next_resend(now))
-            .or_else(|| self.next_data(now))?;
+            .or_else(|| self.next_payload(now))?;
         self.count_transmit(now, &transmit);
         Some(transmit)
     }
@@ -116,9 +114,25 @@ impl<O: Observer> Endpoint<O> {
         None
     }
 
-    /// Messages with something to send again take turns, a packet each.
+    /// Packets sent again and packets sent for the first time take turns while both wait: neither who
+    /// asks for the same all the time nor who sends all the time keeps other messages from leaving.
+    fn next_payload(&mut self, now: Instant) -> Option<Transmit> {
+        self.paused_until = None;
+        let transmit = if self.resent_last {
+            self.next_data(now).or_else(|| self.next_resend(now))
+        } else {
+            self.next_resend(now).or_else(|| self.next_data(now))
+        }?;
+        self.resent_last = matches!(transmit.header.body, Body::Data(data) if data.retransmit);
+        Some(transmit)
+    }
+
+    /// Messages with something to send again take turns, a packet each. Unless they are short they
+    /// keep to the pace of the link, as with the kernel's queueing discipline: what receivers ask for
+    /// again may be far more than it carries, and all else would wait for that to drain.
     fn next_resend(&mut self, now: Instant) -> Option<Transmit> {
-        while let Some(key) = self.resend_queue.pop_front() {
+        let pace = self.sender.pace(now);
+        while let Some(key) = self.resend_queue.pop(pace.is_err()) {
             let Some(rpc) = self.rpcs.get_mut(key) else { continue };
             rpc.in_resend_queue = false;
             if self.must_wait_for_credit(now, key) {
@@ -137,19 +151,21 @@ impl<O: Observer> Endpoint<O> {
             self.stats.resent_packets += 1;
             return self.data_packet(key, payload, priority, true);
         }
+        if let Err(until) = pace
+            && !self.resend_queue.is_empty()
+        {
+            self.pause(now, until);
+        }
         None
     }
 
     fn next_data(&mut self, now: Instant) -> Option<Transmit> {
-        self.paused_until = None;
         loop {
             let slot = match self.sender.next(now) {
                 Next::Message(slot) => slot,
                 Next::Nothing => return None,
                 Next::PausedUntil(until) => {
-                    self.paused_until = Some(until);
-                    self.stats.pacer_pauses += 1;
-                    self.trace(now, TraceEvent::PacerPaused { until });
+                    self.pause(now, until);
                     return None;
                 }
             };
@@ -165,6 +181,13 @@ impl<O: Observer> Endpoint<O> {
                 self.stats.pacer_fifo_bytes += u64::from(wire_bytes);
             }
             return Some(transmit);
+        }
+    }
+
+    fn pause(&mut self, now: Instant, until: Instant) {
+        if self.paused_until.replace(until).is_none() {
+            self.stats.pacer_pauses += 1;
+            self.trace(now, TraceEvent::PacerPaused { until });
         }
     }
 
@@ -251,22 +274,20 @@ impl<O: Observer> Endpoint<O> {
         else {
             return;
         };
+        let Some(out) = &rpc.outgoing else { return };
         rpc.in_resend_queue = true;
-        debug_assert!(self.resend_queue.len() < self.resend_queue.capacity(), "room is reserved");
-        self.resend_queue.push_back(key);
+        self.resend_queue.push(key, self.sender.is_paced(key.slot(), out.length));
         // RPCs that have ended leave their entries behind while nothing can be sent.
         if self.resend_queue.len() > 2 * self.rpcs.len() as usize + RESEND_QUEUE_SLACK {
             let rpcs = &self.rpcs;
-            self.resend_queue.retain(|&key| rpcs.get(key).is_some());
+            self.resend_queue.retain(|key| rpcs.get(key).is_some());
         }
         self.meters.resend_queue.set(self.resend_queue.len() as u64);
     }
 
     /// Makes room for the entries of so many RPCs and those that ended ones leave behind.
     pub(super) fn reserve_resends(&mut self, rpcs: usize) -> Result<(), NoMemory> {
-        let total = 2 * rpcs + RESEND_QUEUE_SLACK + 1;
-        let more = total.saturating_sub(self.resend_queue.len());
-        self.resend_queue.try_reserve(more).map_err(|_| NoMemory)
+        self.resend_queue.reserve(2 * rpcs + RESEND_QUEUE_SLACK + 1)
     }
 
     fn count_transmit(&mut self, now: Instant, transmit: &Transmit) {
@@ -276,7 +297,7 @@ impl<O: Observer> Endpoint<O> {
             _ => false,
         };
         if !is_first_data && !transmit.peer.ip().is_loopback() {
-            self.sender.sent_unpaced(now, wire_bytes);
+            self.sender.sent_other(now, wire_bytes);
         }
         let level = transmit.priority.index();
         let payload_len = transmit.payload.map_or(0, |(_, payload)| payload.len());

@@ -40,3 +40,39 @@ fn resend__of_a_request_is_bounded() {
     }
     assert!(drawn(&probe.take_sent()) <= 3 * 32_000);
 }
+
+/// What some ask for again, at whatever rate, fills the link at most, and leaves half of it to others: no
+/// queue is left behind, in the interface or in the estimate of it, for which others would wait.
+#[test]
+fn resend__of_many_messages_does_not_stop_others() {
+    let mut config = Config::default();
+    config.link_mbps = 1_000;
+    let mut probe = Probe::new(&config);
+    let (greedy, honest) = (proven_client(&mut probe, 1), proven_client(&mut probe, 2));
+    for id in [2, 4, 6] {
+        let key = probe.accept_request(greedy, id, 100);
+        probe.reply(key, 40_000);
+    }
+    probe.advance(Duration::from_millis(1));
+    probe.take_sent();
+    for id in [2, 4] {
+        let key = probe.accept_request(honest, id, 100);
+        probe.reply(key, 20_000);
+        for _ in 0..50 {
+            for id in [2, 4, 6] {
+                probe.request(greedy, id, Body::Resend(Resend::all(Priority::HIGHEST)), 0);
+            }
+            probe.advance(Duration::from_micros(100));
+        }
+    }
+    let sent = probe.take_sent_at();
+    let all: Vec<_> = sent.iter().map(|(_, transmit)| *transmit).collect();
+    // 125,000 bytes a millisecond.
+    let bytes = drawn(&all);
+    assert!((1_000_000..1_260_000).contains(&bytes), "{bytes} B in 10 ms");
+    let (began, done) = (sent[0].0, probe.endpoint.stats().server_responses_done);
+    let to_honest = sent.iter().filter(|(_, t)| t.peer == honest.addr && t.payload.is_some());
+    let times: Vec<_> = to_honest.map(|(at, _)| at.saturating_since(began).as_micros()).collect();
+    assert_eq!((times.len(), done), (2 * 15, 5));
+    assert!(times[14] < 500 && (5_000..5_500).contains(&times[29]), "{times:?}");
+}

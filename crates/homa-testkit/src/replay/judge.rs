@@ -163,7 +163,9 @@ impl Judge {
     /// The endpoint has nothing more to send or to say for now.
     pub(super) fn settled(&mut self, now: Instant) {
         self.now = now;
-        assert!(self.due.is_empty(), "{now:?}: not answered: {:?}", self.due);
+        let may_wait = |answer: &Answer| self.config.pacing && matches!(answer, Answer::Again(..));
+        let late: Vec<_> = self.due.iter().filter(|due| !may_wait(&due.1)).collect();
+        assert!(late.is_empty(), "{now:?}: not answered: {late:?}");
         for (&id, rpc) in &self.rpcs {
             assert_eq!(rpc.is_complete(), rpc.reported, "{id}: the application must know");
             self.check_patience(id, rpc);
@@ -176,8 +178,9 @@ impl Judge {
         self.told.map_or(0, |(_, version)| version)
     }
 
-    /// At the end of the recording: all that was permitted was sent.
+    /// At the end of the recording: all that was permitted was sent, and all that was asked for again.
     pub(super) fn check_end(&self) {
+        assert!(self.due.is_empty(), "never sent again: {:?}", self.due);
         for (id, rpc) in &self.rpcs {
             let behind = rpc.outgoing.as_ref().is_some_and(Outgoing::is_behind);
             assert!(!behind, "{id}: {:?}", rpc.outgoing);
@@ -188,8 +191,11 @@ impl Judge {
         if self.role == Side::Server && !self.ended.contains(&id) {
             self.rpcs.entry(id).or_insert_with(|| Rpc::new(self.now));
         }
+        // The first DATA of a response ends the request's life.
+        if self.role == Side::Client {
+            self.forget_again(id);
+        }
         if let Some(rpc) = self.rpcs.get_mut(&id) {
-            // The first DATA of a response ends the request's life.
             if self.role == Side::Client {
                 rpc.outgoing = None;
             }
@@ -242,13 +248,13 @@ impl Judge {
             length => resend.offset + length,
         };
         let priority = resend.priority.unwrap_or(Priority::HIGHEST);
-        for packet in out.packets_sent(resend.offset, end) {
-            self.due.push((id, Answer::Again(packet, priority)));
-        }
-        if resend.offset >= out.next {
+        let packets = out.packets_sent(resend.offset, end);
+        let is_unsent = resend.offset >= out.next;
+        out.granted = out.granted.max(end.min(out.length));
+        self.due_again(id, packets, priority);
+        if is_unsent {
             self.due.push((id, Answer::Busy));
         }
-        out.granted = out.granted.max(end.min(out.length));
     }
 
     /// PROTOCOL section 5, "RPC_UNKNOWN".
@@ -267,7 +273,31 @@ impl Judge {
         rpc.since = now;
         let packets = out.packets_sent(0, out.next);
         let priority = unscheduled_priority(self.cutoffs.as_ref(), out.length);
-        self.due.extend(packets.into_iter().map(|packet| (id, Answer::Again(packet, priority))));
+        self.due_again(id, packets, priority);
+    }
+
+    /// Packets are asked for again. Those of the same message that still wait for the pacer are sent
+    /// once, all at the priority named last.
+    fn due_again(&mut self, id: u64, packets: Vec<Payload>, priority: Priority) {
+        if packets.is_empty() {
+            return;
+        }
+        for (_, answer) in self.due.iter_mut().filter(|due| due.0 == id) {
+            if let Answer::Again(_, waiting) = answer {
+                *waiting = priority;
+            }
+        }
+        for packet in packets {
+            let due = (id, Answer::Again(packet, priority));
+            if !self.due.contains(&due) {
+                self.due.push(due);
+            }
+        }
+    }
+
+    /// The message will not be sent any further.
+    fn forget_again(&mut self, id: u64) {
+        self.due.retain(|due| due.0 != id || !matches!(due.1, Answer::Again(..)));
     }
 
     /// HOMA-NEEDACK-6, HOMA-NEEDACK-8, HOMA-NEEDACK-9. What was asked for lately need not be asked for
@@ -409,6 +439,7 @@ impl Judge {
     fn end(&mut self, id: u64) {
         self.rpcs.remove(&id);
         self.ended.insert(id);
+        self.forget_again(id);
     }
 
     /// What is missing is asked for in time.

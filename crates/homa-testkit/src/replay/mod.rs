@@ -33,6 +33,10 @@
 //! right, as it echoes a number that ours invents: where the recorded host echoed any version, it
 //! is made to echo ours.
 //!
+//! Without pacing, every answer is due at once: the judge checks decisions, and has no model of the link.
+//! With it, packets sent again may wait for their turn. Then it is demanded that each leaves before the
+//! recording ends, unless its message ended before, and all else as without.
+//!
 //! Grants to the oldest message by time are turned off, since they may exceed the window that is
 //! checked otherwise.
 
