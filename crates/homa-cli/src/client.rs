@@ -91,7 +91,7 @@ fn connect(args: &ClientArgs, plan: &Plan) -> Result<Box<dyn LoadClient>, Stop> 
 /// What the outcome means for whoever called the command.
 fn verdict(args: &ClientArgs, outcome: &Outcome) -> Result<(), Stop> {
     let failed = outcome.failures.total();
-    let reasons = || match outcome.failures.most_frequent() {
+    let reasons = || match outcome.failures.foremost() {
         Some((reason, count)) => format!("{count} of {failed} failed calls: {reason}"),
         None => "no call has ended".into(),
     };

@@ -109,7 +109,7 @@ impl ClientLines {
             mean(request_bytes, rpcs),
         );
         if failures > 0 {
-            let reason = progress.failures.most_frequent().map_or("", |(reason, _)| reason);
+            let reason = progress.failures.foremost().map_or("", |(reason, _)| reason);
             line += &format!(", {failures} failed ({reason})");
         }
         Some(line)

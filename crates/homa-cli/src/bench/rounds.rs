@@ -140,8 +140,7 @@ impl<'a> Rounds<'a> {
             Ending::Complete => Finish::Complete,
             Ending::Interrupted => Finish::Interrupted,
             Ending::NoSuccess { waited, .. } => {
-                let reason =
-                    outcome.failures.most_frequent().map_or("no call has ended", |(r, _)| r);
+                let reason = outcome.failures.foremost().map_or("no call has ended", |(r, _)| r);
                 Finish::Failed(format!(
                     "{} over {contender}: no call succeeded for {:.1} s ({reason})",
                     test.name,

@@ -71,7 +71,7 @@ pub(crate) enum Ending {
     NoSuccess {
         /// How long there had been none.
         waited: Duration,
-        /// Whether the last failures said that nothing listens at the address.
+        /// Whether a failure since the last success said that nothing listens at the address.
         nothing_listens: bool,
     },
 }

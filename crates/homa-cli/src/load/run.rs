@@ -254,8 +254,13 @@ impl Tracker {
             },
             Err(failure) => failure,
         };
-        self.nothing_listens = failure.nothing_listens;
-        self.failures.record(&failure.reason, 1);
+        // That other calls are met by silence does not contradict it.
+        self.nothing_listens |= failure.nothing_listens;
+        if failure.nothing_listens {
+            self.failures.record_telling(&failure.reason);
+        } else {
+            self.failures.record(&failure.reason, 1);
+        }
         if self.is_measured(&call) {
             self.until_failure.record(now - call.released);
         }

@@ -65,6 +65,21 @@ fn a_host_that_disappears_fails_calls(network: Network) {
 }
 every_network!(a_host_that_disappears_fails_calls);
 
+/// The host tells few of many calls that nobody is there, for kernels limit their ICMP: the last line is
+/// about these all the same, and comes soon.
+fn many_calls_to_nobody_are_told_so(network: Network) {
+    let Some(lab) = network.pair() else { return };
+    let args = ["--outstanding", "50", "--duration", "20s"];
+    let address = network.address(lab.host(1));
+    let run = Client::start_impatient(network, lab.host(0), address, &args).finish();
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let verdict = run.complaints.lines().last().unwrap_or_default();
+    let there = ["nothing listens on UDP port", "does not speak Homa over raw IP"];
+    assert!(there.iter().any(|reason| verdict.contains(reason)), "{run:?}");
+    assert!(verdict.contains("does not serve"), "{run:?}");
+}
+every_network!(many_calls_to_nobody_are_told_so);
+
 /// A server is not disturbed by clients that die in the middle of their calls.
 fn clients_that_disappear_disturb_nobody(network: Network) {
     let Some(lab) = network.lab(3, &LabOptions::default(), &[]) else { return };
