@@ -195,7 +195,7 @@ impl Metric {
             Self::Kops => result.kops,
             Self::Gbps => result.gbps,
             Self::Errors => result.errors as f64,
-            Self::CpuClient => result.cpu.client,
+            Self::CpuClient => result.cpu.client?,
             Self::CpuServer => result.cpu.server?,
         })
     }

@@ -69,8 +69,9 @@ pub(crate) struct Range {
 /// Cores in use on average.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cpu {
-    pub(crate) client: f64,
-    /// Unknown of a server that somebody else started.
+    /// Unknown if no time was measured.
+    pub(crate) client: Option<f64>,
+    /// Unknown also of a server that somebody else started.
     pub(crate) server: Option<f64>,
 }
 
@@ -178,7 +179,7 @@ pub(crate) mod tests {
                 p99: Some(range),
                 p99_9: Some(range),
             },
-            cpu: Cpu { client: 1.0, server: Some(0.5) },
+            cpu: Cpu { client: Some(1.0), server: Some(0.5) },
             by_size: vec![SizeClass { upper_bytes: 128, count: 12345, p50, p99: 2.0 * p50 }],
             shorter_half: None,
         }

@@ -1,5 +1,6 @@
 //! `homa server`, and the servers that `homa bench` starts for itself.
 
+use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::process;
 use std::thread;
@@ -43,10 +44,11 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
     let mut drop_lines = DropLines::new();
     let mut served = Served::default();
     let begin = Instant::now();
+    announce_end(interrupt, server.open_requests());
     while !interrupt.is_set() {
         server.serve(LONGEST_WAIT, &mut served)?;
         if let Some(line) = lines.next(Instant::now(), &served, || server.turned_away().requests) {
-            writeln!(io::stdout(), "{line}")?;
+            say(&line)?;
         }
         if report_wish.take() {
             report(&*server, args.accounts)?;
@@ -56,32 +58,57 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
         }
     }
     report(&*server, args.accounts)?;
-    server.shut_down();
+    server.shut_down(&mut served);
     if let Some(line) = server.drops().describe() {
         eprintln!("homa: {line}");
     }
     let turned_away = server.turned_away();
     if turned_away != TurnedAway::default() {
-        writeln!(io::stdout(), "{turned_away}")?;
+        say(&turned_away)?;
     }
-    writeln!(
-        io::stdout(),
+    say(&format!(
         "{} requests ({} bytes in, {} bytes out, {} errors) in {:.1} s",
         served.requests,
         served.bytes_in,
         served.bytes_out,
         served.errors,
         begin.elapsed().as_secs_f64()
-    )?;
+    ))?;
     Err(Stop::Interrupted)
 }
 
 /// Prints what the server holds, if that is wanted.
-fn report(server: &dyn LoadServer, format: Option<AccountsFormat>) -> io::Result<()> {
+fn report(server: &dyn LoadServer, format: Option<AccountsFormat>) -> Result<(), Stop> {
     if let (Some(format), Some(accounts)) = (format, server.accounts()) {
-        writeln!(io::stdout(), "{}", format.of(&accounts, &server.turned_away()))?;
+        say(&format.of(&accounts, &server.turned_away()))?;
     }
     Ok(())
+}
+
+/// Prints a line of results. A server that can't would go on with nobody to see what it does.
+fn say(line: &dyn fmt::Display) -> Result<(), Stop> {
+    writeln!(io::stdout(), "{line}").map_err(|error| {
+        Stop::Failed(format!(
+            "the server ends: cannot write its statistics to standard output: {error}"
+        ))
+    })
+}
+
+/// Says what the end of the run waits for, once it is to end: a server that computes looks at nothing else
+/// meanwhile. `open` counts the requests that are open.
+fn announce_end(interrupt: &Interrupt, open: impl Fn() -> u64 + Send + 'static) {
+    let interrupt = interrupt.clone();
+    thread::spawn(move || {
+        while !interrupt.is_set() {
+            thread::sleep(LONGEST_WAIT);
+        }
+        let open = open();
+        if open > 0 {
+            eprintln!(
+                "homa: ending; requests that are still open: {open}; a second signal ends at once"
+            );
+        }
+    });
 }
 
 /// The benchmark's own server: tells its address, serves, and ends when its input is closed, which

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use homa_io::{AuthCounters, AuthIo, Clock, Driver, FaultyIo, PacketIo, RawIo, UdpIo};
@@ -17,13 +17,18 @@ use crate::state::State;
 /// Where endpoints that only make calls are bound: to both families, or to IPv4 where there is no
 /// IPv6.
 pub(crate) const CLIENT_ADDRS: [SocketAddr; 2] = [
-    SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
 ];
 
 /// Opens an endpoint at `addr`, with its helper.
 pub(crate) fn open(addr: SocketAddr, config: &Config) -> Result<Arc<Handle>, BindError> {
     let seed = config.seed.unwrap_or_else(random_seed);
+    check_own(addr.ip()).map_err(if config.raw.is_some() {
+        BindError::Raw
+    } else {
+        BindError::Io
+    })?;
     let Sockets { io, encapsulation, client_port } = open_sockets(addr, config)?;
     let receive_buffer_bytes = io.receive_buffer_bytes();
     let io: Box<dyn PacketIo> = match &config.fault {
@@ -120,6 +125,28 @@ fn protocol_config(config: &Config, seed: u64, receive_buffer_bytes: usize) -> h
     proto
 }
 
+/// Refuses what is the address of many hosts: sockets can be bound to it, but nothing can be sent from it.
+fn check_own(ip: IpAddr) -> io::Result<()> {
+    let invalid = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, why.to_owned()));
+    if ip.is_multicast() {
+        return invalid("a multicast address is no host's own");
+    }
+    if let IpAddr::V4(v4) = ip
+        && !v4.is_unspecified()
+        && (v4.is_broadcast() || is_broadcast_of_a_network(v4))
+    {
+        return invalid("a broadcast address is no host's own");
+    }
+    Ok(())
+}
+
+/// Whether the routing table says so: then a socket has to ask before it may be connected to it.
+fn is_broadcast_of_a_network(ip: Ipv4Addr) -> bool {
+    let connected =
+        UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| socket.connect((ip, 9)));
+    connected.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
 /// Random as the standard library's hash maps are: from the operating system.
 fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish()
@@ -129,6 +156,24 @@ fn random_seed() -> u64 {
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
     use super::*;
+
+    /// Loopback's network has a broadcast address, too.
+    #[test]
+    fn open__addresses_of_many_hosts_are_refused() {
+        for (ip, what) in [
+            ("224.0.0.1", "multicast"),
+            ("ff02::1", "multicast"),
+            ("255.255.255.255", "broadcast"),
+            ("127.255.255.255", "broadcast"),
+        ] {
+            let addr = SocketAddr::new(ip.parse().unwrap(), 0);
+            let Err(BindError::Io(error)) = open(addr, &Config::default()) else { panic!("{ip}") };
+            assert!(error.to_string().contains(what), "{ip}: {error}");
+        }
+        for ip in ["127.0.0.1", "0.0.0.0", "::1"] {
+            check_own(ip.parse().unwrap()).unwrap();
+        }
+    }
 
     #[test]
     fn protocol_config__window_is_bounded_by_the_receive_buffer() {

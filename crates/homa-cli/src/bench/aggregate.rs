@@ -12,7 +12,7 @@ use crate::transport::Regime;
 #[derive(Debug, Clone)]
 pub(super) struct RoundResult {
     pub(super) outcome: Outcome,
-    /// Cores that the server used; `None` if it is not ours.
+    /// Cores that the server used; `None` if it is not ours, or no time was measured.
     pub(super) cpu_server: Option<f64>,
 }
 
@@ -48,7 +48,6 @@ pub(super) fn aggregate(
         by_size.add(&round.outcome.by_size);
         failures.add(&round.outcome.failures);
     }
-    let cpu_server: Option<Vec<_>> = rounds.iter().map(|round| round.cpu_server).collect();
     TestResult {
         test: test.name.to_string(),
         transport: contender.protocol().name().into(),
@@ -74,8 +73,8 @@ pub(super) fn aggregate(
             p99_9: spread_of(|latency| latency.p99_9),
         },
         cpu: Cpu {
-            client: median(rounds.iter().map(|round| round.outcome.cpu).collect()),
-            server: cpu_server.map(median),
+            client: median_of_known(rounds.iter().map(|round| round.outcome.cpu)),
+            server: median_of_known(rounds.iter().map(|round| round.cpu_server)),
         },
         by_size: by_size.summary(),
         shorter_half: by_size.shorter_half(),
@@ -101,6 +100,12 @@ fn median_summary(rounds: &[LatencySummary]) -> Option<LatencySummary> {
         p99_9: of(|l| l.p99_9),
         max: of(|l| l.max),
     })
+}
+
+/// The median over the rounds that have the figure; `None` if none has.
+fn median_of_known(figures: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let known: Vec<_> = figures.flatten().collect();
+    (!known.is_empty()).then(|| median(known))
 }
 
 /// The middle value, or the mean of the two in the middle.
@@ -145,7 +150,7 @@ mod tests {
             release,
             until_failure: Latency::new(),
             failures: Failures::default(),
-            cpu: 0.5,
+            cpu: Some(0.5),
             lag: 0.0,
         };
         RoundResult { outcome, cpu_server: Some(0.25) }
@@ -168,10 +173,16 @@ mod tests {
         assert!((result.rtt_us.unwrap().p50 - 20.0).abs() < 0.05, "{}", result.rtt_us.unwrap().p50);
         assert!((result.rtt_release_us.unwrap().p50 - 10.0).abs() < 0.05);
         assert_eq!(result.spread.kops, Range { min: 1.0, max: 3.0 });
-        assert_eq!((result.cpu.client, result.cpu.server), (0.5, Some(0.25)));
+        assert_eq!((result.cpu.client, result.cpu.server), (Some(0.5), Some(0.25)));
         assert_eq!(result.by_size.len(), 1);
         assert_eq!(result.by_size[0].count, 6000);
         assert_eq!(result.variant.as_deref(), Some("connections"));
+    }
+
+    #[test]
+    fn median_of_known__leaves_out_rounds_that_were_not_measured() {
+        assert_eq!(median_of_known([Some(3.0), None, Some(1.0)].into_iter()), Some(2.0));
+        assert_eq!(median_of_known([None, None].into_iter()), None);
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Watcher for RunWatcher<'_> {
         let now = Instant::now();
         match self.begin {
             None if begins => self.begin = Some((now, used)),
-            Some((begin, before)) => self.cpu_server = Some(used.cores_since(before, now - begin)),
+            Some((begin, before)) => self.cpu_server = used.cores_since(before, now - begin),
             None => {}
         }
     }

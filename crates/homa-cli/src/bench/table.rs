@@ -33,8 +33,8 @@ const LINES: [Line; 9] = [
     },
     Line { name: "Kops/s", figure: |r| three_digits(r.kops), ratio: Some("kops") },
     Line { name: "Gbps", figure: |r| three_digits(r.gbps), ratio: Some("gbps") },
-    Line { name: "CPU client", figure: |r| format!("{:.2}", r.cpu.client), ratio: None },
-    Line { name: "CPU server", figure: |r| cores(r.cpu.server), ratio: None },
+    Line { name: "CPU client", figure: |r| cores(r.cpu.client, "-"), ratio: None },
+    Line { name: "CPU server", figure: |r| cores(r.cpu.server, "unknown"), ratio: None },
     Line { name: "errors", figure: |r| r.errors.to_string(), ratio: None },
 ];
 
@@ -131,8 +131,8 @@ fn us(value: Option<f64>) -> String {
     value.map_or_else(|| "-".into(), |value| format!("{value:.2}"))
 }
 
-fn cores(value: Option<f64>) -> String {
-    value.map_or_else(|| "unknown".into(), |value| format!("{value:.2}"))
+fn cores(value: Option<f64>, absent: &str) -> String {
+    value.map_or_else(|| absent.into(), |value| format!("{value:.2}"))
 }
 
 /// Three significant digits or all before the point.

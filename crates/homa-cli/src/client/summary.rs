@@ -25,11 +25,11 @@ pub(super) fn text(plan: &Plan, outcome: &Outcome) -> String {
         outcome.failures.total()
     );
     text += &format!(
-        "{:.2} Kops/s, {:.3} Gbps out, {:.3} Gbps in, CPU {:.2} cores",
+        "{:.2} Kops/s, {:.3} Gbps out, {:.3} Gbps in, CPU {} cores",
         kops(outcome.rpcs, outcome.measured),
         gbps(outcome.request_bytes, outcome.measured),
         gbps(outcome.response_bytes, outcome.measured),
-        outcome.cpu
+        outcome.cpu.map_or("-".into(), |cores| format!("{cores:.2}"))
     );
     if outcome.lag >= 0.01 {
         text += &format!(", lag due to overload {:.1} %", outcome.lag * 100.0);
@@ -76,7 +76,7 @@ struct Json<'a> {
     rtt_release_us: Option<LatencySummary>,
     failure_us: Option<LatencySummary>,
     failures: BTreeMap<&'a str, u64>,
-    cpu: f64,
+    cpu: Option<f64>,
     lag: f64,
 }
 

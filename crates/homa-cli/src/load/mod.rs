@@ -54,8 +54,8 @@ pub(crate) struct Outcome {
     pub(crate) until_failure: Latency,
     /// Calls that failed, in the whole run.
     pub(crate) failures: Failures,
-    /// Cores that this process used while measuring.
-    pub(crate) cpu: f64,
+    /// Cores that this process used while measuring, if that took any time.
+    pub(crate) cpu: Option<f64>,
     /// By what part of the time an open loop was behind at the end.
     pub(crate) lag: f64,
 }

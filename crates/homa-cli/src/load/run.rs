@@ -197,7 +197,7 @@ impl Tracker {
         self.base = self.totals;
     }
 
-    fn end_window(&mut self, ending: Ending, measured: Duration, cpu: f64) -> Outcome {
+    fn end_window(&mut self, ending: Ending, measured: Duration, cpu: Option<f64>) -> Outcome {
         self.window = None;
         let by_size = std::mem::take(&mut self.by_size);
         // In a closed loop a call is released when it is intended to be.

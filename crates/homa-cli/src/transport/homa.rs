@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ::homa::blocking::{Endpoint, Request as Incoming, Server};
-use ::homa::proto::{Duration as ProtoDuration, Limits, Unreachable};
+use ::homa::proto::{Duration as ProtoDuration, Limits, Resource, Unreachable};
 use ::homa::{
     Addr, AuthConfig, CallError, CallId, Config, Message, RawConfig, RefuseReason, ReplyError,
 };
@@ -26,6 +26,8 @@ use crate::message::{HEADER_LEN, Header, make_response};
 const MAX_COPIED: usize = 4096;
 /// How long a server that was told to stop waits for what is under way.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long it waits for requests meanwhile before it looks again.
+const SHUTDOWN_WAIT: Duration = Duration::from_millis(2);
 /// Shorter waits are polled away.
 const SLEEP_MIN: Duration = Duration::from_millis(1);
 /// Why else a server may seem dead: over UDP, and over raw IP, where there are no keys.
@@ -322,8 +324,22 @@ impl LoadServer for HomaServer {
         }
     }
 
-    fn shut_down(&mut self) {
-        self.endpoint.shutdown(PATIENCE);
+    fn open_requests(&self) -> Box<dyn Fn() -> u64 + Send> {
+        let endpoint = self.endpoint.clone();
+        Box::new(move || {
+            let rpcs = endpoint.accounts().endpoint.get(Resource::ServerRpcs);
+            rpcs.map_or(0, |rpcs| rpcs.used)
+        })
+    }
+
+    /// Answers what has arrived meanwhile.
+    fn shut_down(&mut self, served: &mut Served) {
+        let endpoint = self.endpoint.clone();
+        let ending = thread::spawn(move || endpoint.shutdown(PATIENCE));
+        while !ending.is_finished() {
+            // Neither fails: what can't be answered is given up with the endpoint.
+            let _ = self.serve(SHUTDOWN_WAIT, served);
+        }
     }
 
     fn drops(&self) -> Drops {

@@ -110,8 +110,13 @@ pub(crate) trait LoadServer {
         TurnedAway::default()
     }
 
+    /// Counts the requests that are open, while the server itself may be at work: 0 where nobody knows.
+    fn open_requests(&self) -> Box<dyn Fn() -> u64 + Send> {
+        Box::new(|| 0)
+    }
+
     /// Takes no more requests, and ends what is under way, as far as the transport knows how.
-    fn shut_down(&mut self) {}
+    fn shut_down(&mut self, _served: &mut Served) {}
 
     /// Answers requests as they arrive. Returns after some were, or after `timeout`.
     fn serve(&mut self, timeout: Duration, served: &mut Served) -> io::Result<()>;

@@ -94,3 +94,18 @@ fn bench__interrupted_ends_with_130_and_a_summary() {
     assert_eq!(code, Some(130), "{err}");
     assert!(out.contains("latency") && out.contains("P50"), "{out}");
 }
+
+/// What failed before anything was measured has no figures of CPU time.
+#[test]
+fn bench__that_fails_before_measuring_has_no_cpu_figures() {
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = format!("127.0.0.1:{free}/99");
+    let args = ["bench", "latency", "--transports", "homa", "--server", &server];
+    let output = run(&[&args[..], &["--warmup", "10s", "--json", "-"]].concat());
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    let report: Value = serde_json::from_str(&out).expect("JSON all the same");
+    assert_eq!(report["results"][0]["cpu"]["client"], Value::Null, "{report}");
+    let line = err.lines().find(|line| line.contains("CPU client")).expect("the table");
+    assert!(line.contains(" - "), "{line}");
+}

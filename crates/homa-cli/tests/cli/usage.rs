@@ -41,6 +41,7 @@ fn usage__errors_end_with_2() {
 fn usage__help_names_units_examples_and_exit_status() {
     let (out, _) = texts(&run(&["--help"]));
     assert!(out.contains("Examples:") && out.contains("Exit status:") && out.contains("130"));
+    assert!(out.starts_with("Homa, ") && out.contains("over UDP or raw IP"), "{out}");
     let (out, _) = texts(&run(&["bench", "--help"]));
     for word in ["Examples:", "decimal", "binary", "--fail-if", "--fault", "ratio", "latency"] {
         assert!(out.contains(word), "{word}");
