@@ -33,7 +33,14 @@ impl ServerAddress {
         let mut found = (self.host.as_str(), self.port)
             .to_socket_addrs()
             .map_err(|error| format!("cannot resolve '{}': {error}", self.host))?;
-        found.next().ok_or_else(|| format!("'{}' has no address", self.host))
+        let found = found.next().ok_or_else(|| format!("'{}' has no address", self.host))?;
+        if lacks_interface(found) {
+            return Err(format!(
+                "'{}' is link-local: name the interface as well, such as [{}%eth0]",
+                self.host, self.host
+            ));
+        }
+        Ok(found)
     }
 
     /// Whether a Homa port was given beside the UDP port.
@@ -55,6 +62,11 @@ impl ServerAddress {
             )),
         }
     }
+}
+
+/// Whether it is the address of one host on each link.
+fn lacks_interface(addr: SocketAddr) -> bool {
+    matches!(addr, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0)
 }
 
 impl FromStr for ServerAddress {
@@ -130,6 +142,8 @@ mod tests {
             assert_eq!(address.to_string(), text);
             assert_eq!(ServerAddress::new(socket.into(), 99).to_string(), "[fe80::1%1]:5000/99");
         }
+        let why = parse("[fe80::1]:4000").resolve().unwrap_err();
+        assert!(why.contains("[fe80::1%eth0]"), "{why}");
     }
 
     #[test]
