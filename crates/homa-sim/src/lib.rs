@@ -1,0 +1,2 @@
+//! Simulated clusters: the protocol that runs in production, unchanged, in a network of priority
+//! switches.
