@@ -1,2 +1,8 @@
 //! Simulated clusters: the protocol that runs in production, unchanged, in a network of priority
 //! switches.
+
+pub mod random;
+pub mod workload;
+
+pub use random::Random;
+pub use workload::Workload;
