@@ -2,6 +2,7 @@
 //! switches.
 
 pub mod random;
+pub mod stats;
 pub mod workload;
 
 pub use random::Random;
