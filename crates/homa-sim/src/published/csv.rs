@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::str::FromStr;
 
-use super::Curve;
+use super::ParameterCurve;
 
 /// The fields of each line after the header; comments begin with `#`.
 pub(super) fn rows(text: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
@@ -28,12 +28,12 @@ pub(super) fn base_workload(workload: &str) -> &str {
 }
 
 /// Gathers points with the same parameter, in their order.
-pub(super) fn curves(points: impl Iterator<Item = (u32, (f64, f64))>) -> Vec<Curve> {
-    let mut curves: Vec<Curve> = Vec::new();
+pub(super) fn curves(points: impl Iterator<Item = (u32, (f64, f64))>) -> Vec<ParameterCurve> {
+    let mut curves: Vec<ParameterCurve> = Vec::new();
     for (parameter, point) in points {
         match curves.last_mut() {
             Some(curve) if curve.parameter == parameter => curve.points.push(point),
-            _ => curves.push(Curve { parameter, points: vec![point] }),
+            _ => curves.push(ParameterCurve { parameter, points: vec![point] }),
         }
     }
     curves

@@ -1,7 +1,7 @@
 //! What the network bears (SIGCOMM 2018): queue lengths, the highest load, wasted bandwidth, the use
 //! of priorities, incast.
 
-use super::Curve;
+use super::ParameterCurve;
 use super::csv::{base_workload, curves, is_same, number, rows};
 
 const QUEUES: &str = include_str!("../../data/published/sigcomm18_table1_queue_kb.csv");
@@ -89,7 +89,7 @@ pub fn max_load(protocol: &str, workload: &str) -> Option<MaxLoad> {
 /// For each number of scheduled priorities (which is the degree of overcommitment) the percentage
 /// of bandwidth wasted by network load in percent: for how much of the time a receiver's link is
 /// idle while it withholds a grant. W4 (figure 16).
-pub fn wasted_bandwidth() -> Vec<Curve> {
+pub fn wasted_bandwidth() -> Vec<ParameterCurve> {
     curves(rows(WASTED).map(|fields| {
         let priorities = number(fields[0]);
         (priorities, (number(fields[1]), number(fields[2])))

@@ -21,7 +21,7 @@ pub use slowdown::{PublishedSlowdown, slowdown, tenths};
 
 /// One curve of a family that differs in a parameter.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Curve {
+pub struct ParameterCurve {
     /// The value of the parameter.
     pub parameter: u32,
     /// The points, by ascending abscissa.

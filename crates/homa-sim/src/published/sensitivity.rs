@@ -1,6 +1,6 @@
 //! P99 slowdown under other parameters (SIGCOMM 2018, figures 17 to 20).
 
-use super::Curve;
+use super::ParameterCurve;
 use super::csv::{curves, number, rows};
 
 const TABLE: &str = include_str!("../../data/published/sigcomm18_fig17_20_sensitivity_p99.csv");
@@ -20,7 +20,7 @@ pub enum Parameter {
 
 /// For each value of the parameter the P99 slowdown at 80 % load by percentage of messages, from
 /// the shortest.
-pub fn sensitivity(parameter: Parameter) -> Vec<Curve> {
+pub fn sensitivity(parameter: Parameter) -> Vec<ParameterCurve> {
     let figure = match parameter {
         Parameter::UnscheduledPriorities => "fig17",
         Parameter::CutoffBytes => "fig18",
