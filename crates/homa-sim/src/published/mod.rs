@@ -5,12 +5,14 @@
 //! "Homa: A Receiver-Driven Low-Latency Transport Protocol Using Network Priorities", in its
 //! complete version (arXiv 1803.09615v2).
 
+mod comparison;
 mod csv;
 mod load;
 mod sensitivity;
 mod sird;
 mod slowdown;
 
+pub use comparison::{Comparison, comparison};
 pub use load::{
     IncastThroughput, MaxLoad, PriorityShare, QueueLength, Tier, incast_throughput, max_load,
     priority_shares, queue_length, wasted_bandwidth,

@@ -29,8 +29,8 @@ struct Table {
 }
 
 /// The slowdown in every bin of W1, W3 or W4 at 80 % load, by ascending length; of Homa, pFabric,
-/// pHost, PIAS and SRPT-Oracle (its authors' central scheduler, a lower
-/// bound that even falls below 1 where it neglects that switches store and forward).
+/// pHost, PIAS and SRPT-Oracle (its authors' central scheduler, a lower bound that even falls below
+/// 1, as it neglects that switches store and forward).
 ///
 /// W1's bins of Homa reach two further than the others'.
 pub fn slowdown(protocol: &str, workload: &str) -> Option<&'static [PublishedSlowdown]> {
