@@ -1,9 +1,40 @@
 //! Simulated clusters: the protocol that runs in production, unchanged, in a network of priority
 //! switches.
+//!
+//! [`SimConfig`] says what to simulate, [`run`] does it and returns a [`RunReport`]. A run is
+//! single-threaded and deterministic: the same configuration gives the same report, but for the time
+//! that it took. Packets carry headers and lengths, no payload.
 
 pub mod random;
 pub mod stats;
 pub mod workload;
 
+mod cluster;
+mod config;
+mod events;
+mod framing;
+mod homa;
+mod ideal;
+mod measure;
+mod network;
+mod packet;
+mod port;
+mod report;
+mod run;
+mod time;
+mod topology;
+mod traffic;
+mod transport;
+
+pub use cluster::{Progress, ProgressReport};
+pub use config::{Exchange, HomaConfig, Protocol, SimConfig, SimError};
+pub use framing::Framing;
+pub use network::{NetworkConfig, Routing};
 pub use random::Random;
+pub use report::RunReport;
+pub use run::run;
+pub use time::SimTime;
+pub use topology::{CustomTopology, Shape, TopologyError};
+pub use traffic::{IncastOverlay, Pattern};
+pub use transport::TransportCounts;
 pub use workload::Workload;

@@ -8,6 +8,8 @@ mod steps;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::random::Random;
 pub use bins::Bin;
 use guide::Guide;
@@ -46,7 +48,8 @@ pub struct Step {
 }
 
 /// How lengths between those that a table lists are treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sampling {
     /// There are none: a message has the smallest listed length whose cumulative probability
     /// reaches the random number. This is what the simulations of the Homa paper did.

@@ -1,0 +1,277 @@
+//! What to simulate.
+
+use homa_proto::{Config, Duration};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::framing::Framing;
+use crate::network::{NetworkConfig, Routing};
+use crate::topology::{Shape, TopologyError};
+use crate::traffic::{IncastOverlay, Pattern};
+use crate::workload::{Sampling, Workload, WorkloadError};
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimConfig {
+    /// What runs on the hosts.
+    pub protocol: Protocol,
+    /// Lengths of messages: `w1` to `w5`, `w1-pareto`, `starve`, or a number of bytes.
+    pub workload: String,
+    /// Treatment of lengths between those that a workload lists.
+    pub sampling: Sampling,
+    /// Share of the hosts' links that traffic needs, headers and grants included, 0 to 1.
+    pub load: f64,
+    /// Who sends to whom.
+    pub traffic: Pattern,
+    /// Incasts beside that.
+    pub incast: Option<IncastOverlay>,
+    /// Messages or RPCs.
+    pub exchange: Exchange,
+    /// Messages that are measured.
+    pub messages: u64,
+    /// Messages before these, as a share of them.
+    pub warmup: f64,
+    /// Seed of all that is random.
+    pub seed: u64,
+    /// The longest a run may take, in simulated seconds.
+    pub seconds_max: f64,
+    /// Switches and links.
+    pub network: NetworkConfig,
+    /// Headers.
+    pub framing: Framing,
+    /// Parameters of Homa.
+    pub homa: HomaConfig,
+}
+
+/// What runs on the hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// The production core.
+    #[default]
+    Homa,
+}
+
+/// What makes a request a message, and whether there is more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exchange {
+    /// One-way messages, as in the simulations of SIGCOMM'18: what Homa needs to end the RPC (a
+    /// response of one byte, its acknowledgement) travels beside the network.
+    #[default]
+    OneWay,
+    /// RPCs: each request is answered by as many bytes; the response's arrival ends the message.
+    Echo,
+    /// RPCs: each request is answered by so many bytes.
+    Reply(u32),
+}
+
+/// Parameters of Homa, as the published evaluation names them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HomaConfig {
+    /// Priority levels in use, 1 to 8.
+    pub priorities: u8,
+    /// How many of them unscheduled data has, or `None` to divide them by bytes.
+    pub unscheduled_priorities: Option<u8>,
+    /// Messages that are granted at the same time (degree of overcommitment).
+    pub overcommit: usize,
+    /// Messages of one sender that are.
+    pub overcommit_per_sender: usize,
+    /// Bytes of a message that are sent without a grant.
+    pub unscheduled_bytes: u32,
+    /// Bytes of a message that may be granted and not received (RTTbytes), or 0 for a share of
+    /// `incoming_bytes`.
+    pub rtt_bytes: u32,
+    /// Bytes that may be on their way to a host.
+    pub incoming_bytes: u64,
+    /// Least bytes of a grant.
+    pub grant_bytes: u32,
+    /// Share of the link for the oldest message, in thousandths.
+    pub fifo_permille: u32,
+    /// Whether hosts pace what they hand to their interface, as drivers without feedback must.
+    pub pacing: bool,
+    /// Milliseconds of silence before packets are asked for again.
+    pub resend_ms: u64,
+}
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        Self::sigcomm18("w4")
+    }
+}
+
+impl Default for HomaConfig {
+    fn default() -> Self {
+        Self::sigcomm18(1)
+    }
+}
+
+impl HomaConfig {
+    /// The protocol as published, with so many of eight levels for unscheduled data.
+    fn sigcomm18(unscheduled_priorities: u8) -> Self {
+        Self {
+            priorities: 8,
+            unscheduled_priorities: Some(unscheduled_priorities),
+            overcommit: usize::from(8 - unscheduled_priorities),
+            overcommit_per_sender: 1,
+            unscheduled_bytes: 9328,
+            rtt_bytes: 10_000,
+            incoming_bytes: u64::MAX >> 1,
+            grant_bytes: 0,
+            fifo_permille: 0,
+            pacing: false,
+            resend_ms: 1000,
+        }
+    }
+
+    /// The protocol as the kernel implementation is deployed.
+    fn kernel() -> Self {
+        Self {
+            priorities: 8,
+            unscheduled_priorities: None,
+            overcommit: 8,
+            overcommit_per_sender: 8,
+            unscheduled_bytes: 40_000,
+            rtt_bytes: 0,
+            incoming_bytes: 400_000,
+            grant_bytes: 10_000,
+            fifo_permille: 50,
+            pacing: true,
+            resend_ms: 5,
+        }
+    }
+}
+
+impl SimConfig {
+    /// The published evaluation (SIGCOMM'18, section 5.2): 144 hosts, one-way messages, all to all, and
+    /// the division of priorities that the paper gives for the workload; for others, 4 and 4.
+    #[must_use]
+    pub fn sigcomm18(workload: &str) -> Self {
+        let unscheduled = match workload {
+            "w1" | "w1-pareto" => 7,
+            "w2" => 5,
+            "w4" | "w5" => 1,
+            _ => 4,
+        };
+        Self {
+            protocol: Protocol::Homa,
+            workload: workload.into(),
+            sampling: Sampling::Step,
+            load: 0.8,
+            traffic: Pattern::AllToAll,
+            incast: None,
+            exchange: Exchange::OneWay,
+            messages: 100_000,
+            warmup: 0.1,
+            seed: 1,
+            seconds_max: 100.0,
+            network: NetworkConfig::default(),
+            framing: Framing::SIGCOMM18,
+            homa: HomaConfig::sigcomm18(unscheduled),
+        }
+    }
+
+    /// The kernel implementation's parameters, on links of 25 Gb/s, with RPCs.
+    #[must_use]
+    pub fn kernel(workload: &str) -> Self {
+        let network = NetworkConfig {
+            topology: Shape::SingleSwitch { hosts: 40 },
+            host_gbps: 25.0,
+            core_gbps: 100.0,
+            host_send_ns: 1600,
+            host_receive_ns: 3200,
+            nic_queue_bytes: u64::MAX,
+            routing: Routing::Flow,
+            ..NetworkConfig::default()
+        };
+        Self {
+            exchange: Exchange::Echo,
+            network,
+            framing: Framing::ipv4(3000),
+            homa: HomaConfig::kernel(),
+            ..Self::sigcomm18(workload)
+        }
+    }
+
+    /// The distribution of lengths.
+    ///
+    /// # Errors
+    ///
+    /// There is none of this name.
+    pub fn workload(&self) -> Result<Workload, SimError> {
+        let workload: Workload = self.workload.parse()?;
+        Ok(workload.with_sampling(self.sampling))
+    }
+
+    /// Checks what can be checked before a run.
+    pub(crate) fn validate(&self) -> Result<(), SimError> {
+        let rule = |ok: bool, what: &str| {
+            if ok { Ok(()) } else { Err(SimError::Config(what.into())) }
+        };
+        rule(self.load > 0.0 && self.load <= 2.0, "load is above 0 and at most 2")?;
+        rule(self.messages >= 1, "messages are at least 1")?;
+        rule((0.0..=100.0).contains(&self.warmup), "warmup is 0 to 100 times the messages")?;
+        rule(self.seconds_max > 0.0, "seconds_max is above 0")?;
+        rule(self.framing.payload_bytes >= 200, "payload_bytes are at least 200")?;
+        let NetworkConfig { host_gbps, core_gbps, loss_permille, .. } = self.network;
+        rule(host_gbps > 0.0 && core_gbps > 0.0, "links are faster than 0 Gb/s")?;
+        rule((0.0..1000.0).contains(&loss_permille), "loss_permille is 0 to 1000")?;
+        let share = self.incast.map_or(0.0, |incast| incast.share);
+        rule((0.0..1.0).contains(&share), "incast.share is 0 to 1")?;
+        rule(self.workload()?.longest() <= homa_proto::MESSAGE_LENGTH_LIMIT, "messages are too long")
+    }
+
+    /// The core's parameters.
+    pub(crate) fn proto(&self, longest: u32) -> Config {
+        let homa = &self.homa;
+        let mut config = Config::default();
+        config.seed = self.seed;
+        config.message_length_max = longest;
+        config.unscheduled_bytes = homa.unscheduled_bytes;
+        config.priority_levels = homa.priorities;
+        config.link_mbps = (self.network.host_gbps * 1000.0) as u32;
+        config.pacing = homa.pacing;
+        config.grants.incoming_bytes_max = homa.incoming_bytes;
+        config.grants.window_bytes = homa.rtt_bytes;
+        config.grants.overcommit_max = homa.overcommit;
+        config.grants.messages_per_peer_max = homa.overcommit_per_sender;
+        config.grants.grant_increment_bytes = homa.grant_bytes;
+        config.grants.fifo_share_permille = homa.fifo_permille;
+        config.cutoffs.unscheduled_levels = homa.unscheduled_priorities;
+        config.pacer.fifo_share_permille = homa.fifo_permille;
+        config.timing.resend_interval = Duration::from_millis(homa.resend_ms);
+        config.timing.resend_interval_max = Duration::from_millis(8 * homa.resend_ms);
+        config.timing.timeout = Duration::from_secs(1000);
+        config.timing.client_silence_max = Duration::from_secs(10_000);
+        config.timing.rpc_silence_max = Duration::from_secs(10_000);
+        // Nothing is to be turned away: the simulator shows what accumulates.
+        config.limits.incoming_bytes_max = u64::MAX >> 2;
+        config.limits.outgoing_bytes_max = u64::MAX >> 2;
+        config.limits.client_rpcs_max = u32::MAX >> 2;
+        config.limits.server_rpcs_max = u32::MAX >> 2;
+        config.overload.peer_share_permille = 1000;
+        config.overload.queue_delay_max = Duration::from_secs(10_000);
+        config.overload.inactive_after = Duration::from_secs(10_000);
+        config.amplification = None;
+        config
+    }
+}
+
+/// Why a run can't be.
+#[derive(Debug, Error)]
+pub enum SimError {
+    /// A value is out of its range.
+    #[error("{0}")]
+    Config(String),
+    /// The network can't be.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The workload can't be.
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
+    /// The protocol's parameters break a rule.
+    #[error(transparent)]
+    Homa(#[from] homa_proto::ConfigError),
+}

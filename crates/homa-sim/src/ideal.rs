@@ -1,0 +1,97 @@
+//! How long a message takes at best: what slowdown is measured against.
+
+use std::collections::HashMap;
+
+use crate::framing::Framing;
+use crate::port::ByteTime;
+use crate::time::SimTime;
+
+/// A link on the way of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Hop {
+    pub(crate) byte_time: ByteTime,
+    pub(crate) delay: SimTime,
+}
+
+/// Number of a kind of way: all pairs of hosts between which the links are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WayId(pub(crate) u16);
+
+/// Best times by kind of way and length, each computed once: workloads repeat lengths.
+#[derive(Debug)]
+pub(crate) struct IdealTimes {
+    framing: Framing,
+    unscheduled_bytes: u32,
+    ways: Vec<Vec<Hop>>,
+    known: HashMap<(WayId, u32), SimTime, foldhash::fast::FixedState>,
+}
+
+impl IdealTimes {
+    /// For messages of which so many bytes need no grant: their headers may have another length.
+    pub(crate) fn new(framing: Framing, unscheduled_bytes: u32) -> Self {
+        Self { framing, unscheduled_bytes, ways: Vec::new(), known: HashMap::default() }
+    }
+
+    /// The number of a way with these links.
+    pub(crate) fn way(&mut self, hops: &[Hop]) -> WayId {
+        let known = self.ways.iter().position(|way| way == hops);
+        WayId(known.unwrap_or_else(|| {
+            self.ways.push(hops.to_vec());
+            self.ways.len() - 1
+        }) as u16)
+    }
+
+    /// From the moment at which the sender's first packet leaves until the receiver has the last one,
+    /// if no packet ever waits for others and no grant is waited for. Each switch receives a packet
+    /// whole before it sends it on.
+    pub(crate) fn time(&mut self, way: WayId, length: u32) -> SimTime {
+        if let Some(&time) = self.known.get(&(way, length)) {
+            return time;
+        }
+        let time = self.compute(&self.ways[usize::from(way.0)], length);
+        self.known.insert((way, length), time);
+        time
+    }
+
+    fn compute(&self, hops: &[Hop], length: u32) -> SimTime {
+        // When the last bit of the packet before left each link, by link.
+        let mut left = vec![SimTime::ZERO; hops.len()];
+        let mut arrival = SimTime::ZERO;
+        let mut offset = 0;
+        while offset < length {
+            let payload = self.framing.payload_bytes.min(length - offset);
+            let bytes = self.framing.data(payload, offset >= self.unscheduled_bytes);
+            arrival = SimTime::ZERO;
+            for (hop, left) in hops.iter().zip(&mut left) {
+                *left = arrival.max(*left) + hop.byte_time.times(u64::from(bytes));
+                arrival = *left + hop.delay;
+            }
+            offset += payload;
+        }
+        arrival
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+
+    /// PAPER_RESULTS 1.1: 2.3 us for the smallest message, one more packet costs the host's link only.
+    #[test]
+    fn time__of_the_paper() {
+        let hop = |gbps, nanos| Hop {
+            byte_time: ByteTime::of_gbps(gbps),
+            delay: SimTime::from_nanos(nanos),
+        };
+        let hops = [hop(10.0, 1000), hop(40.0, 250), hop(40.0, 250), hop(10.0, 750)];
+        let mut times = IdealTimes::new(Framing::SIGCOMM18, 9328);
+        let way = times.way(&hops);
+        let tiny = times.time(way, 1);
+        assert_eq!(tiny.0, 97 * (800 + 200 + 200 + 800) + 2_250_000);
+        let one = times.time(way, 1442);
+        let two = times.time(way, 2884);
+        assert_eq!((two - one).0, 1538 * 800);
+        assert_eq!(times.way(&hops), way);
+    }
+}

@@ -1,0 +1,138 @@
+//! What is measured in a run, and over which part of it.
+
+use crate::port::{LEVELS, Port};
+use crate::stats::SlowdownBins;
+use crate::time::SimTime;
+
+/// Which messages count: so many after the first ones, while more keep coming until all of them have
+/// arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// Messages before.
+    pub(crate) warmup: u64,
+    /// Messages that count.
+    pub(crate) messages: u64,
+}
+
+/// What was measured.
+#[derive(Debug)]
+pub(crate) struct Measurement {
+    window: Window,
+    started: u64,
+    under_way: u64,
+    /// When the first message that counts started.
+    pub(crate) begin: Option<SimTime>,
+    /// When the first one after those started: meters ran until then.
+    pub(crate) end: Option<SimTime>,
+    pub(crate) slowdown: SlowdownBins,
+    /// Of the messages of incasts beside the workload.
+    pub(crate) overlay_slowdown: SlowdownBins,
+    pub(crate) payload_bytes: u64,
+    /// Bytes on links, by level.
+    pub(crate) priority_bytes: [u64; LEVELS],
+    /// Time in which links to hosts were idle that withheld grants, over all hosts.
+    pub(crate) wasted: SimTime,
+}
+
+impl Measurement {
+    pub(crate) fn new(
+        window: Window,
+        slowdown: SlowdownBins,
+        overlay_slowdown: SlowdownBins,
+    ) -> Self {
+        Self {
+            window,
+            started: 0,
+            under_way: 0,
+            begin: None,
+            end: None,
+            slowdown,
+            overlay_slowdown,
+            payload_bytes: 0,
+            priority_bytes: [0; LEVELS],
+            wasted: SimTime::ZERO,
+        }
+    }
+
+    /// A message starts; returns whether it counts.
+    pub(crate) fn start(&mut self, now: SimTime, ports: &mut [Port]) -> bool {
+        self.started += 1;
+        if self.started <= self.window.warmup {
+            return false;
+        }
+        if self.begin.is_none() {
+            self.begin = Some(now);
+            for port in ports.iter_mut() {
+                port.meter.start(now.0);
+                port.busy = SimTime::ZERO;
+            }
+        }
+        if self.started > self.window.warmup + self.window.messages {
+            self.end(now, ports);
+            return false;
+        }
+        self.under_way += 1;
+        true
+    }
+
+    /// Meters stop, if they have not.
+    pub(crate) fn end(&mut self, now: SimTime, ports: &mut [Port]) {
+        if self.begin.is_some() && self.end.is_none() {
+            self.end = Some(now);
+            for port in ports {
+                port.meter.stop(now.0);
+                port.busy_measured = port.busy;
+            }
+        }
+    }
+
+    /// A message that counts has arrived.
+    pub(crate) fn complete(&mut self, length: u32, slowdown: f64, is_overlay: bool) {
+        self.under_way -= 1;
+        let bins = if is_overlay { &mut self.overlay_slowdown } else { &mut self.slowdown };
+        bins.record(length, slowdown);
+    }
+
+    /// Message bytes reached their receiver.
+    pub(crate) fn payload(&mut self, bytes: u32) {
+        if self.is_running() {
+            self.payload_bytes += u64::from(bytes);
+        }
+    }
+
+    /// A host sent a packet.
+    pub(crate) fn sent(&mut self, priority: u8, wire_bytes: u32) {
+        if self.is_running() {
+            self.priority_bytes[usize::from(priority) % LEVELS] += u64::from(wire_bytes);
+        }
+    }
+
+    /// A link to a host was idle although grants were withheld, from `begin` (if that is earlier than
+    /// `end`) to `end`.
+    pub(crate) fn waste(&mut self, begin: SimTime, end: SimTime) {
+        if self.is_running() {
+            let begin = begin.max(self.begin.unwrap_or(begin));
+            self.wasted += end.saturating_since(begin);
+        }
+    }
+
+    /// Whether all messages that count have arrived.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.started >= self.window.warmup + self.window.messages && self.under_way == 0
+    }
+
+    /// Messages that count and have arrived, and how many count.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        let counted = self.started.saturating_sub(self.window.warmup).min(self.window.messages);
+        (counted - self.under_way, self.window.messages)
+    }
+
+    /// Messages that count and are under way.
+    pub(crate) fn under_way(&self) -> u64 {
+        self.under_way
+    }
+
+    fn is_running(&self) -> bool {
+        self.begin.is_some() && self.end.is_none()
+    }
+}

@@ -1,0 +1,330 @@
+//! Switches and links: where packets wait, and for how long.
+
+use serde::{Deserialize, Serialize};
+
+use crate::events::EventQueue;
+use crate::ideal::{Hop, IdealTimes, WayId};
+use crate::packet::{HostId, Packet, PacketId, PacketPool};
+use crate::port::{ByteTime, Node, Place, Port, QueueLimits};
+use crate::random::Random;
+use crate::time::SimTime;
+use crate::topology::{Routes, Shape, Topology, TopologyError};
+
+/// How a packet's way is chosen where several are equally short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Routing {
+    /// At random for each packet.
+    #[default]
+    Spray,
+    /// The same for all packets from one host to another (ECMP).
+    Flow,
+}
+
+/// A network of links and switches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// Which switches there are.
+    pub topology: Shape,
+    /// Speed of links to hosts, in Gb/s.
+    pub host_gbps: f64,
+    /// Speed of links between switches, in Gb/s.
+    pub core_gbps: f64,
+    /// Time that a signal takes along a link, in ns.
+    pub propagation_ns: u64,
+    /// Time in a switch besides serialization and waiting, in ns. Packets are received whole first.
+    pub switch_ns: u64,
+    /// From a transport's decision to send to the start of the transmission, in ns.
+    pub host_send_ns: u64,
+    /// From a packet's arrival to its being handled, in ns.
+    pub host_receive_ns: u64,
+    /// Which of several ways.
+    pub routing: Routing,
+    /// Bytes that a host's interface takes before it has sent them, or 0 if hosts decide what to send
+    /// at the last moment.
+    pub nic_queue_bytes: u64,
+    /// Bytes that each output queue of a switch holds, or 0 for no limit.
+    pub buffer_bytes: u64,
+    /// Packets are marked that meet so many bytes in a queue, or 0 for none.
+    pub mark_bytes: u64,
+    /// Of so many packets, in thousandths, each link loses some at random.
+    pub loss_permille: f64,
+}
+
+impl Default for NetworkConfig {
+    /// That of the simulations published at SIGCOMM'18 (PAPER_RESULTS 1.1).
+    fn default() -> Self {
+        Self {
+            topology: Shape::sigcomm18(),
+            host_gbps: 10.0,
+            core_gbps: 40.0,
+            propagation_ns: 0,
+            switch_ns: 250,
+            host_send_ns: 1000,
+            host_receive_ns: 500,
+            routing: Routing::Spray,
+            nic_queue_bytes: 0,
+            buffer_bytes: 0,
+            mark_bytes: 0,
+            loss_permille: 0.0,
+        }
+    }
+}
+
+/// Something that happens in the network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NetworkEvent {
+    /// A port that is watched may send again.
+    Free { port: u32 },
+    /// A packet reaches what stands at the end of a link.
+    Arrive { packet: PacketId, node: Node },
+}
+
+/// All ports, and the packets that wait in them.
+#[derive(Debug)]
+pub(crate) struct Network<H> {
+    pub(crate) pool: PacketPool<H>,
+    pub(crate) ports: Vec<Port>,
+    /// By host: the port from it.
+    up: Vec<u32>,
+    /// By host: the port to it.
+    down: Vec<u32>,
+    host_switch: Vec<u32>,
+    routes: Routes,
+    routing: Routing,
+    nic_queue_bytes: u64,
+    random: Random,
+    /// Packets that have left a queue.
+    pub(crate) hops: u64,
+    pub(crate) drops: u64,
+    loss: f64,
+}
+
+impl<H: Copy> Network<H> {
+    pub(crate) fn new(config: &NetworkConfig, random: Random) -> Result<Self, TopologyError> {
+        let topology = config.topology.build()?;
+        let hosts = topology.host_switch.len();
+        let mut ports = Vec::with_capacity(2 * (hosts + topology.links.len()));
+        let wire = config.propagation_ns;
+        let host_time = ByteTime::of_gbps(config.host_gbps);
+        let up_delay = SimTime::from_nanos(config.host_send_ns + wire);
+        let down_delay = SimTime::from_nanos(config.switch_ns + wire + config.host_receive_ns);
+        let (mut up, mut down) = (Vec::with_capacity(hosts), Vec::with_capacity(hosts));
+        for (host, &switch) in (0..).zip(&topology.host_switch) {
+            up.push(ports.len() as u32);
+            ports.push(Port::new(Node::Switch(switch), Place::HostUp, host_time, up_delay));
+            down.push(ports.len() as u32);
+            ports.push(Port::new(Node::Host(host), Place::Down(1), host_time, down_delay));
+        }
+        let neighbours = join_switches(&topology, config, &mut ports);
+        let limits =
+            QueueLimits { buffer_bytes: config.buffer_bytes, mark_bytes: config.mark_bytes };
+        for port in ports.iter_mut().filter(|port| port.place != Place::HostUp) {
+            port.limits = limits;
+        }
+        Ok(Self {
+            pool: PacketPool::new(),
+            ports,
+            up,
+            down,
+            routes: Routes::new(&topology, &neighbours)?,
+            host_switch: topology.host_switch,
+            routing: config.routing,
+            nic_queue_bytes: config.nic_queue_bytes,
+            random,
+            hops: 0,
+            drops: 0,
+            loss: config.loss_permille / 1000.0,
+        })
+    }
+
+    pub(crate) fn hosts(&self) -> u32 {
+        self.up.len() as u32
+    }
+
+    /// The kinds of ways between hosts, as a function of their numbers: within a switch, or over so
+    /// many links.
+    pub(crate) fn way(&self, from: HostId, to: HostId, ideal: &mut IdealTimes) -> WayId {
+        let mut hops = Vec::with_capacity(8);
+        let hop = |port: &Port| Hop { byte_time: port.byte_time, delay: port.delay };
+        hops.push(hop(&self.ports[self.up[from.index()] as usize]));
+        let mut switch = self.host_switch[from.index()];
+        let last = self.host_switch[to.index()];
+        while switch != last {
+            let port = &self.ports[self.routes.ports(switch, last)[0] as usize];
+            hops.push(hop(port));
+            let Node::Switch(next) = port.to else { unreachable!("ways lead through switches") };
+            switch = next;
+        }
+        hops.push(hop(&self.ports[self.down[to.index()] as usize]));
+        ideal.way(&hops)
+    }
+
+    pub(crate) fn host_switch(&self, host: HostId) -> u32 {
+        self.host_switch[host.index()]
+    }
+
+    /// Hands a packet to its sender's link.
+    pub(crate) fn send<E: From<NetworkEvent> + Copy>(
+        &mut self,
+        now: SimTime,
+        packet: Packet<H>,
+        events: &mut EventQueue<E>,
+    ) {
+        let port = self.up[packet.from.index()];
+        let id = self.pool.insert(packet);
+        self.put(now, port, id, events);
+    }
+
+    /// Whether the link from a host takes a packet now.
+    pub(crate) fn takes_from(&self, now: SimTime, host: u32) -> bool {
+        let port = &self.ports[self.up[host as usize] as usize];
+        port.is_free(now) || port.queued_bytes() < self.nic_queue_bytes
+    }
+
+    /// The host whose link has been idle and carries this packet next.
+    pub(crate) fn wakes(&self, now: SimTime, switch: u32, id: PacketId) -> Option<u32> {
+        let to = self.pool.get(id).to;
+        let is_last = self.host_switch[to.index()] == switch;
+        (is_last && self.ports[self.down[to.index()] as usize].is_free(now)).then_some(to.0)
+    }
+
+    /// Since when the link to a host has been idle, or until when it is occupied.
+    pub(crate) fn down_idle_since(&self, host: u32) -> SimTime {
+        self.ports[self.down[host as usize] as usize].busy_until
+    }
+
+    /// A packet has reached a switch: it goes on.
+    pub(crate) fn forward<E: From<NetworkEvent> + Copy>(
+        &mut self,
+        now: SimTime,
+        switch: u32,
+        id: PacketId,
+        events: &mut EventQueue<E>,
+    ) {
+        let port = self.next_port(switch, id);
+        if self.loss > 0.0 && self.random.unit() < self.loss {
+            self.drop_packet(id);
+            return;
+        }
+        self.put(now, port, id, events);
+    }
+
+    /// A watched port may send again. Returns the host whose port it is, if so.
+    pub(crate) fn free<E: From<NetworkEvent> + Copy>(
+        &mut self,
+        now: SimTime,
+        port: u32,
+        events: &mut EventQueue<E>,
+    ) -> Option<u32> {
+        let index = port as usize;
+        self.ports[index].is_watched = false;
+        if let Some(id) = self.ports[index].dequeue(now, &mut self.pool) {
+            self.begin(now, port, id, events);
+        }
+        // The ports from and to hosts come first, in turn.
+        (self.ports[index].place == Place::HostUp).then_some(port / 2)
+    }
+
+    /// The packet is where it was to go, or lost.
+    pub(crate) fn remove(&mut self, id: PacketId) {
+        self.pool.remove(id);
+    }
+
+    fn drop_packet(&mut self, id: PacketId) {
+        self.drops += 1;
+        self.pool.remove(id);
+    }
+
+    fn put<E: From<NetworkEvent> + Copy>(
+        &mut self,
+        now: SimTime,
+        port: u32,
+        id: PacketId,
+        events: &mut EventQueue<E>,
+    ) {
+        let this = &mut self.ports[port as usize];
+        if this.is_free(now) {
+            self.begin(now, port, id, events);
+            return;
+        }
+        if !this.enqueue(now, &mut self.pool, id) {
+            self.drop_packet(id);
+            return;
+        }
+        if !this.is_watched {
+            this.is_watched = true;
+            events.push(this.busy_until, NetworkEvent::Free { port }.into());
+        }
+    }
+
+    /// Starts to send a packet.
+    fn begin<E: From<NetworkEvent> + Copy>(
+        &mut self,
+        now: SimTime,
+        port: u32,
+        id: PacketId,
+        events: &mut EventQueue<E>,
+    ) {
+        let this = &mut self.ports[port as usize];
+        let time = this.byte_time.times(u64::from(self.pool.get(id).wire_bytes));
+        this.busy += time;
+        this.busy_until = now + time;
+        self.hops += 1;
+        let arrive = NetworkEvent::Arrive { packet: id, node: this.to };
+        events.push(this.busy_until + this.delay, arrive.into());
+        // Hosts decide what to send when they can send it.
+        if !this.is_watched && (!this.is_empty() || this.place == Place::HostUp) {
+            this.is_watched = true;
+            events.push(this.busy_until, NetworkEvent::Free { port }.into());
+        }
+    }
+
+    fn next_port(&mut self, switch: u32, id: PacketId) -> u32 {
+        let packet = self.pool.get(id);
+        let last = self.host_switch[packet.to.index()];
+        if switch == last {
+            return self.down[packet.to.index()];
+        }
+        let (from, to) = (packet.from.0, packet.to.0);
+        let choices = self.routes.ports(switch, last);
+        let index = match self.routing {
+            _ if choices.len() == 1 => 0,
+            Routing::Spray => self.random.below(choices.len() as u32) as usize,
+            Routing::Flow => flow_hash(from, to, switch) as usize % choices.len(),
+        };
+        choices[index]
+    }
+}
+
+/// A number that depends on a pair of hosts and a switch, the same in every run.
+fn flow_hash(from: u32, to: u32, switch: u32) -> u64 {
+    let pair = (u64::from(from) << 32 | u64::from(to)) ^ (u64::from(switch) << 17);
+    let mixed = pair.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
+}
+
+/// Makes the ports between switches, and returns by switch which port leads where.
+fn join_switches(
+    topology: &Topology,
+    config: &NetworkConfig,
+    ports: &mut Vec<Port>,
+) -> Vec<Vec<(u32, u32)>> {
+    let delay = SimTime::from_nanos(config.switch_ns + config.propagation_ns);
+    let mut neighbours = vec![Vec::new(); topology.tiers.len()];
+    for link in &topology.links {
+        let byte_time = ByteTime::of_gbps(link.gbps.unwrap_or(config.core_gbps));
+        for (from, to) in [(link.a, link.b), (link.b, link.a)] {
+            let (low, high) = (topology.tiers[from as usize], topology.tiers[to as usize]);
+            let place = match low.cmp(&high) {
+                std::cmp::Ordering::Less => Place::Up(low),
+                std::cmp::Ordering::Greater => Place::Down(low),
+                std::cmp::Ordering::Equal => Place::Across(low),
+            };
+            neighbours[from as usize].push((ports.len() as u32, to));
+            ports.push(Port::new(Node::Switch(to), place, byte_time, delay));
+        }
+    }
+    neighbours
+}
