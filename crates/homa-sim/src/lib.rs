@@ -5,6 +5,8 @@
 //! single-threaded and deterministic: the same configuration gives the same report, but for the time
 //! that it took. Packets carry headers and lengths, no payload.
 
+pub mod plot;
+pub mod published;
 pub mod random;
 pub mod stats;
 pub mod workload;
