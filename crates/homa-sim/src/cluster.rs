@@ -168,15 +168,10 @@ impl<T: Transport> Cluster<T> {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Network(NetworkEvent::Arrive { packet, node: Node::Switch(switch) }) => {
-                if let Some(host) = self.network.wakes(self.now, switch, packet) {
-                    self.count_waste(host);
-                }
-                self.network.forward(self.now, switch, packet, &mut self.events);
-            }
-            Event::Network(NetworkEvent::Arrive { packet, node: Node::Host(host) }) => {
-                self.receive(host, packet);
-            }
+            Event::Network(NetworkEvent::Arrive { packet, node }) => match node.node() {
+                Node::Switch(switch) => self.forward(switch, packet),
+                Node::Host(host) => self.receive(host, packet),
+            },
             Event::Network(NetworkEvent::Free { port }) => {
                 let from = self.network.free(self.now, port, &mut self.events);
                 if let Some(host) = from {
@@ -221,6 +216,13 @@ impl<T: Transport> Cluster<T> {
         }
         self.messages.push(message);
         MessageId(self.messages.len() as u32 - 1)
+    }
+
+    fn forward(&mut self, switch: u32, id: PacketId) {
+        if let Some(host) = self.network.wakes(self.now, switch, id) {
+            self.count_waste(host);
+        }
+        self.network.forward(self.now, switch, id, &mut self.events);
     }
 
     fn receive(&mut self, host: u32, id: PacketId) {

@@ -88,6 +88,18 @@ pub struct HomaConfig {
     pub incoming_bytes: u64,
     /// Least bytes of a grant.
     pub grant_bytes: u32,
+    /// Least full packets of a grant.
+    pub grant_packets: u32,
+    /// Whether a message makes place for another when all of it is granted, not when it has arrived.
+    pub places_end_when_granted: bool,
+    /// Bytes at the end of scheduled messages that are sent at the level of short ones.
+    pub tail_bytes: u32,
+    /// Whether the level of an unscheduled packet follows from what remains of its message.
+    pub by_remaining: bool,
+    /// Whether cutoffs are computed beforehand from the workload; otherwise hosts learn them.
+    pub known_cutoffs: bool,
+    /// Cutoffs, by level from the lowest, instead.
+    pub cutoffs: Option<[u32; 8]>,
     /// Share of the link for the oldest message, in thousandths.
     pub fifo_permille: u32,
     /// Whether hosts pace what they hand to their interface, as drivers without feedback must.
@@ -120,6 +132,12 @@ impl HomaConfig {
             rtt_bytes: 10_000,
             incoming_bytes: u64::MAX >> 1,
             grant_bytes: 0,
+            grant_packets: 1,
+            places_end_when_granted: true,
+            tail_bytes: 10_000,
+            by_remaining: true,
+            known_cutoffs: true,
+            cutoffs: None,
             fifo_permille: 0,
             pacing: false,
             resend_ms: 1000,
@@ -137,6 +155,12 @@ impl HomaConfig {
             rtt_bytes: 0,
             incoming_bytes: 400_000,
             grant_bytes: 10_000,
+            grant_packets: 2,
+            places_end_when_granted: false,
+            tail_bytes: 0,
+            by_remaining: false,
+            known_cutoffs: false,
+            cutoffs: None,
             fifo_permille: 50,
             pacing: true,
             resend_ms: 5,
@@ -220,11 +244,14 @@ impl SimConfig {
         rule((0.0..1000.0).contains(&loss_permille), "loss_permille is 0 to 1000")?;
         let share = self.incast.map_or(0.0, |incast| incast.share);
         rule((0.0..1.0).contains(&share), "incast.share is 0 to 1")?;
-        rule(self.workload()?.longest() <= homa_proto::MESSAGE_LENGTH_LIMIT, "messages are too long")
+        rule(
+            self.workload()?.longest() <= homa_proto::MESSAGE_LENGTH_LIMIT,
+            "messages are too long",
+        )
     }
 
-    /// The core's parameters.
-    pub(crate) fn proto(&self, longest: u32) -> Config {
+    /// The core's parameters, for messages of this workload.
+    pub(crate) fn proto(&self, workload: &Workload, longest: u32) -> Config {
         let homa = &self.homa;
         let mut config = Config::default();
         config.seed = self.seed;
@@ -238,11 +265,16 @@ impl SimConfig {
         config.grants.overcommit_max = homa.overcommit;
         config.grants.messages_per_peer_max = homa.overcommit_per_sender;
         config.grants.grant_increment_bytes = homa.grant_bytes;
+        config.grants.grant_segments_min = homa.grant_packets;
+        config.grants.places_end_when_granted = homa.places_end_when_granted;
+        config.grants.tail_bytes = homa.tail_bytes;
+        config.unscheduled_by_remaining = homa.by_remaining;
         config.grants.fifo_share_permille = homa.fifo_permille;
         config.cutoffs.unscheduled_levels = homa.unscheduled_priorities;
         config.pacer.fifo_share_permille = homa.fifo_permille;
         config.timing.resend_interval = Duration::from_millis(homa.resend_ms);
         config.timing.resend_interval_max = Duration::from_millis(8 * homa.resend_ms);
+        config.timing.gap_patience_min = Duration::from_millis(homa.resend_ms);
         config.timing.timeout = Duration::from_secs(1000);
         config.timing.client_silence_max = Duration::from_secs(10_000);
         config.timing.rpc_silence_max = Duration::from_secs(10_000);
@@ -255,7 +287,16 @@ impl SimConfig {
         config.overload.queue_delay_max = Duration::from_secs(10_000);
         config.overload.inactive_after = Duration::from_secs(10_000);
         config.amplification = None;
+        config.cutoffs.fixed = homa.cutoffs.or_else(|| self.known_cutoffs(&config, workload));
         config
+    }
+
+    /// The cutoffs that suit the workload, if hosts are to know them from the start.
+    fn known_cutoffs(&self, config: &Config, workload: &Workload) -> Option<[u32; 8]> {
+        let per_billion = |probability: f64| (probability * 1e9).round() as u64;
+        let lengths = workload.steps().iter().map(|s| (s.length, per_billion(s.probability)));
+        let table = || config.balanced_cutoffs(lengths, self.framing.payload_bytes).ok();
+        self.homa.known_cutoffs.then(table).flatten()
     }
 }
 

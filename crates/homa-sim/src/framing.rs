@@ -30,7 +30,7 @@ impl Framing {
         control_bytes: ETHERNET_MIN_BYTES,
     };
 
-    /// Homa over IPv4 at an MTU of `mtu` bytes, on Ethernet: 20 bytes of IP header, 60 of DATA header,
+    /// Homa over IPv4 at an MTU of `mtu` bytes, on Ethernet: 20 bytes of IP header, 56 of DATA header,
     /// 18 of Ethernet header and checksum, 20 of preamble and gap.
     #[must_use]
     pub const fn ipv4(mtu: u32) -> Self {
@@ -72,5 +72,34 @@ impl Framing {
         let rest = bytes % self.payload_bytes;
         let last = if rest > 0 { self.data(rest, is_scheduled) } else { 0 };
         f64::from(full) * f64::from(self.data(self.payload_bytes, is_scheduled)) + f64::from(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+    use super::*;
+    use crate::workload::Workload;
+
+    /// PAPER_RESULTS 1.1: the factors by which the published evaluation's load is application data.
+    #[test]
+    fn message_with_grants__gives_the_published_load_factors() {
+        let published = [("w1", 0.657), ("w2", 0.796), ("w3", 0.887), ("w4", 0.898), ("w5", 0.898)];
+        for (name, factor) in published {
+            let workload = Workload::named(name).unwrap();
+            let on_links =
+                workload.expectation(|length| Framing::SIGCOMM18.message_with_grants(length, 9328));
+            let ours = workload.mean_bytes() / on_links;
+            assert!((ours - factor).abs() < 0.004, "{name}: {ours:.4}, published {factor}");
+        }
+    }
+
+    #[test]
+    fn data__is_never_shorter_than_a_frame() {
+        let framing = Framing::ipv4(1500);
+        assert_eq!(framing.payload_bytes, 1424);
+        assert_eq!(framing.data(1424, true), 1538);
+        let tiny = Framing { unscheduled_overhead_bytes: 40, ..framing };
+        assert_eq!(tiny.data(1, false), 84);
     }
 }

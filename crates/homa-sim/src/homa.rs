@@ -25,7 +25,7 @@ const NO_DEADLINE: Duration = Duration::from_secs(1_000_000);
 
 /// A host that speaks Homa.
 #[derive(Debug)]
-pub struct HomaHost {
+pub(crate) struct HomaHost {
     host: HostId,
     endpoint: Endpoint,
     socket: SocketId,
@@ -46,7 +46,7 @@ impl HomaHost {
     /// # Errors
     ///
     /// The first rule of [`Config`] that is broken.
-    pub fn new(
+    pub(crate) fn new(
         host: HostId,
         mut config: Config,
         framing: Framing,
@@ -71,12 +71,6 @@ impl HomaHost {
             data_packets: 0,
             failures: 0,
         })
-    }
-
-    /// The core.
-    #[must_use]
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
     }
 
     fn handle_events(&mut self, now: SimTime) {
@@ -197,7 +191,7 @@ impl Transport for HomaHost {
     }
 
     fn withholds(&self) -> bool {
-        false
+        self.endpoint.withholds_grants()
     }
 
     fn counts(&self) -> TransportCounts {

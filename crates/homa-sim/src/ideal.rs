@@ -42,8 +42,9 @@ impl IdealTimes {
     }
 
     /// From the moment at which the sender's first packet leaves until the receiver has the last one,
-    /// if no packet ever waits for others and no grant is waited for. Each switch receives a packet
-    /// whole before it sends it on.
+    /// if no packet waits for those of other messages and no grant is waited for. Each switch receives
+    /// a packet whole before it sends it on; between switches the packets of a message may overtake
+    /// each other, as there are several ways.
     pub(crate) fn time(&mut self, way: WayId, length: u32) -> SimTime {
         if let Some(&time) = self.known.get(&(way, length)) {
             return time;
@@ -54,21 +55,25 @@ impl IdealTimes {
     }
 
     fn compute(&self, hops: &[Hop], length: u32) -> SimTime {
-        // When the last bit of the packet before left each link, by link.
-        let mut left = vec![SimTime::ZERO; hops.len()];
-        let mut arrival = SimTime::ZERO;
+        let [first, between @ .., last] = hops else { return SimTime::ZERO };
+        let mut sent = SimTime::ZERO;
         let mut offset = 0;
+        let mut arrivals = Vec::with_capacity((length / self.framing.payload_bytes + 2) as usize);
         while offset < length {
-            let payload = self.framing.payload_bytes.min(length - offset);
-            let bytes = self.framing.data(payload, offset >= self.unscheduled_bytes);
-            arrival = SimTime::ZERO;
-            for (hop, left) in hops.iter().zip(&mut left) {
-                *left = arrival.max(*left) + hop.byte_time.times(u64::from(bytes));
-                arrival = *left + hop.delay;
-            }
+            let is_scheduled = offset >= self.unscheduled_bytes;
+            let end = if is_scheduled { length } else { length.min(self.unscheduled_bytes) };
+            let payload = self.framing.payload_bytes.min(end - offset);
+            let bytes = u64::from(self.framing.data(payload, is_scheduled));
+            sent += first.byte_time.times(bytes);
+            let way = |at: SimTime, hop: &Hop| at + hop.byte_time.times(bytes) + hop.delay;
+            arrivals.push((between.iter().fold(sent + first.delay, way), bytes));
             offset += payload;
         }
-        arrival
+        arrivals.sort_by_key(|&(at, _)| at);
+        let receive = |free: SimTime, &(at, bytes): &(SimTime, u64)| {
+            free.max(at) + last.byte_time.times(bytes)
+        };
+        arrivals.iter().fold(SimTime::ZERO, receive) + last.delay
     }
 }
 

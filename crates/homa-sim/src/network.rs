@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::events::EventQueue;
 use crate::ideal::{Hop, IdealTimes, WayId};
 use crate::packet::{HostId, Packet, PacketId, PacketPool};
-use crate::port::{ByteTime, Node, Place, Port, QueueLimits};
+use crate::port::{ByteTime, Node, NodeId, Place, Port, QueueLimits};
 use crate::random::Random;
 use crate::time::SimTime;
 use crate::topology::{Routes, Shape, Topology, TopologyError};
@@ -78,7 +78,7 @@ pub(crate) enum NetworkEvent {
     /// A port that is watched may send again.
     Free { port: u32 },
     /// A packet reaches what stands at the end of a link.
-    Arrive { packet: PacketId, node: Node },
+    Arrive { packet: PacketId, node: NodeId },
 }
 
 /// All ports, and the packets that wait in them.
@@ -113,9 +113,9 @@ impl<H: Copy> Network<H> {
         let (mut up, mut down) = (Vec::with_capacity(hosts), Vec::with_capacity(hosts));
         for (host, &switch) in (0..).zip(&topology.host_switch) {
             up.push(ports.len() as u32);
-            ports.push(Port::new(Node::Switch(switch), Place::HostUp, host_time, up_delay));
+            ports.push(Port::new(NodeId::switch(switch), Place::HostUp, host_time, up_delay));
             down.push(ports.len() as u32);
-            ports.push(Port::new(Node::Host(host), Place::Down(1), host_time, down_delay));
+            ports.push(Port::new(NodeId::host(host), Place::Down(1), host_time, down_delay));
         }
         let neighbours = join_switches(&topology, config, &mut ports);
         let limits =
@@ -154,7 +154,9 @@ impl<H: Copy> Network<H> {
         while switch != last {
             let port = &self.ports[self.routes.ports(switch, last)[0] as usize];
             hops.push(hop(port));
-            let Node::Switch(next) = port.to else { unreachable!("ways lead through switches") };
+            let Node::Switch(next) = port.to.node() else {
+                unreachable!("ways lead through switches")
+            };
             switch = next;
         }
         hops.push(hop(&self.ports[self.down[to.index()] as usize]));
@@ -323,7 +325,7 @@ fn join_switches(
                 std::cmp::Ordering::Equal => Place::Across(low),
             };
             neighbours[from as usize].push((ports.len() as u32, to));
-            ports.push(Port::new(Node::Switch(to), place, byte_time, delay));
+            ports.push(Port::new(NodeId::switch(to), place, byte_time, delay));
         }
     }
     neighbours

@@ -14,7 +14,7 @@ impl HostId {
 
 /// A packet.
 #[derive(Clone, Copy, Debug)]
-pub struct Packet<H> {
+pub(crate) struct Packet<H> {
     /// Its sender.
     pub from: HostId,
     /// Its receiver.
@@ -70,11 +70,6 @@ impl<H> PacketPool<H> {
 
     pub(crate) fn get_mut(&mut self, id: PacketId) -> &mut Packet<H> {
         &mut self.packets[id.0 as usize].0
-    }
-
-    /// Packets that exist.
-    pub(crate) fn len(&self) -> usize {
-        self.packets.len() - self.free.len()
     }
 }
 

@@ -7,11 +7,35 @@ use crate::time::SimTime;
 /// Priority levels of every queue.
 pub(crate) const LEVELS: usize = 8;
 
-/// What stands at the end of a link.
+/// What stands at the end of a link: a host or a switch, in one number, since every event has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NodeId(u32);
+
+/// The same, told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Node {
     Host(u32),
     Switch(u32),
+}
+
+impl NodeId {
+    const SWITCH: u32 = 1 << 31;
+
+    pub(crate) const fn host(number: u32) -> Self {
+        Self(number)
+    }
+
+    pub(crate) const fn switch(number: u32) -> Self {
+        Self(number | Self::SWITCH)
+    }
+
+    pub(crate) const fn node(self) -> Node {
+        if self.0 & Self::SWITCH == 0 {
+            Node::Host(self.0)
+        } else {
+            Node::Switch(self.0 & !Self::SWITCH)
+        }
+    }
 }
 
 /// Which queues are reported together.
@@ -71,7 +95,7 @@ pub(crate) struct QueueLimits {
 /// An output queue and the link behind it.
 #[derive(Debug)]
 pub(crate) struct Port {
-    pub(crate) to: Node,
+    pub(crate) to: NodeId,
     pub(crate) place: Place,
     pub(crate) byte_time: ByteTime,
     /// From the end of a packet's transmission to its arrival, with what the far end does with it
@@ -95,7 +119,7 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    pub(crate) fn new(to: Node, place: Place, byte_time: ByteTime, delay: SimTime) -> Self {
+    pub(crate) fn new(to: NodeId, place: Place, byte_time: ByteTime, delay: SimTime) -> Self {
         Self {
             to,
             place,

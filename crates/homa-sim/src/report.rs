@@ -67,9 +67,8 @@ impl RunReport {
         let window_seconds = window.as_secs_f64();
         let hosts = finished.transports.len() as f64;
         let share = |time: f64| percent(time, window_seconds * hosts);
-        let busy: f64 = down_ports(&finished.ports)
-            .map(|port| port.busy_measured.as_secs_f64())
-            .sum();
+        let busy: f64 =
+            down_ports(&finished.ports).map(|port| port.busy_measured.as_secs_f64()).sum();
         let sent: u64 = measurement.priority_bytes.iter().sum();
         let wall_seconds = finished.wall.as_secs_f64();
         let mut counts = TransportCounts::default();
@@ -122,4 +121,3 @@ fn queues(ports: &[Port]) -> BTreeMap<String, QueueReport> {
     }
     meters.into_iter().map(|(place, meter)| (place.name().into(), meter.report())).collect()
 }
-

@@ -1,7 +1,7 @@
 //! From a configuration to a report.
 
-use crate::cluster::{Cluster, Finished, Plan, Progress};
-use crate::config::{Protocol, SimConfig, SimError};
+use crate::cluster::{Cluster, Plan, Progress};
+use crate::config::{Exchange, Protocol, SimConfig, SimError};
 use crate::homa::HomaHost;
 use crate::ideal::IdealTimes;
 use crate::measure::{Measurement, Window};
@@ -27,64 +27,66 @@ pub fn run(config: &SimConfig, progress: Progress<'_>) -> Result<RunReport, SimE
     }
 }
 
-fn run_homa(config: &SimConfig, progress: Progress<'_>) -> Result<RunReport, SimError> {
-    let workload = config.workload()?;
-    let longest = longest(config, &workload);
-    let proto = config.proto(longest);
-    let hosts = config.network.topology.hosts();
-    let transports: Result<Vec<_>, _> = (0..hosts)
-        .map(|host| HomaHost::new(HostId(host), proto.clone(), config.framing, config.exchange))
-        .collect();
-    finish(config, workload, transports?, progress)
-}
-
-/// The longest message that occurs, at least a full packet.
-fn longest(config: &SimConfig, workload: &Workload) -> u32 {
-    let incast = config.incast.map_or(0, |incast| incast.bytes);
-    workload.longest().max(incast).max(config.framing.payload_bytes)
-}
-
-fn finish<T: Transport>(
+/// Runs a simulation of any transport, of which `host` makes each host's side; what the configuration
+/// says of protocols is then only used for load and best times.
+///
+/// # Errors
+///
+/// The configuration is not possible, or `host` fails.
+pub fn run_with<T: Transport>(
     config: &SimConfig,
-    workload: Workload,
-    transports: Vec<T>,
+    host: impl FnMut(HostId) -> Result<T, SimError>,
     progress: Progress<'_>,
 ) -> Result<RunReport, SimError> {
-    let seed = config.seed;
-    let network = Network::new(&config.network, Random::new(seed, "network", 0))?;
-    let framing = config.framing;
-    let unscheduled = config.homa.unscheduled_bytes;
-    let link = crate::port::ByteTime::of_gbps(config.network.host_gbps);
-    let link_time = |bytes: f64| SimTime((bytes * link.times(1 << 20).0 as f64 / f64::from(1 << 20)) as u64);
-    let mean_bytes = workload.expectation(|length| framing.message_with_grants(length, unscheduled));
-    let incast_bytes = config
-        .incast
-        .map_or(0.0, |incast| framing.message_with_grants(incast.bytes, unscheduled));
-    let traffic = Traffic::new(
-        config.traffic,
-        config.incast,
-        network.hosts(),
-        config.load,
-        link_time(mean_bytes),
-        link_time(incast_bytes),
-        seed,
-    );
+    config.validate()?;
+    let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
+    let transports: Result<Vec<_>, _> = (0..network.hosts()).map(HostId).map(host).collect();
+    let workload = config.workload()?;
+    let traffic = traffic(config, &workload, network.hosts());
     let bins = SlowdownBins::new(workload.bins());
-    let measurement = Measurement::new(
-        Window {
-            warmup: (config.messages as f64 * config.warmup) as u64,
-            messages: config.messages,
-        },
-        bins.clone(),
-        bins,
-    );
+    let warmup = (config.messages as f64 * config.warmup) as u64;
+    let window = Window { warmup, messages: config.messages };
     let plan = Plan {
         workload,
         traffic,
-        ideal: IdealTimes::new(framing, unscheduled),
-        seed,
+        ideal: IdealTimes::new(config.framing, config.homa.unscheduled_bytes),
+        seed: config.seed,
         time_limit: SimTime::from_secs_f64(config.seconds_max),
     };
-    let finished: Finished<T> = Cluster::new(network, transports, plan, measurement).run(progress);
+    let measurement = Measurement::new(window, bins.clone(), bins);
+    let finished = Cluster::new(network, transports?, plan, measurement).run(progress);
     Ok(RunReport::new(config, &finished))
+}
+
+fn run_homa(config: &SimConfig, progress: Progress<'_>) -> Result<RunReport, SimError> {
+    let workload = config.workload()?;
+    let incast = config.incast.map_or(0, |incast| incast.bytes);
+    let longest = workload.longest().max(incast).max(config.framing.payload_bytes);
+    let proto = config.proto(&workload, longest);
+    let host = |host| Ok(HomaHost::new(host, proto.clone(), config.framing, config.exchange)?);
+    run_with(config, host, progress)
+}
+
+/// Messages at a rate that gives the links the load that is asked for.
+fn traffic(config: &SimConfig, workload: &Workload, hosts: u32) -> Traffic {
+    let one_way =
+        |length| config.framing.message_with_grants(length, config.homa.unscheduled_bytes);
+    // A host that sends as many requests as others gets as many responses as requests.
+    let bytes = |length| match config.exchange {
+        Exchange::OneWay => one_way(length),
+        Exchange::Echo => 2.0 * one_way(length),
+        Exchange::Reply(reply) => one_way(length) + one_way(reply),
+    };
+    let seconds_per_byte = 8e-9 / config.network.host_gbps;
+    let time = |bytes: f64| SimTime::from_secs_f64(bytes * seconds_per_byte);
+    let incast_bytes = config.incast.map_or(0.0, |incast| bytes(incast.bytes));
+    Traffic::new(
+        config.traffic,
+        config.incast,
+        hosts,
+        config.load,
+        time(workload.expectation(bytes)),
+        time(incast_bytes),
+        config.seed,
+    )
 }

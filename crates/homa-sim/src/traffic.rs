@@ -96,8 +96,8 @@ impl Traffic {
         let mut places = Random::new(seed, "places", 0);
         let share = overlay.map_or(0.0, |overlay| overlay.share);
         let mean_gap = message_time.0 as f64 / (load * (1.0 - share)).max(f64::MIN_POSITIVE);
-        let incast_time =
-            incast_message_time.0 as f64 * overlay.map_or(1.0, |overlay| f64::from(overlay.senders));
+        let incast_time = incast_message_time.0 as f64
+            * overlay.map_or(1.0, |overlay| f64::from(overlay.senders));
         let mean_incast_gap = incast_time / (load * share * f64::from(hosts));
         let partners = partners(hosts, &mut places);
         let times = Random::new(seed, "times", 0);

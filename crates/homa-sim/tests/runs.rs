@@ -1,0 +1,126 @@
+//! Whole runs: the yardstick, and that runs repeat.
+#![allow(non_snake_case, reason = "tests are named function__case")]
+
+use homa_sim::{Exchange, HomaConfig, NetworkConfig, Pattern, Shape, SimConfig, run};
+
+/// So few messages that none meets another.
+fn unloaded(length: u32, shape: Shape) -> SimConfig {
+    let network = NetworkConfig { topology: shape, ..NetworkConfig::default() };
+    let base = SimConfig::sigcomm18("w4");
+    // A round trip through five switches takes longer than the paper's.
+    let rtt_bytes = 20_000;
+    let homa = HomaConfig { rtt_bytes, unscheduled_bytes: rtt_bytes, ..base.homa.clone() };
+    SimConfig {
+        homa,
+        workload: length.to_string(),
+        load: 1e-6,
+        messages: 30,
+        seconds_max: 1e6,
+        network,
+        ..base
+    }
+}
+
+/// The yardstick: alone, a message of any length takes the best possible time.
+#[test]
+fn slowdown__of_a_message_alone_is_one() {
+    for shape in [Shape::sigcomm18(), Shape::SingleSwitch { hosts: 4 }, Shape::FatTree { k: 4 }] {
+        for length in
+            [1, 2, 100, 1441, 1442, 1443, 5000, 9328, 9329, 10_000, 20_000, 123_456, 3_000_000]
+        {
+            let report = run(&unloaded(length, shape.clone()), &|_| {}).unwrap();
+            let slowdown = report.slowdown;
+            assert_eq!((report.messages, report.unfinished, report.drops), (30, 0, 0));
+            let (mean, p99) = (slowdown.mean_by_message.unwrap(), slowdown.p99.unwrap());
+            assert!((0.99..1.01).contains(&mean), "{length} bytes, {shape:?}: mean {mean}");
+            // Packets of one message may meet, if chance sends them the same way.
+            assert!((0.99..1.02).contains(&p99), "{length} bytes, {shape:?}: P99 {p99}");
+        }
+    }
+}
+
+fn small(workload: &str) -> SimConfig {
+    let topology = Shape::LeafSpine { racks: 3, hosts_per_rack: 4, spines: 2 };
+    let network = NetworkConfig { topology, ..NetworkConfig::default() };
+    SimConfig { messages: 3000, network, ..SimConfig::sigcomm18(workload) }
+}
+
+#[test]
+fn run__twice_is_the_same() {
+    for config in [small("w3"), SimConfig { exchange: Exchange::Echo, ..small("w3") }] {
+        let mut reports = [(); 2].map(|()| run(&config, &|_| {}).unwrap());
+        for report in &mut reports {
+            report.wall_seconds = 0.0;
+            report.events_per_second = 0.0;
+        }
+        assert_eq!(reports[0], reports[1]);
+        let other = run(&SimConfig { seed: 2, ..config }, &|_| {}).unwrap();
+        assert_ne!(reports[0].fingerprint, other.fingerprint);
+    }
+}
+
+#[test]
+fn load__is_what_links_carry() {
+    let config = SimConfig { load: 0.6, messages: 40_000, warmup: 0.2, ..small("w2") };
+    let report = run(&config, &|_| {}).unwrap();
+    assert!((report.utilization_pct - 60.0).abs() < 3.0, "{}", report.utilization_pct);
+    assert_eq!(report.counts.failures, 0);
+    assert_eq!(report.counts.retransmissions, 0);
+}
+
+/// What is lost is asked for, and arrives.
+#[test]
+fn loss__delays_but_loses_nothing() {
+    let mut config = SimConfig { load: 0.3, ..small("w3") };
+    config.network.loss_permille = 5.0;
+    config.homa = HomaConfig { resend_ms: 1, ..config.homa };
+    let report = run(&config, &|_| {}).unwrap();
+    assert!(report.drops > 0 && report.counts.retransmissions > 0);
+    assert_eq!((report.messages, report.unfinished, report.counts.failures), (3000, 0, 0));
+}
+
+#[test]
+fn buffers__that_are_full_drop() {
+    let incast = Pattern::Incast { senders: 11 };
+    let mut config = SimConfig { traffic: incast, workload: "9000".into(), ..small("w3") };
+    config.network.buffer_bytes = 20_000;
+    config.homa.resend_ms = 1;
+    let report = run(&config, &|_| {}).unwrap();
+    assert!(report.drops > 0);
+    assert!(report.queues["tor_to_host"].max_bytes <= 20_000);
+    assert_eq!((report.messages, report.unfinished), (3000, 0));
+}
+
+/// Closed loops keep the link to the receiver of an incast busy.
+#[test]
+fn incast__keeps_the_link_busy() {
+    let incast = Pattern::Incast { senders: 11 };
+    let config = SimConfig { traffic: incast, workload: "100000".into(), ..small("w3") };
+    let report = run(&config, &|_| {}).unwrap();
+    // One host of 12 receives.
+    assert!((report.utilization_pct * 12.0) > 95.0, "{}", report.utilization_pct);
+}
+
+#[test]
+fn priorities__separate_short_from_long() {
+    let config = SimConfig { messages: 6000, ..small("w3") };
+    let with = run(&config, &|_| {}).unwrap();
+    let one = HomaConfig { priorities: 1, ..config.homa.clone() };
+    let without = run(&SimConfig { homa: one, ..config }, &|_| {}).unwrap();
+    let short = |report: &homa_sim::RunReport| report.slowdown.short_p99.unwrap();
+    assert!(short(&with) * 1.5 < short(&without), "{} {}", short(&with), short(&without));
+}
+
+#[test]
+fn config__what_makes_no_sense_is_an_error() {
+    let errors = [
+        SimConfig { load: 0.0, ..small("w3") },
+        SimConfig { workload: "w9".into(), ..small("w3") },
+        SimConfig { messages: 0, ..small("w3") },
+        SimConfig { homa: HomaConfig { priorities: 9, ..small("w3").homa }, ..small("w3") },
+        SimConfig { workload: "100MB".into(), ..small("w3") },
+    ];
+    for config in errors {
+        assert!(run(&config, &|_| {}).is_err(), "{config:?}");
+    }
+}
