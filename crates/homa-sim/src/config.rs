@@ -30,8 +30,9 @@ pub struct SimConfig {
     pub exchange: Exchange,
     /// Messages that are measured.
     pub messages: u64,
-    /// Messages before these, as a share of them.
-    pub warmup: f64,
+    /// Milliseconds of the same traffic before these: long messages take long to become as many as they
+    /// will be.
+    pub warmup_ms: f64,
     /// Seed of all that is random.
     pub seed: u64,
     /// The longest a run may take, in simulated seconds.
@@ -173,11 +174,12 @@ impl SimConfig {
     /// the division of priorities that the paper gives for the workload; for others, 4 and 4.
     #[must_use]
     pub fn sigcomm18(workload: &str) -> Self {
-        let unscheduled = match workload {
-            "w1" | "w1-pareto" => 7,
-            "w2" => 5,
-            "w4" | "w5" => 1,
-            _ => 4,
+        let (unscheduled, warmup_ms) = match workload {
+            "w1" | "w1-pareto" => (7, 5.0),
+            "w2" => (5, 20.0),
+            "w4" => (1, 100.0),
+            "w5" => (1, 300.0),
+            _ => (4, 100.0),
         };
         Self {
             protocol: Protocol::Homa,
@@ -188,7 +190,7 @@ impl SimConfig {
             incast: None,
             exchange: Exchange::OneWay,
             messages: 100_000,
-            warmup: 0.1,
+            warmup_ms,
             seed: 1,
             seconds_max: 100.0,
             network: NetworkConfig::default(),
@@ -236,7 +238,7 @@ impl SimConfig {
         };
         rule(self.load > 0.0 && self.load <= 2.0, "load is above 0 and at most 2")?;
         rule(self.messages >= 1, "messages are at least 1")?;
-        rule((0.0..=100.0).contains(&self.warmup), "warmup is 0 to 100 times the messages")?;
+        rule((0.0..=1e6).contains(&self.warmup_ms), "warmup_ms is 0 to 1,000,000")?;
         rule(self.seconds_max > 0.0, "seconds_max is above 0")?;
         rule(self.framing.payload_bytes >= 200, "payload_bytes are at least 200")?;
         let NetworkConfig { host_gbps, core_gbps, loss_permille, .. } = self.network;

@@ -4,12 +4,12 @@ use crate::port::{LEVELS, Port};
 use crate::stats::SlowdownBins;
 use crate::time::SimTime;
 
-/// Which messages count: so many after the first ones, while more keep coming until all of them have
+/// Which messages count: so many from some time on, while more keep coming until all of them have
 /// arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// Messages before.
-    pub(crate) warmup: u64,
+    /// When the first one may start.
+    pub(crate) begin: SimTime,
     /// Messages that count.
     pub(crate) messages: u64,
 }
@@ -18,6 +18,7 @@ pub(crate) struct Window {
 #[derive(Debug)]
 pub(crate) struct Measurement {
     window: Window,
+    /// Messages since then.
     started: u64,
     under_way: u64,
     /// When the first message that counts started.
@@ -56,10 +57,10 @@ impl Measurement {
 
     /// A message starts; returns whether it counts.
     pub(crate) fn start(&mut self, now: SimTime, ports: &mut [Port]) -> bool {
-        self.started += 1;
-        if self.started <= self.window.warmup {
+        if now < self.window.begin {
             return false;
         }
+        self.started += 1;
         if self.begin.is_none() {
             self.begin = Some(now);
             for port in ports.iter_mut() {
@@ -67,7 +68,7 @@ impl Measurement {
                 port.busy = SimTime::ZERO;
             }
         }
-        if self.started > self.window.warmup + self.window.messages {
+        if self.started > self.window.messages {
             self.end(now, ports);
             return false;
         }
@@ -118,12 +119,12 @@ impl Measurement {
 
     /// Whether all messages that count have arrived.
     pub(crate) fn is_complete(&self) -> bool {
-        self.started >= self.window.warmup + self.window.messages && self.under_way == 0
+        self.started >= self.window.messages && self.under_way == 0
     }
 
     /// Messages that count and have arrived, and how many count.
     pub(crate) fn progress(&self) -> (u64, u64) {
-        let counted = self.started.saturating_sub(self.window.warmup).min(self.window.messages);
+        let counted = self.started.min(self.window.messages);
         (counted - self.under_way, self.window.messages)
     }
 

@@ -44,8 +44,8 @@ pub fn run_with<T: Transport>(
     let workload = config.workload()?;
     let traffic = traffic(config, &workload, network.hosts());
     let bins = SlowdownBins::new(workload.bins());
-    let warmup = (config.messages as f64 * config.warmup) as u64;
-    let window = Window { warmup, messages: config.messages };
+    let begin = SimTime::from_secs_f64(config.warmup_ms * 1e-3);
+    let window = Window { begin, messages: config.messages };
     let plan = Plan {
         workload,
         traffic,

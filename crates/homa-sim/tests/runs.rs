@@ -15,6 +15,7 @@ fn unloaded(length: u32, shape: Shape) -> SimConfig {
         workload: length.to_string(),
         load: 1e-6,
         messages: 30,
+        warmup_ms: 0.0,
         seconds_max: 1e6,
         network,
         ..base
@@ -42,7 +43,7 @@ fn slowdown__of_a_message_alone_is_one() {
 fn small(workload: &str) -> SimConfig {
     let topology = Shape::LeafSpine { racks: 3, hosts_per_rack: 4, spines: 2 };
     let network = NetworkConfig { topology, ..NetworkConfig::default() };
-    SimConfig { messages: 3000, network, ..SimConfig::sigcomm18(workload) }
+    SimConfig { messages: 3000, warmup_ms: 0.2, network, ..SimConfig::sigcomm18(workload) }
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn run__twice_is_the_same() {
 
 #[test]
 fn load__is_what_links_carry() {
-    let config = SimConfig { load: 0.6, messages: 40_000, warmup: 0.2, ..small("w2") };
+    let config = SimConfig { load: 0.6, messages: 40_000, ..small("w2") };
     let report = run(&config, &|_| {}).unwrap();
     assert!((report.utilization_pct - 60.0).abs() < 3.0, "{}", report.utilization_pct);
     assert_eq!(report.counts.failures, 0);
