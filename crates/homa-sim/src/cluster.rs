@@ -11,7 +11,7 @@ use crate::port::Node;
 use crate::random::Random;
 use crate::time::SimTime;
 use crate::traffic::{Order, Source, Traffic};
-use crate::transport::{Arrived, Incoming, MessageId, Outgoing, Transport};
+use crate::transport::{Arrived, Incoming, MessageId, Outgoing, Transport, TransportCounts};
 use crate::workload::Workload;
 
 /// Something that happens in a run.
@@ -32,15 +32,23 @@ impl From<NetworkEvent> for Event {
 
 /// A message under way.
 #[derive(Clone, Copy, Debug)]
-struct Message {
-    from: HostId,
-    to: HostId,
-    length: u32,
-    started: SimTime,
+pub(crate) struct Message {
+    pub(crate) from: HostId,
+    pub(crate) to: HostId,
+    pub(crate) length: u32,
+    pub(crate) started: SimTime,
     /// Whether it counts.
-    is_measured: bool,
+    pub(crate) is_measured: bool,
     /// Whether it is of an incast beside the workload.
-    is_overlay: bool,
+    pub(crate) is_overlay: bool,
+}
+
+impl Message {
+    /// The fingerprint of a run, once this message too has arrived after such a time.
+    pub(crate) fn mark(&self, fingerprint: u64, time: SimTime) -> u64 {
+        let mark = time.0 ^ (u64::from(self.length) << 32) ^ u64::from(self.to.0);
+        (fingerprint.rotate_left(5) ^ mark).wrapping_mul(FINGERPRINT)
+    }
 }
 
 #[derive(Debug)]
@@ -127,7 +135,7 @@ impl<T: Transport> Cluster<T> {
     }
 
     /// Runs until all messages that are measured have arrived, or the time is over.
-    pub(crate) fn run(mut self, progress: Progress<'_>) -> Finished<T> {
+    pub(crate) fn run(mut self, progress: Progress<'_>) -> Finished {
         let begun = WallClock::now();
         for source in self.plan.traffic.sources() {
             let at = self.plan.traffic.first_gap(source);
@@ -149,6 +157,8 @@ impl<T: Transport> Cluster<T> {
         }
         self.measurement.end(self.now, &mut self.network.ports);
         progress(self.progress());
+        let mut counts = TransportCounts::default();
+        self.hosts.iter().for_each(|host| counts.add(&host.transport.counts()));
         Finished {
             sim_time: self.now,
             wall: begun.elapsed(),
@@ -156,7 +166,8 @@ impl<T: Transport> Cluster<T> {
             drops: self.network.drops,
             fingerprint: self.fingerprint,
             ports: self.network.ports,
-            transports: self.hosts.into_iter().map(|host| host.transport).collect(),
+            hosts: self.hosts.len() as u32,
+            counts,
             measurement: self.measurement,
         }
     }
@@ -190,8 +201,7 @@ impl<T: Transport> Cluster<T> {
             self.start(order);
         }
         self.orders = orders;
-        let is_clocked = matches!(source, Source::Host(_)) && !self.plan.traffic.is_closed_loop();
-        if source == Source::Overlay || is_clocked {
+        if self.plan.traffic.is_clocked(source) {
             let at = self.now + self.plan.traffic.gap(source);
             self.events.push(at, Event::Source(source));
         }
@@ -307,8 +317,7 @@ impl<T: Transport> Cluster<T> {
         let message = self.messages[id.0 as usize];
         self.free_messages.push(id);
         let time = self.now - message.started;
-        let mark = time.0 ^ (u64::from(message.length) << 32) ^ u64::from(message.to.0);
-        self.fingerprint = (self.fingerprint.rotate_left(5) ^ mark).wrapping_mul(FINGERPRINT);
+        self.fingerprint = message.mark(self.fingerprint, time);
         if message.is_measured {
             let way = self.way(message.from, message.to);
             let best = self.plan.ideal.time(way, message.length);
@@ -357,13 +366,14 @@ const FINGERPRINT: u64 = 0x0000_0100_0000_01b3;
 
 /// What is left of a run.
 #[derive(Debug)]
-pub(crate) struct Finished<T> {
+pub(crate) struct Finished {
     pub(crate) sim_time: SimTime,
     pub(crate) wall: std::time::Duration,
     pub(crate) hops: u64,
     pub(crate) drops: u64,
     pub(crate) fingerprint: u64,
     pub(crate) ports: Vec<crate::port::Port>,
-    pub(crate) transports: Vec<T>,
+    pub(crate) hosts: u32,
+    pub(crate) counts: TransportCounts,
     pub(crate) measurement: Measurement,
 }

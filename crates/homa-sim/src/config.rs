@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::framing::Framing;
 use crate::network::{NetworkConfig, Routing};
+use crate::oracle::OracleConfig;
 use crate::topology::{Shape, TopologyError};
 use crate::traffic::{IncastOverlay, Pattern};
 use crate::workload::{Sampling, Workload, WorkloadError};
@@ -43,6 +44,8 @@ pub struct SimConfig {
     pub framing: Framing,
     /// Parameters of Homa.
     pub homa: HomaConfig,
+    /// Parameters of the central scheduler.
+    pub oracle: OracleConfig,
 }
 
 /// What runs on the hosts.
@@ -52,6 +55,9 @@ pub enum Protocol {
     /// The production core.
     #[default]
     Homa,
+    /// A central scheduler that knows all messages and has the shortest sent: the lower bound
+    /// ([`OracleConfig`]). For one-way messages only.
+    Oracle,
 }
 
 /// What makes a request a message, and whether there is more.
@@ -196,6 +202,7 @@ impl SimConfig {
             network: NetworkConfig::default(),
             framing: Framing::SIGCOMM18,
             homa: HomaConfig::sigcomm18(unscheduled),
+            oracle: OracleConfig::default(),
         }
     }
 
@@ -244,6 +251,10 @@ impl SimConfig {
         let NetworkConfig { host_gbps, core_gbps, loss_permille, .. } = self.network;
         rule(host_gbps > 0.0 && core_gbps > 0.0, "links are faster than 0 Gb/s")?;
         rule((0.0..1000.0).contains(&loss_permille), "loss_permille is 0 to 1000")?;
+        rule(
+            self.protocol != Protocol::Oracle || self.exchange == Exchange::OneWay,
+            "the oracle schedules one-way messages",
+        )?;
         let share = self.incast.map_or(0.0, |incast| incast.share);
         rule((0.0..1.0).contains(&share), "incast.share is 0 to 1")?;
         rule(

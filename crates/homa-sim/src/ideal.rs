@@ -54,27 +54,41 @@ impl IdealTimes {
         time
     }
 
+    /// The links of a way.
+    pub(crate) fn hops(&self, way: WayId) -> &[Hop] {
+        &self.ways[usize::from(way.0)]
+    }
+
     fn compute(&self, hops: &[Hop], length: u32) -> SimTime {
-        let [first, between @ .., last] = hops else { return SimTime::ZERO };
+        let Some(first) = hops.first() else { return SimTime::ZERO };
         let mut sent = SimTime::ZERO;
         let mut offset = 0;
-        let mut arrivals = Vec::with_capacity((length / self.framing.payload_bytes + 2) as usize);
+        let mut packets = Vec::with_capacity((length / self.framing.payload_bytes + 2) as usize);
         while offset < length {
             let is_scheduled = offset >= self.unscheduled_bytes;
             let end = if is_scheduled { length } else { length.min(self.unscheduled_bytes) };
             let payload = self.framing.payload_bytes.min(end - offset);
             let bytes = u64::from(self.framing.data(payload, is_scheduled));
             sent += first.byte_time.times(bytes);
-            let way = |at: SimTime, hop: &Hop| at + hop.byte_time.times(bytes) + hop.delay;
-            arrivals.push((between.iter().fold(sent + first.delay, way), bytes));
+            packets.push((sent, bytes));
             offset += payload;
         }
-        arrivals.sort_by_key(|&(at, _)| at);
-        let receive = |free: SimTime, &(at, bytes): &(SimTime, u64)| {
-            free.max(at) + last.byte_time.times(bytes)
-        };
-        arrivals.iter().fold(SimTime::ZERO, receive) + last.delay
+        delivery(hops, packets)
     }
+}
+
+/// When the last of some packets is received, of which each was sent whole by the first link at a given
+/// time and has so many bytes.
+pub(crate) fn delivery(hops: &[Hop], mut packets: Vec<(SimTime, u64)>) -> SimTime {
+    let [first, between @ .., last] = hops else { return SimTime::ZERO };
+    for (at, bytes) in &mut packets {
+        let way = |at: SimTime, hop: &Hop| at + hop.byte_time.times(*bytes) + hop.delay;
+        *at = between.iter().fold(*at + first.delay, way);
+    }
+    packets.sort_by_key(|&(at, _)| at);
+    let receive =
+        |free: SimTime, &(at, bytes): &(SimTime, u64)| free.max(at) + last.byte_time.times(bytes);
+    packets.iter().fold(SimTime::ZERO, receive) + last.delay
 }
 
 #[cfg(test)]

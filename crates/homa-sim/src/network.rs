@@ -197,6 +197,11 @@ impl<H: Copy> Network<H> {
         self.ports[self.down[host as usize] as usize].busy_until
     }
 
+    /// A message occupied the link to a host for some time, though not as packets.
+    pub(crate) fn carry(&mut self, to: HostId, time: SimTime) {
+        self.ports[self.down[to.index()] as usize].busy += time;
+    }
+
     /// A packet has reached a switch: it goes on.
     pub(crate) fn forward<E: From<NetworkEvent> + Copy>(
         &mut self,

@@ -81,6 +81,16 @@ impl ByteTime {
     pub(crate) const fn times(self, bytes: u64) -> SimTime {
         SimTime((bytes * self.scaled) >> 16)
     }
+
+    /// The number of bytes that takes a time nearest to `time`, which is below 281 seconds.
+    pub(crate) const fn bytes(self, time: SimTime) -> u64 {
+        ((time.0 << 16) + self.scaled / 2) / self.scaled
+    }
+
+    /// The least number of bytes that takes `time` or longer.
+    pub(crate) const fn bytes_ceil(self, time: SimTime) -> u64 {
+        (time.0 << 16).div_ceil(self.scaled)
+    }
 }
 
 /// What an output queue may hold, in bytes; 0 for no limit.

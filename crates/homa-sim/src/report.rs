@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::Finished;
-use crate::config::SimConfig;
+use crate::config::{Protocol, SimConfig};
 use crate::port::{LEVELS, Place, Port};
 use crate::stats::{BinReport, QueueMeter, QueueReport, SlowdownSummary};
-use crate::transport::{Transport, TransportCounts};
+use crate::transport::TransportCounts;
 
 /// A run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct RunReport {
     pub window_seconds: f64,
     /// Seconds that the run took.
     pub wall_seconds: f64,
-    /// Packets that left a queue.
+    /// Packets that left a queue; of the oracle, which has none, changes of the schedule.
     pub events: u64,
     /// The same per second of the run.
     pub events_per_second: f64,
@@ -60,19 +60,17 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    pub(crate) fn new<T: Transport>(config: &SimConfig, finished: &Finished<T>) -> Self {
+    pub(crate) fn new(config: &SimConfig, finished: &Finished) -> Self {
         let measurement = &finished.measurement;
         let begin = measurement.begin.unwrap_or_default();
         let window = measurement.end.unwrap_or(finished.sim_time).saturating_since(begin);
         let window_seconds = window.as_secs_f64();
-        let hosts = finished.transports.len() as f64;
+        let hosts = f64::from(finished.hosts);
         let share = |time: f64| percent(time, window_seconds * hosts);
         let busy: f64 =
             down_ports(&finished.ports).map(|port| port.busy_measured.as_secs_f64()).sum();
         let sent: u64 = measurement.priority_bytes.iter().sum();
         let wall_seconds = finished.wall.as_secs_f64();
-        let mut counts = TransportCounts::default();
-        finished.transports.iter().for_each(|transport| counts.add(&transport.counts()));
         Self {
             protocol: protocol_name(config),
             workload: config.workload.clone(),
@@ -94,7 +92,7 @@ impl RunReport {
             queues: queues(&finished.ports),
             priorities: measurement.priority_bytes.map(|bytes| percent(bytes as f64, sent as f64)),
             drops: finished.drops,
-            counts,
+            counts: finished.counts,
             fingerprint: format!("{:016x}", finished.fingerprint),
         }
     }
@@ -102,7 +100,8 @@ impl RunReport {
 
 fn protocol_name(config: &SimConfig) -> String {
     match config.protocol {
-        crate::config::Protocol::Homa => "homa".into(),
+        Protocol::Homa => "homa".into(),
+        Protocol::Oracle => "oracle".into(),
     }
 }
 

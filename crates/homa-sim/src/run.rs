@@ -6,6 +6,7 @@ use crate::homa::HomaHost;
 use crate::ideal::IdealTimes;
 use crate::measure::{Measurement, Window};
 use crate::network::Network;
+use crate::oracle::Oracle;
 use crate::packet::HostId;
 use crate::random::Random;
 use crate::report::RunReport;
@@ -24,6 +25,7 @@ pub fn run(config: &SimConfig, progress: Progress<'_>) -> Result<RunReport, SimE
     config.validate()?;
     match config.protocol {
         Protocol::Homa => run_homa(config, progress),
+        Protocol::Oracle => run_oracle(config, progress),
     }
 }
 
@@ -41,21 +43,38 @@ pub fn run_with<T: Transport>(
     config.validate()?;
     let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
     let transports: Result<Vec<_>, _> = (0..network.hosts()).map(HostId).map(host).collect();
+    let (plan, measurement) = prepare(config, network.hosts(), config.homa.unscheduled_bytes)?;
+    let finished = Cluster::new(network, transports?, plan, measurement).run(progress);
+    Ok(RunReport::new(config, &finished))
+}
+
+fn run_oracle(config: &SimConfig, progress: Progress<'_>) -> Result<RunReport, SimError> {
+    let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
+    // It grants nothing, so all its packets are of one kind.
+    let (plan, measurement) = prepare(config, network.hosts(), u32::MAX)?;
+    let finished = Oracle::new(config, network, plan, measurement).run(progress);
+    Ok(RunReport::new(config, &finished))
+}
+
+/// Traffic, best times for messages of which so many bytes need no grant, and what is measured.
+fn prepare(
+    config: &SimConfig,
+    hosts: u32,
+    unscheduled_bytes: u32,
+) -> Result<(Plan, Measurement), SimError> {
     let workload = config.workload()?;
-    let traffic = traffic(config, &workload, network.hosts());
+    let traffic = traffic(config, &workload, hosts);
     let bins = SlowdownBins::new(workload.bins());
     let begin = SimTime::from_secs_f64(config.warmup_ms * 1e-3);
     let window = Window { begin, messages: config.messages };
     let plan = Plan {
         workload,
         traffic,
-        ideal: IdealTimes::new(config.framing, config.homa.unscheduled_bytes),
+        ideal: IdealTimes::new(config.framing, unscheduled_bytes),
         seed: config.seed,
         time_limit: SimTime::from_secs_f64(config.seconds_max),
     };
-    let measurement = Measurement::new(window, bins.clone(), bins);
-    let finished = Cluster::new(network, transports?, plan, measurement).run(progress);
-    Ok(RunReport::new(config, &finished))
+    Ok((plan, Measurement::new(window, bins.clone(), bins)))
 }
 
 fn run_homa(config: &SimConfig, progress: Progress<'_>) -> Result<RunReport, SimError> {

@@ -138,6 +138,15 @@ impl Traffic {
         matches!(self.pattern, Pattern::Incast { .. } | Pattern::ClosedLoop { .. })
     }
 
+    /// Whether a source has its next orders after a [`gap`](Self::gap).
+    pub(crate) fn is_clocked(&self, source: Source) -> bool {
+        match source {
+            Source::Overlay => true,
+            Source::Host(_) => !self.is_closed_loop(),
+            Source::Again(_) => false,
+        }
+    }
+
     /// The orders of a source whose time has come.
     pub(crate) fn orders(&mut self, source: Source, orders: &mut Vec<Order>) {
         match source {
