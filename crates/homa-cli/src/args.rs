@@ -11,12 +11,13 @@ use crate::bench::{Contenders, TestChoice};
 use crate::fail_if::Condition;
 use crate::load::Pace;
 use crate::message::MAX_SLOTS;
+use crate::sim::SimArgs;
 use crate::transport::{FaultPlan, Protocol, Regime};
 use crate::units::{self, Size, parse_duration, parse_rate, parse_run_time, parse_timeout};
 use crate::workload::Workload;
 
 /// Homa, an RPC transport for data centres, over UDP or raw IP: echo server, load generator, benchmarks
-/// beside TCP, and a decoder of captured packets.
+/// beside TCP, a simulator of clusters, and a decoder of captured packets.
 #[derive(Debug, Parser)]
 #[command(name = "homa", version, after_long_help = EXAMPLES, after_help = SHORT_HELP)]
 pub(crate) struct Cli {
@@ -31,6 +32,7 @@ Examples:
   homa bench                          compare Homa with TCP on this machine
   homa server                         an echo server on 127.0.0.1:4000
   homa client 127.0.0.1:4000          load it with 100-byte calls for 10 s
+  homa sim --workload w4              the published evaluation, simulated
   homa decode capture.pcap --rpcs     what a capture holds, call by call
 
 Addresses: HOST:P stands for UDP port P and Homa port P, HOST:U/H for UDP port U and Homa port H (over raw IP, where there are no UDP ports, write HOST:P); IPv6 addresses are \
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     Client(ClientArgs),
     /// Measure Homa beside TCP on this machine
     Bench(BenchArgs),
+    /// Simulate a cluster
+    Sim(Box<SimArgs>),
     /// Print the Homa packets of a capture
     Decode(DecodeArgs),
     /// Print a new random key for --key-file

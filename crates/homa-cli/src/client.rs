@@ -9,9 +9,9 @@ use crate::args::ClientArgs;
 use crate::exit::Stop;
 use crate::interrupt::Interrupt;
 use crate::interval::ClientLines;
-use crate::json_file::JsonFile;
 use crate::keys;
 use crate::load::{Ending, Load, Outcome, Pace, Plan, Progress, Watcher};
+use crate::output_file::OutputFile;
 use crate::privileges;
 use crate::transport::tcp::{TcpClient, Variant};
 use crate::transport::{HomaClient, HomaOptions, LoadClient, Protocol};
@@ -24,7 +24,7 @@ const OPEN_LOOP_OUTSTANDING: usize = 200;
 /// Runs the load generator and prints its summary.
 pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     let plan = plan(args);
-    let json = JsonFile::open(args.json.as_deref())?;
+    let json = OutputFile::open(args.json.as_deref())?;
     privileges::keep_for(args.transport)?;
     let mut client = connect(args, &plan)?;
     let name = format!("{}_{}", args.transport.name(), plan.workload);

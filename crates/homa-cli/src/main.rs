@@ -1,5 +1,5 @@
-//! The `homa` command: echo server, load generator, benchmarks and packet decoder for the Homa
-//! transport.
+//! The `homa` command: echo server, load generator, benchmarks, simulator and packet decoder
+//! for the Homa transport.
 //!
 //! Arguments are described in [`args`]; each command is a module of its own. Standard output has
 //! results only; whatever tells how things go is on standard error.
@@ -15,15 +15,16 @@ mod exit;
 mod fail_if;
 mod interrupt;
 mod interval;
-mod json_file;
 mod keys;
 mod load;
 mod message;
 mod misuse;
+mod output_file;
 mod privileges;
 mod random;
 mod report;
 mod server;
+mod sim;
 mod stats;
 mod transport;
 mod units;
@@ -61,6 +62,7 @@ fn run(command: Command) -> Result<(), Stop> {
             misuse::of_bench(&args)?;
             bench::run(&args, &Interrupt::install()?)
         }
+        Command::Sim(args) => sim::run(&args, &Interrupt::install()?),
         Command::Decode(args) => {
             misuse::of_decode(&args)?;
             dissect::run(&args)

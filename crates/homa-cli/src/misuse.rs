@@ -136,7 +136,7 @@ mod tests {
             Command::Client(args) => of_client(&args),
             Command::Bench(args) => of_bench(&args),
             Command::Decode(args) => of_decode(&args),
-            Command::Key | Command::BenchServer(_) => Ok(()),
+            Command::Key | Command::Sim(_) | Command::BenchServer(_) => Ok(()),
         };
         match result {
             Err(Stop::Usage(why)) => Some(why),

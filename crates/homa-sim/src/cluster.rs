@@ -47,7 +47,7 @@ impl Message {
     /// The fingerprint of a run, once this message too has arrived after such a time.
     pub(crate) fn mark(&self, fingerprint: u64, time: SimTime) -> u64 {
         let mark = time.0 ^ (u64::from(self.length) << 32) ^ u64::from(self.to.0);
-        (fingerprint.rotate_left(5) ^ mark).wrapping_mul(FINGERPRINT)
+        mix(fingerprint, mark)
     }
 }
 
@@ -77,6 +77,10 @@ pub type Progress<'a> = &'a (dyn Fn(ProgressReport) + Sync);
 /// How far a run is.
 #[derive(Clone, Copy, Debug)]
 pub struct ProgressReport {
+    /// Messages that have started of those before the measured ones.
+    pub warmup: u64,
+    /// Messages before the measured ones.
+    pub warmup_total: u64,
     /// Measured messages that have arrived.
     pub messages: u64,
     /// Messages that are to be measured.
@@ -173,8 +177,10 @@ impl<T: Transport> Cluster<T> {
     }
 
     fn progress(&self) -> ProgressReport {
+        let (warmup, warmup_total) = self.measurement.warmup_progress();
         let (messages, messages_total) = self.measurement.progress();
-        ProgressReport { messages, messages_total, now: self.now, hops: self.network.hops }
+        let (now, hops) = (self.now, self.network.hops);
+        ProgressReport { warmup, warmup_total, messages, messages_total, now, hops }
     }
 
     fn handle(&mut self, event: Event) {
@@ -361,8 +367,11 @@ impl<T: Transport> Cluster<T> {
     }
 }
 
-/// FNV's multiplier for 64 bits.
-const FINGERPRINT: u64 = 0x0000_0100_0000_01b3;
+/// A fingerprint continued: what happened, and in which order, decides what becomes of it.
+pub(crate) const fn mix(fingerprint: u64, mark: u64) -> u64 {
+    // FNV's multiplier for 64 bits.
+    (fingerprint.rotate_left(5) ^ mark).wrapping_mul(0x0000_0100_0000_01b3)
+}
 
 /// What is left of a run.
 #[derive(Debug)]

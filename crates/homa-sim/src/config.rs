@@ -238,8 +238,21 @@ impl SimConfig {
         Ok(workload.with_sampling(self.sampling))
     }
 
-    /// Checks what can be checked before a run.
-    pub(crate) fn validate(&self) -> Result<(), SimError> {
+    /// Checks it without running it: what this accepts, [`run`](crate::run) accepts.
+    ///
+    /// # Errors
+    ///
+    /// What is not possible.
+    pub fn validate(&self) -> Result<(), SimError> {
+        self.network.topology.build()?;
+        match self.protocol {
+            Protocol::Homa => Ok(self.homa_config()?.validate()?),
+            Protocol::Oracle => self.check_ranges(),
+        }
+    }
+
+    /// Checks that values are in their ranges.
+    pub(crate) fn check_ranges(&self) -> Result<(), SimError> {
         let rule = |ok: bool, what: &str| {
             if ok { Ok(()) } else { Err(SimError::Config(what.into())) }
         };
@@ -263,8 +276,21 @@ impl SimConfig {
         )
     }
 
+    /// The core's parameters.
+    ///
+    /// # Errors
+    ///
+    /// Something else of the configuration is not possible.
+    pub(crate) fn homa_config(&self) -> Result<Config, SimError> {
+        self.check_ranges()?;
+        let workload = self.workload()?;
+        let incast_bytes = self.incast.map_or(0, |incast| incast.bytes);
+        let longest = workload.longest().max(incast_bytes).max(self.framing.payload_bytes);
+        Ok(self.homa_config_for(&workload, longest))
+    }
+
     /// The core's parameters, for messages of this workload.
-    pub(crate) fn proto(&self, workload: &Workload, longest: u32) -> Config {
+    fn homa_config_for(&self, workload: &Workload, longest: u32) -> Config {
         let homa = &self.homa;
         let mut config = Config::default();
         config.seed = self.seed;

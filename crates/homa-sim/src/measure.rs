@@ -122,15 +122,15 @@ impl Measurement {
         self.started >= self.window.messages && self.under_way == 0
     }
 
+    /// Messages that have started before those that count, and how many there are.
+    pub(crate) fn warmup_progress(&self) -> (u64, u64) {
+        (self.started.min(self.window.warmup), self.window.warmup)
+    }
+
     /// Messages that count and have arrived, and how many count.
     pub(crate) fn progress(&self) -> (u64, u64) {
         let counted = self.started.min(self.window.messages);
         (counted - self.under_way, self.window.messages)
-    }
-
-    /// Messages that count and are under way.
-    pub(crate) fn under_way(&self) -> u64 {
-        self.under_way
     }
 
     fn is_running(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::ideal::IdealTimes;
 use crate::measure::{Measurement, Window};
 use crate::network::Network;
 use crate::oracle::Oracle;
+use crate::outcome::Outcome;
 use crate::packet::HostId;
 use crate::random::Random;
 use crate::report::RunReport;
@@ -22,9 +23,22 @@ use crate::workload::Workload;
 ///
 /// The configuration is not possible.
 pub fn run(config: &SimConfig, progress: Progress<'_>) -> Result<RunReport, SimError> {
-    config.validate()?;
+    Ok(run_detailed(config, progress)?.report())
+}
+
+/// The same, with all that was measured, to be merged with that of other seeds.
+///
+/// # Errors
+///
+/// The configuration is not possible.
+pub fn run_detailed(config: &SimConfig, progress: Progress<'_>) -> Result<Outcome, SimError> {
     match config.protocol {
-        Protocol::Homa => run_homa(config, progress),
+        Protocol::Homa => {
+            let proto = config.homa_config()?;
+            let host =
+                |host| Ok(HomaHost::new(host, proto.clone(), config.framing, config.exchange)?);
+            measure(config, host, progress)
+        }
         Protocol::Oracle => run_oracle(config, progress),
     }
 }
@@ -40,20 +54,29 @@ pub fn run_with<T: Transport>(
     host: impl FnMut(HostId) -> Result<T, SimError>,
     progress: Progress<'_>,
 ) -> Result<RunReport, SimError> {
-    config.validate()?;
+    Ok(measure(config, host, progress)?.report())
+}
+
+fn measure<T: Transport>(
+    config: &SimConfig,
+    host: impl FnMut(HostId) -> Result<T, SimError>,
+    progress: Progress<'_>,
+) -> Result<Outcome, SimError> {
+    config.check_ranges()?;
     let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
     let transports: Result<Vec<_>, _> = (0..network.hosts()).map(HostId).map(host).collect();
     let (plan, measurement) = prepare(config, network.hosts(), config.homa.unscheduled_bytes)?;
     let finished = Cluster::new(network, transports?, plan, measurement).run(progress);
-    Ok(RunReport::new(config, &finished))
+    Ok(Outcome::new(config, finished))
 }
 
-fn run_oracle(config: &SimConfig, progress: Progress<'_>) -> Result<RunReport, SimError> {
+fn run_oracle(config: &SimConfig, progress: Progress<'_>) -> Result<Outcome, SimError> {
+    config.check_ranges()?;
     let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
     // It grants nothing, so all its packets are of one kind.
     let (plan, measurement) = prepare(config, network.hosts(), u32::MAX)?;
     let finished = Oracle::new(config, network, plan, measurement).run(progress);
-    Ok(RunReport::new(config, &finished))
+    Ok(Outcome::new(config, finished))
 }
 
 /// Traffic, best times for messages of which so many bytes need no grant, and what is measured.
@@ -75,15 +98,6 @@ fn prepare(
         time_limit: SimTime::from_secs_f64(config.seconds_max),
     };
     Ok((plan, Measurement::new(window, bins.clone(), bins)))
-}
-
-fn run_homa(config: &SimConfig, progress: Progress<'_>) -> Result<RunReport, SimError> {
-    let workload = config.workload()?;
-    let incast = config.incast.map_or(0, |incast| incast.bytes);
-    let longest = workload.longest().max(incast).max(config.framing.payload_bytes);
-    let proto = config.proto(&workload, longest);
-    let host = |host| Ok(HomaHost::new(host, proto.clone(), config.framing, config.exchange)?);
-    run_with(config, host, progress)
 }
 
 /// Messages at a rate that gives the links the load that is asked for.

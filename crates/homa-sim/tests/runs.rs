@@ -1,7 +1,9 @@
 //! Whole runs: the yardstick, and that runs repeat.
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
-use homa_sim::{Exchange, HomaConfig, NetworkConfig, Pattern, Shape, SimConfig, run};
+use homa_sim::{
+    Exchange, HomaConfig, NetworkConfig, Outcome, Pattern, Shape, SimConfig, run, run_detailed,
+};
 
 /// So few messages that none meets another.
 fn unloaded(length: u32, shape: Shape) -> SimConfig {
@@ -58,6 +60,44 @@ fn run__twice_is_the_same() {
         let other = run(&SimConfig { seed: 2, ..config }, &|_| {}).unwrap();
         assert_ne!(reports[0].fingerprint, other.fingerprint);
     }
+}
+
+fn outcome(seed: u64) -> Outcome {
+    run_detailed(&SimConfig { seed, messages: 1500, ..small("w3") }, &|_| {}).unwrap()
+}
+
+fn merged(seeds: [u64; 2]) -> homa_sim::RunReport {
+    let [mut first, second] = seeds.map(outcome);
+    first.merge(second);
+    first.report()
+}
+
+#[test]
+fn outcomes__merge_what_seeds_measured() {
+    let [one, two] = [1, 2].map(|seed| outcome(seed).report());
+    let both = merged([1, 2]);
+    assert_eq!(
+        (both.seed, &both.seeds[..], both.messages, both.unfinished),
+        (1, &[1, 2][..], 3000, 0)
+    );
+    assert_eq!(both.events, one.events + two.events);
+    assert_eq!(both.counts.grants, one.counts.grants + two.counts.grants);
+    let sorted = |a: f64, b: f64| (a.min(b), a.max(b));
+    let figures: [fn(&homa_sim::RunReport) -> f64; 5] = [
+        |r| r.goodput_gbps,
+        |r| r.utilization_pct,
+        |r| r.slowdown.p50.unwrap(),
+        |r| r.queues["tor_to_host"].mean_bytes,
+        |r| r.priorities[0],
+    ];
+    for figure in figures {
+        let (low, high) = sorted(figure(&one), figure(&two));
+        assert!((low..=high).contains(&figure(&both)), "{low} {} {high}", figure(&both));
+    }
+    let max = |r: &homa_sim::RunReport| r.queues["tor_to_host"].max_bytes;
+    assert_eq!(max(&both), max(&one).max(max(&two)));
+    assert_ne!(both.fingerprint, merged([2, 1]).fingerprint, "the order matters");
+    assert_eq!(both.fingerprint, merged([1, 2]).fingerprint);
 }
 
 #[test]
@@ -122,6 +162,7 @@ fn config__what_makes_no_sense_is_an_error() {
         SimConfig { workload: "100MB".into(), ..small("w3") },
     ];
     for config in errors {
+        assert!(config.validate().is_err(), "{config:?}");
         assert!(run(&config, &|_| {}).is_err(), "{config:?}");
     }
 }

@@ -18,7 +18,7 @@ use crate::args::BenchArgs;
 use crate::exit::Stop;
 use crate::fail_if;
 use crate::interrupt::Interrupt;
-use crate::json_file::JsonFile;
+use crate::output_file::OutputFile;
 use crate::privileges;
 use crate::report::{Report, TestResult};
 use crate::transport::Protocol;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     if args.fault.is_some() && contenders.iter().any(|contender| contender.variant().is_some()) {
         eprintln!("homa: --fault damages Homa's packets only, not those of TCP");
     }
-    let json = JsonFile::open(args.json.as_deref())?;
+    let json = OutputFile::open(args.json.as_deref())?;
     if contenders.contains(&Contender::Raw) {
         privileges::keep_for(Protocol::Raw)?;
     }

@@ -6,4 +6,5 @@ mod bench;
 mod client;
 mod common;
 mod server;
+mod sim;
 mod usage;

@@ -1,36 +1,36 @@
-//! Where a command writes its results as JSON, and where its text goes then.
+//! Files into which a command writes its results, and where its text goes then.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::exit::Stop;
 
-/// The file of `--json`: none, standard output ('-'), or a path.
+/// The file of `--json` and the like: none, standard output ('-'), or a path.
 #[derive(Debug)]
-pub(crate) enum JsonFile<'a> {
+pub(crate) enum OutputFile {
     None,
     Stdout,
-    File(&'a Path, File),
+    File(PathBuf, File),
 }
 
-impl<'a> JsonFile<'a> {
+impl OutputFile {
     /// Opens the file: before a measurement, not after it, it is to be found out whether it can be written.
     /// What is in it stays until then.
     ///
     /// # Errors
     ///
     /// It can't, a pipe that nobody reads included.
-    pub(crate) fn open(path: Option<&'a Path>) -> Result<Self, Stop> {
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, Stop> {
         let Some(path) = path else { return Ok(Self::None) };
         if path == Path::new("-") {
             return Ok(Self::Stdout);
         }
         match open(path) {
-            Ok(file) => Ok(Self::File(path, file)),
+            Ok(file) => Ok(Self::File(path.into(), file)),
             Err(_) if is_pipe(path) => {
                 Err(cannot_write(path, &io::Error::other("nobody reads this pipe")))
             }
@@ -43,18 +43,23 @@ impl<'a> JsonFile<'a> {
     /// # Errors
     ///
     /// They can't be written.
-    pub(crate) fn write(self, json: impl FnOnce() -> String) -> Result<(), Stop> {
+    pub(crate) fn write(self, text: impl FnOnce() -> String) -> Result<(), Stop> {
         match self {
             Self::None => Ok(()),
-            Self::Stdout => Ok(writeln!(io::stdout(), "{}", json())?),
+            Self::Stdout => Ok(writeln!(io::stdout(), "{}", text())?),
             Self::File(path, mut file) => {
-                let written = replace(&mut file, &(json() + "\n"));
-                written.map_err(|error| cannot_write(path, &error))
+                let written = replace(&mut file, &(text() + "\n"));
+                written.map_err(|error| cannot_write(&path, &error))
             }
         }
     }
 
-    /// Where lines for people go: standard output, unless the JSON goes there.
+    /// Whether it is standard output.
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self, Self::Stdout)
+    }
+
+    /// Where lines for people go: standard output, unless results go there.
     pub(crate) fn for_people(&self) -> Box<dyn Write> {
         match self {
             Self::Stdout => Box::new(io::stderr()),
@@ -101,7 +106,7 @@ mod tests {
     fn write__replaces_what_was_there() {
         let path = std::env::temp_dir().join(format!("homa-json-{}", std::process::id()));
         fs::write(&path, "something longer than the results").unwrap();
-        let file = JsonFile::open(Some(&path)).unwrap();
+        let file = OutputFile::open(Some(&path)).unwrap();
         assert!(fs::read_to_string(&path).unwrap().starts_with("something"), "not before the run");
         file.write(|| "{}".into()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "{}\n");
@@ -113,12 +118,12 @@ mod tests {
     fn open__does_not_wait_for_who_reads_a_pipe() {
         let path = std::env::temp_dir().join(format!("homa-json-pipe-{}", std::process::id()));
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let why = JsonFile::open(Some(&path)).unwrap_err().to_string();
+        let why = OutputFile::open(Some(&path)).unwrap_err().to_string();
         assert!(why.ends_with("nobody reads this pipe"), "{why}");
         let reader = path.clone();
         let reader = std::thread::spawn(move || fs::read_to_string(reader).unwrap());
         let file =
-            std::iter::repeat_with(|| JsonFile::open(Some(&path))).find_map(Result::ok).unwrap();
+            std::iter::repeat_with(|| OutputFile::open(Some(&path))).find_map(Result::ok).unwrap();
         let long = "1".repeat(200_000);
         file.write(|| long.clone()).unwrap();
         assert_eq!(reader.join().unwrap(), long + "\n");

@@ -1,0 +1,98 @@
+//! `homa sim`: clusters whose hosts run the protocol core, simulated.
+
+mod args;
+mod comparison;
+mod csv;
+mod execute;
+mod plan;
+mod plot;
+mod preset;
+mod progress;
+mod report;
+mod setting;
+mod shard;
+mod sweep;
+mod swept;
+mod table;
+
+use std::io::{self, Write};
+
+use homa_sim::SimConfig;
+
+pub(crate) use self::args::SimArgs;
+
+use self::plan::Plan;
+use self::plot::Plots;
+use self::report::SimReport;
+use crate::exit::Stop;
+use crate::interrupt::Interrupt;
+use crate::output_file::OutputFile;
+
+/// Runs what is asked for, or joins what was run elsewhere; prints and writes the results.
+pub(crate) fn run(args: &SimArgs, interrupt: &Interrupt) -> Result<(), Stop> {
+    if !args.merge.is_empty() {
+        let report = SimReport::join(&args.merge)?;
+        let outputs = Outputs::open(args, &workloads(report.runs.iter().map(|run| &run.config)))?;
+        outputs.write(&report)?;
+        return judge(&report);
+    }
+    let plan = Plan::new(args)?;
+    let outputs = Outputs::open(args, &workloads(plan.runs.iter().map(|run| &run.config)))?;
+    let (runs, is_all) = execute::execute(&plan, interrupt)?;
+    let report = SimReport::new(plan.config, plan.points, plan.shard, runs);
+    outputs.write(&report)?;
+    if is_all { judge(&report) } else { Err(Stop::Interrupted) }
+}
+
+/// Where results go.
+struct Outputs {
+    json: OutputFile,
+    csv: OutputFile,
+    plots: Plots,
+}
+
+impl Outputs {
+    /// Opens them all, before anything takes time.
+    fn open(args: &SimArgs, workloads: &[&str]) -> Result<Self, Stop> {
+        let this = Self {
+            json: OutputFile::open(args.json.as_deref())?,
+            csv: OutputFile::open(args.csv.as_deref())?,
+            plots: Plots::open(args.plot.as_deref(), workloads)?,
+        };
+        if this.on_stdout() > 1 {
+            return Err(Stop::Usage("one result alone can go to standard output".into()));
+        }
+        Ok(this)
+    }
+
+    fn write(self, report: &SimReport) -> Result<(), Stop> {
+        let text = table::render(report);
+        if self.on_stdout() > 0 {
+            write!(io::stderr(), "{text}")?;
+        } else {
+            write!(io::stdout(), "{text}")?;
+        }
+        self.json.write(|| report.to_json())?;
+        self.csv.write(|| csv::render(report))?;
+        self.plots.write(report)
+    }
+
+    fn on_stdout(&self) -> usize {
+        let outputs = [self.json.is_stdout(), self.csv.is_stdout(), self.plots.has_stdout()];
+        outputs.into_iter().filter(|&is_stdout| is_stdout).count()
+    }
+}
+
+fn workloads<'a>(configs: impl Iterator<Item = &'a SimConfig>) -> Vec<&'a str> {
+    configs.map(|config| config.workload.as_str()).collect()
+}
+
+/// Whether all messages arrived.
+fn judge(report: &SimReport) -> Result<(), Stop> {
+    match report.unfinished() {
+        0 => Ok(()),
+        count => Err(Stop::Failed(format!(
+            "{count} measured messages had not arrived when the simulated time (seconds_max) was over"
+        ))),
+    }
+}
