@@ -77,10 +77,6 @@ pub type Progress<'a> = &'a (dyn Fn(ProgressReport) + Sync);
 /// How far a run is.
 #[derive(Clone, Copy, Debug)]
 pub struct ProgressReport {
-    /// Messages that have started of those before the measured ones.
-    pub warmup: u64,
-    /// Messages before the measured ones.
-    pub warmup_total: u64,
     /// Measured messages that have arrived.
     pub messages: u64,
     /// Messages that are to be measured.
@@ -177,10 +173,8 @@ impl<T: Transport> Cluster<T> {
     }
 
     fn progress(&self) -> ProgressReport {
-        let (warmup, warmup_total) = self.measurement.warmup_progress();
         let (messages, messages_total) = self.measurement.progress();
-        let (now, hops) = (self.now, self.network.hops);
-        ProgressReport { warmup, warmup_total, messages, messages_total, now, hops }
+        ProgressReport { messages, messages_total, now: self.now, hops: self.network.hops }
     }
 
     fn handle(&mut self, event: Event) {

@@ -122,11 +122,6 @@ impl Measurement {
         self.started >= self.window.messages && self.under_way == 0
     }
 
-    /// Messages that have started before those that count, and how many there are.
-    pub(crate) fn warmup_progress(&self) -> (u64, u64) {
-        (self.started.min(self.window.warmup), self.window.warmup)
-    }
-
     /// Messages that count and have arrived, and how many count.
     pub(crate) fn progress(&self) -> (u64, u64) {
         let counted = self.started.min(self.window.messages);

@@ -17,8 +17,6 @@ pub(crate) enum Preset {
 struct Effort {
     /// Messages with each seed.
     messages: u64,
-    /// Messages before these, as a share of them.
-    warmup: f64,
     /// Seeds.
     runs: u32,
 }
@@ -30,8 +28,7 @@ impl Preset {
             Self::Sigcomm18 => SimConfig::sigcomm18(workload),
             Self::Kernel => SimConfig::kernel(workload),
         };
-        let Effort { messages, warmup, .. } = effort(workload);
-        SimConfig { messages, warmup, ..config }
+        SimConfig { messages: effort(workload).messages, ..config }
     }
 }
 
@@ -40,16 +37,16 @@ pub(super) fn runs(workload: &str) -> u32 {
     effort(workload).runs
 }
 
-/// So that at least 1,000 messages are in each bin that is compared with publications, and so much
-/// before them that queues and long messages are as many as they become. Two seeds use two cores.
+/// So that at least 1,000 messages are in each bin that is compared with publications. Two seeds use
+/// two cores.
 fn effort(workload: &str) -> Effort {
-    let (messages, warmup) = match workload {
-        "w1" | "w1-pareto" => (250_000, 0.1),
-        "w2" => (60_000, 0.2),
-        "w3" => (350_000, 0.1),
-        "w4" => (78_000, 1.2),
-        "w5" => (55_000, 1.0),
-        _ => return Effort { messages: 100_000, warmup: 0.1, runs: 1 },
+    let messages = match workload {
+        "w1" | "w1-pareto" => 250_000,
+        "w2" => 60_000,
+        "w3" => 350_000,
+        "w4" => 78_000,
+        "w5" => 55_000,
+        _ => return Effort { messages: 100_000, runs: 1 },
     };
-    Effort { messages, warmup, runs: 2 }
+    Effort { messages, runs: 2 }
 }

@@ -7,11 +7,19 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 const TEMPLATE: &str = "[{bar:24}] {percent}% {msg}, {eta} left";
 
+/// How long a simulation's bar is.
+const LENGTH: f64 = 1000.0;
+
+/// The part of it for the time before anything is measured, which really takes more or less.
+const WARMUP: f64 = 0.25;
+
 /// How far all simulations of a command are.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
     begun: Instant,
+    /// By simulation: when it begins to measure.
+    warmup_us: Vec<f64>,
     /// By simulation; `None` of those that have not begun.
     reports: Vec<Option<ProgressReport>>,
 }
@@ -19,13 +27,13 @@ pub(super) struct Progress {
 impl Progress {
     /// For simulations of these configurations.
     pub(super) fn new<'a>(configs: impl Iterator<Item = &'a SimConfig>) -> Self {
-        let messages: Vec<u64> = configs
-            .map(|config| config.messages + (config.messages as f64 * config.warmup) as u64)
-            .collect();
+        let warmup_us: Vec<f64> = configs.map(|config| config.warmup_ms * 1e3).collect();
         let style = ProgressStyle::with_template(TEMPLATE).expect("a test shows it");
         // Hidden where standard error is not a terminal.
-        let bar = ProgressBar::new(messages.iter().sum()).with_style(style.progress_chars("=> "));
-        Self { bar, begun: Instant::now(), reports: vec![None; messages.len()] }
+        let bar = ProgressBar::new(LENGTH as u64 * warmup_us.len() as u64)
+            .with_style(style.progress_chars("=> "));
+        let reports = vec![None; warmup_us.len()];
+        Self { bar, begun: Instant::now(), warmup_us, reports }
     }
 
     /// News of one simulation.
@@ -34,14 +42,23 @@ impl Progress {
         if self.bar.is_hidden() {
             return;
         }
-        let done = self.reports.iter().flatten().map(|report| report.warmup + report.messages);
-        self.bar.set_position(done.sum());
+        self.bar.set_position(self.position());
         self.bar.set_message(self.message());
     }
 
     /// Removes the bar.
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+
+    fn position(&self) -> u64 {
+        let done = |(report, warmup_us): (&Option<ProgressReport>, &f64)| {
+            let report = report.as_ref()?;
+            let warm = (report.now.as_micros_f64() / warmup_us.max(1.0)).min(1.0);
+            let measured = report.messages as f64 / report.messages_total.max(1) as f64;
+            Some(LENGTH * (WARMUP * warm + (1.0 - WARMUP) * measured))
+        };
+        self.reports.iter().zip(&self.warmup_us).filter_map(done).sum::<f64>() as u64
     }
 
     fn message(&self) -> String {
@@ -67,21 +84,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn message__adds_what_simulations_do() {
-        let config = SimConfig::default();
+    fn update__adds_what_simulations_do() {
+        let config = SimConfig { warmup_ms: 5.0, ..SimConfig::default() };
         let mut progress = Progress::new([&config, &config, &config].into_iter());
         let now = SimTime::from_nanos(2_500_000);
-        let report = ProgressReport {
-            warmup: 10,
-            warmup_total: 10,
-            messages: 1000,
-            messages_total: 5000,
-            now,
-            hops: 1,
-        };
+        let report = ProgressReport { messages: 1000, messages_total: 5000, now, hops: 1 };
         progress.update(0, report);
         progress.update(2, ProgressReport { messages: 500, ..report });
         let message = progress.message();
+        let (warm, measured) = (2.0 * 0.5 * WARMUP, (0.2 + 0.1) * (1.0 - WARMUP));
+        assert_eq!(progress.position(), (LENGTH * (warm + measured)) as u64);
         assert!(message.starts_with("1,500 messages measured, 5.0 ms simulated, "), "{message}");
     }
 }

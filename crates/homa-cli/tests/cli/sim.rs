@@ -8,7 +8,8 @@ use crate::common::{finish, homa, run, signal, texts};
 use serde_json::Value;
 
 /// A network and a number of messages that take no time, as long as messages are short.
-const TINY: [&str; 6] = ["--hosts", "4", "--messages", "200", "--runs", "1"];
+const TINY: [&str; 8] =
+    ["--hosts", "4", "--messages", "200", "--runs", "1", "--set", "warmup_ms=0.1"];
 
 const W3: [&str; 2] = ["--workload", "w3"];
 
@@ -180,7 +181,7 @@ fn sim__json_has_all_bins_and_the_configuration() {
 /// Whatever threads do, the same command gives the same results.
 #[test]
 fn sim__the_same_command_gives_the_same_results() {
-    let size = ["--hosts", "4", "--messages", "200", "--runs", "3"];
+    let size = ["--hosts", "4", "--messages", "200", "--runs", "3", "--set", "warmup_ms=0.1"];
     let args = [&["sim"], &size[..], &W3, &["--json", "-"]].concat();
     let with_threads = |threads: &str| {
         let output = homa().args(&args).env("RAYON_NUM_THREADS", threads).output().unwrap();
@@ -231,6 +232,7 @@ fn sim__a_file_says_less_than_the_command_line() {
         workload = \"w2\"
         load = 0.3
         messages = 150
+        warmup_ms = 0.1
         [network.topology]
         shape = \"single_switch\"
         hosts = 3
@@ -374,7 +376,23 @@ fn sim__interrupted_ends_with_130_and_what_is_complete() {
     // On a busy machine the short run may take long.
     for patience_ms in [1000, 5000, 25_000] {
         let child = homa()
-            .args([&["sim", "--hosts", "4", "--runs", "1", "--sweep", sweep], &W3[..]].concat())
+            .args(
+                [
+                    &[
+                        "sim",
+                        "--hosts",
+                        "4",
+                        "--runs",
+                        "1",
+                        "--set",
+                        "warmup_ms=0",
+                        "--sweep",
+                        sweep,
+                    ],
+                    &W3[..],
+                ]
+                .concat(),
+            )
             .args(["--json", &json])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
