@@ -4,6 +4,7 @@ use homa_proto::{Config, Duration};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::dctcp::DctcpConfig;
 use crate::framing::Framing;
 use crate::network::{NetworkConfig, Routing};
 use crate::oracle::OracleConfig;
@@ -44,6 +45,8 @@ pub struct SimConfig {
     pub framing: Framing,
     /// Parameters of Homa.
     pub homa: HomaConfig,
+    /// Parameters of the DCTCP-like sender.
+    pub dctcp: DctcpConfig,
     /// Parameters of the central scheduler.
     pub oracle: OracleConfig,
 }
@@ -55,6 +58,10 @@ pub enum Protocol {
     /// The production core.
     #[default]
     Homa,
+    /// A window-based sender that reacts to congestion marks ([`DctcpConfig`]), with ECMP by pairs of hosts
+    /// whatever the network's routing, and marks from 65 full packets on if the network sets no
+    /// threshold. For one-way messages only.
+    Dctcp,
     /// A central scheduler that knows all messages and has the shortest sent: the lower bound
     /// ([`OracleConfig`]). For one-way messages only.
     Oracle,
@@ -202,6 +209,7 @@ impl SimConfig {
             network: NetworkConfig::default(),
             framing: Framing::SIGCOMM18,
             homa: HomaConfig::sigcomm18(unscheduled),
+            dctcp: DctcpConfig::default(),
             oracle: OracleConfig::default(),
         }
     }
@@ -247,7 +255,7 @@ impl SimConfig {
         self.network.topology.build()?;
         match self.protocol {
             Protocol::Homa => Ok(self.homa_config()?.validate()?),
-            Protocol::Oracle => self.check_ranges(),
+            Protocol::Dctcp | Protocol::Oracle => self.check_ranges(),
         }
     }
 
@@ -265,9 +273,13 @@ impl SimConfig {
         rule(host_gbps > 0.0 && core_gbps > 0.0, "links are faster than 0 Gb/s")?;
         rule((0.0..1000.0).contains(&loss_permille), "loss_permille is 0 to 1000")?;
         rule(
-            self.protocol != Protocol::Oracle || self.exchange == Exchange::OneWay,
-            "the oracle schedules one-way messages",
+            self.protocol == Protocol::Homa || self.exchange == Exchange::OneWay,
+            "only Homa has RPCs: for others, exchange is one_way",
         )?;
+        let DctcpConfig { initial_window_packets, gain, rto_min_us } = self.dctcp;
+        rule(initial_window_packets >= 1, "dctcp.initial_window_packets are at least 1")?;
+        rule(gain > 0.0 && gain <= 1.0, "dctcp.gain is above 0 and at most 1")?;
+        rule((1..=10_000_000).contains(&rto_min_us), "dctcp.rto_min_us is 1 to 10,000,000")?;
         let share = self.incast.map_or(0.0, |incast| incast.share);
         rule((0.0..1.0).contains(&share), "incast.share is 0 to 1")?;
         rule(

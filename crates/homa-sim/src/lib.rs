@@ -13,6 +13,7 @@ pub mod workload;
 
 mod cluster;
 mod config;
+mod dctcp;
 mod events;
 mod framing;
 mod homa;
@@ -32,6 +33,7 @@ mod transport;
 
 pub use cluster::{Progress, ProgressReport};
 pub use config::{Exchange, HomaConfig, Protocol, SimConfig, SimError};
+pub use dctcp::DctcpConfig;
 pub use framing::Framing;
 pub use network::{NetworkConfig, Routing};
 pub use oracle::OracleConfig;

@@ -133,6 +133,7 @@ impl Outcome {
 fn protocol_name(protocol: Protocol) -> String {
     match protocol {
         Protocol::Homa => "homa".into(),
+        Protocol::Dctcp => "dctcp".into(),
         Protocol::Oracle => "oracle".into(),
     }
 }

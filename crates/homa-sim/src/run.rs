@@ -2,10 +2,11 @@
 
 use crate::cluster::{Cluster, Plan, Progress};
 use crate::config::{Exchange, Protocol, SimConfig, SimError};
+use crate::dctcp::{self, DctcpHost};
 use crate::homa::HomaHost;
 use crate::ideal::IdealTimes;
 use crate::measure::{Measurement, Window};
-use crate::network::Network;
+use crate::network::{Network, Routing};
 use crate::oracle::Oracle;
 use crate::outcome::Outcome;
 use crate::packet::HostId;
@@ -37,8 +38,9 @@ pub fn run_detailed(config: &SimConfig, progress: Progress<'_>) -> Result<Outcom
             let proto = config.homa_config()?;
             let host =
                 |host| Ok(HomaHost::new(host, proto.clone(), config.framing, config.exchange)?);
-            measure(config, host, progress)
+            measure(config, config.homa.unscheduled_bytes, host, progress)
         }
+        Protocol::Dctcp => run_dctcp(config, progress),
         Protocol::Oracle => run_oracle(config, progress),
     }
 }
@@ -54,20 +56,35 @@ pub fn run_with<T: Transport>(
     host: impl FnMut(HostId) -> Result<T, SimError>,
     progress: Progress<'_>,
 ) -> Result<RunReport, SimError> {
-    Ok(measure(config, host, progress)?.report())
+    Ok(measure(config, config.homa.unscheduled_bytes, host, progress)?.report())
 }
 
+/// So many bytes of a message go without a grant: best times depend on it.
 fn measure<T: Transport>(
     config: &SimConfig,
+    unscheduled_bytes: u32,
     host: impl FnMut(HostId) -> Result<T, SimError>,
     progress: Progress<'_>,
 ) -> Result<Outcome, SimError> {
     config.check_ranges()?;
     let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
     let transports: Result<Vec<_>, _> = (0..network.hosts()).map(HostId).map(host).collect();
-    let (plan, measurement) = prepare(config, network.hosts(), config.homa.unscheduled_bytes)?;
+    let (plan, measurement) = prepare(config, network.hosts(), unscheduled_bytes)?;
     let finished = Cluster::new(network, transports?, plan, measurement).run(progress);
     Ok(Outcome::new(config, finished))
+}
+
+fn run_dctcp(config: &SimConfig, progress: Progress<'_>) -> Result<Outcome, SimError> {
+    let mut network = config.network.clone();
+    // Packets that overtake each other would look like loss.
+    network.routing = Routing::Flow;
+    if network.mark_bytes == 0 {
+        let packet = config.framing.data(config.framing.payload_bytes, false);
+        network.mark_bytes = u64::from(dctcp::MARK_PACKETS * packet);
+    }
+    let config = SimConfig { network, ..config.clone() };
+    let host = |_| Ok(DctcpHost::new(config.dctcp, config.framing));
+    measure(&config, u32::MAX, host, progress)
 }
 
 fn run_oracle(config: &SimConfig, progress: Progress<'_>) -> Result<Outcome, SimError> {

@@ -75,6 +75,7 @@ pub(super) fn published_queue(run: &Run, place: &str) -> Option<QueueLength> {
 fn published_name(run: &Run) -> &'static str {
     match run.config.protocol {
         Protocol::Homa => "Homa",
+        Protocol::Dctcp => "DCTCP",
         Protocol::Oracle => "SRPT-Oracle",
     }
 }

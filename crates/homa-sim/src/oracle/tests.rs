@@ -71,7 +71,7 @@ fn run__twice_is_the_same() {
 }
 
 #[test]
-fn run__oracle_has_no_echo() {
+fn run__has_no_echo() {
     let echo = SimConfig { exchange: crate::Exchange::Echo, ..config("w3", 10) };
     assert!(run(&echo, &|_| {}).is_err());
 }
