@@ -31,7 +31,8 @@ impl Progress {
         let style = ProgressStyle::with_template(TEMPLATE).expect("a test shows it");
         // Hidden where standard error is not a terminal.
         let bar = ProgressBar::new(LENGTH as u64 * warmup_us.len() as u64)
-            .with_style(style.progress_chars("=> "));
+            .with_style(style.progress_chars("=> "))
+            .with_message("starting");
         let reports = vec![None; warmup_us.len()];
         Self { bar, begun: Instant::now(), warmup_us, reports }
     }
