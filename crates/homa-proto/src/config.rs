@@ -146,13 +146,18 @@ pub struct Timing {
     pub rpc_silence_max: Duration,
     /// How long a call may take in all, unless its sender says otherwise. Default 10 s.
     pub call_deadline: Duration,
-    /// How long a server remembers finished RPC ids, and refusals, at the least. Default 2 s.
+    /// How long a server remembers finished RPC ids at the least. A client that hears after more than
+    /// half of that time that its server does not know a request can't know whether it was executed,
+    /// and fails the call. Default 10 s.
     pub finished_memory: Duration,
+    /// How long a server remembers why it refused a request. Each holds the place of an RPC, unlike
+    /// finished ids. Default 2 s.
+    pub refusal_memory: Duration,
     /// Least spacing of CUTOFFS to one peer. Default 1 ms.
     pub cutoffs_spacing: Duration,
     /// Granularity of deadlines. Default 64 us, rounded to a power of two of nanoseconds.
     pub granularity: Duration,
-    /// Idle time before a peer may be evicted to make room, at least twice `finished_memory`, since
+    /// Idle time before a peer may be evicted to make room, at least `finished_memory`, since
     /// its finished ids go with it. Default 10 s (`peer_idle_secs_min`).
     pub peer_idle_min: Duration,
 }
@@ -171,7 +176,8 @@ impl Default for Timing {
             client_silence_max: Duration::from_secs(10),
             rpc_silence_max: Duration::from_secs(60),
             call_deadline: Duration::from_secs(10),
-            finished_memory: Duration::from_secs(2),
+            finished_memory: Duration::from_secs(10),
+            refusal_memory: Duration::from_secs(2),
             cutoffs_spacing: Duration::from_millis(1),
             granularity: Duration::from_micros(64),
             peer_idle_min: Duration::from_secs(10),
@@ -211,7 +217,7 @@ pub struct Limits {
     pub socket_incoming_bytes_max: u64,
     /// Bytes of one socket's outgoing messages. Default: no limit but the host's.
     pub socket_outgoing_bytes_max: u64,
-    /// Finished RPC ids remembered per client, in groups of 64 neighbours. Default 65,536 groups.
+    /// Finished RPC ids remembered per client, in groups of 64 neighbours. Default 262,144 groups.
     pub finished_ids_max: usize,
     /// The same over all clients, about 32 bytes each. Beyond it a client's older ids are forgotten
     /// when newer ones come. Default 1,048,576 groups.
@@ -234,7 +240,7 @@ impl Default for Limits {
             socket_rpcs_max: u32::MAX,
             socket_incoming_bytes_max: u64::MAX,
             socket_outgoing_bytes_max: u64::MAX,
-            finished_ids_max: 65_536,
+            finished_ids_max: 262_144,
             finished_ids_total_max: 1 << 20,
             control_packets_max: 65_536,
         }
@@ -478,10 +484,10 @@ impl Timing {
                 rule: "at least timing.resend_interval",
             });
         }
-        if self.peer_idle_min < self.finished_memory.saturating_mul(2) {
+        if self.peer_idle_min < self.finished_memory {
             return Err(ConfigError {
                 field: "timing.peer_idle_min",
-                rule: "at least twice timing.finished_memory (HOMA-ONCE-3)",
+                rule: "at least timing.finished_memory (HOMA-ONCE-3)",
             });
         }
         if self.client_silence_max <= self.timeout {

@@ -35,7 +35,8 @@ pub(crate) struct Peer {
     /// Finished RPCs of which it was the client.
     pub(crate) finished: FinishedIds,
     pub(crate) delay: DelayEstimate,
-    /// When any packet last came with its address, which keeps its place in the table.
+    /// When any packet last came with its address, or an RPC of it finished: this keeps its place in
+    /// the table, and so its finished ids.
     pub(crate) seen: Instant,
     as_server: Liveness,
     as_client: Liveness,

@@ -102,6 +102,9 @@ impl PeerTable {
         id: u64,
         limits: FinishedLimits,
     ) -> Recorded {
+        if let Some(peer) = self.slab.at_mut(slot) {
+            peer.seen = now;
+        }
         self.finished_hand = (self.finished_hand + 1) % self.slab.slots().max(1);
         self.with_finished(self.finished_hand, |finished| finished.rotate(now, limits.memory));
         let is_full = self.finished_groups >= limits.total_max;

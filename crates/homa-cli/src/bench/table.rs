@@ -18,7 +18,7 @@ impl Line {
     }
 }
 
-const LINES: [Line; 9] = [
+const LINES: [Line; 10] = [
     Line { name: "P50 (us)", figure: |r| us(r.rtt_us.map(|rtt| rtt.p50)), ratio: Some("p50") },
     Line { name: "P99 (us)", figure: |r| us(r.rtt_us.map(|rtt| rtt.p99)), ratio: Some("p99") },
     Line {
@@ -26,6 +26,7 @@ const LINES: [Line; 9] = [
         figure: |r| us(r.rtt_us.map(|rtt| rtt.p99_9)),
         ratio: Some("p99_9"),
     },
+    Line { name: "longest (us)", figure: |r| us(r.rtt_us.map(|rtt| rtt.max)), ratio: None },
     Line {
         name: "P99 of the shorter half",
         figure: |r| us(r.shorter_half.map(|half| half.p99)),

@@ -153,7 +153,7 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// The application won't answer this request: the client is told why, now and whenever it
-    /// asks within `Timing::finished_memory`. The driver drops all it holds for the RPC; no event
+    /// asks within `Timing::refusal_memory`. The driver drops all it holds for the RPC; no event
     /// follows. Without effect on client RPCs and on requests that were answered.
     pub fn refuse(&mut self, now: Instant, key: RpcKey, reason: RefuseReason) {
         let open =
@@ -165,7 +165,7 @@ impl<O: Observer> Endpoint<O> {
         self.watched.remove(key.slot());
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
         let detail = 0;
-        let until = now + self.config.timing.finished_memory;
+        let until = now + self.config.timing.refusal_memory;
         rpc.state = State::Refused { reason, detail, until };
         let id = rpc.id;
         self.grants.remove(key.slot());
