@@ -280,8 +280,11 @@ impl SimConfig {
         rule(initial_window_packets >= 1, "dctcp.initial_window_packets are at least 1")?;
         rule(gain > 0.0 && gain <= 1.0, "dctcp.gain is above 0 and at most 1")?;
         rule((1..=10_000_000).contains(&rto_min_us), "dctcp.rto_min_us is 1 to 10,000,000")?;
-        let share = self.incast.map_or(0.0, |incast| incast.share);
-        rule((0.0..1.0).contains(&share), "incast.share is 0 to 1")?;
+        if let Some(IncastOverlay { senders, bytes, share }) = self.incast {
+            rule(senders >= 1, "incast.senders are at least 1")?;
+            rule(bytes >= 1, "incast.bytes are at least 1")?;
+            rule((0.0..1.0).contains(&share), "incast.share is 0 to 1")?;
+        }
         rule(
             self.workload()?.longest() <= homa_proto::MESSAGE_LENGTH_LIMIT,
             "messages are too long",

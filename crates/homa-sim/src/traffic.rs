@@ -37,9 +37,9 @@ pub enum Pattern {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IncastOverlay {
-    /// Senders of each incast, chosen at random.
+    /// Senders of each incast, chosen at random; at least 1.
     pub senders: u32,
-    /// Bytes that each sends.
+    /// Bytes that each sends; at least 1.
     pub bytes: u32,
     /// Share of all traffic's bytes that incasts have, 0 to 1.
     pub share: f64,

@@ -2,7 +2,8 @@
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
 use homa_sim::{
-    Exchange, HomaConfig, NetworkConfig, Outcome, Pattern, Shape, SimConfig, run, run_detailed,
+    Exchange, HomaConfig, IncastOverlay, NetworkConfig, Outcome, Pattern, Protocol, Shape,
+    SimConfig, run, run_detailed,
 };
 
 /// So few messages that none meets another.
@@ -164,5 +165,23 @@ fn config__what_makes_no_sense_is_an_error() {
     for config in errors {
         assert!(config.validate().is_err(), "{config:?}");
         assert!(run(&config, &|_| {}).is_err(), "{config:?}");
+    }
+}
+
+/// Incasts that carry nothing would follow each other without any time between, for ever.
+#[test]
+fn config__incasts_of_nothing_are_an_error() {
+    let incast = IncastOverlay { senders: 5, bytes: 1000, share: 0.1 };
+    let with = |protocol, incast| SimConfig { protocol, incast: Some(incast), ..small("w3") };
+    for protocol in [Protocol::Homa, Protocol::Dctcp, Protocol::Oracle] {
+        with(protocol, incast).validate().unwrap();
+        for (name, nothing) in [
+            ("incast.bytes", IncastOverlay { bytes: 0, ..incast }),
+            ("incast.senders", IncastOverlay { senders: 0, ..incast }),
+        ] {
+            let config = with(protocol, nothing);
+            assert!(config.validate().unwrap_err().to_string().contains(name));
+            assert!(run(&config, &|_| {}).unwrap_err().to_string().contains(name));
+        }
     }
 }
