@@ -3,16 +3,15 @@
 use std::time::Instant as WallClock;
 
 use crate::events::EventQueue;
-use crate::ideal::{IdealTimes, WayId};
-use crate::measure::Measurement;
 use crate::network::{Network, NetworkEvent};
+use crate::outcome::Finished;
 use crate::packet::{HostId, Packet, PacketId};
+use crate::plan::{Message, Plan};
 use crate::port::Node;
-use crate::random::Random;
+use crate::progress::{Progress, ProgressReport};
 use crate::time::SimTime;
-use crate::traffic::{Order, Source, Traffic};
+use crate::traffic::Source;
 use crate::transport::{Arrived, Incoming, MessageId, Outgoing, Transport, TransportCounts};
-use crate::workload::Workload;
 
 /// Something that happens in a run.
 #[derive(Clone, Copy, Debug)]
@@ -30,27 +29,6 @@ impl From<NetworkEvent> for Event {
     }
 }
 
-/// A message under way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Message {
-    pub(crate) from: HostId,
-    pub(crate) to: HostId,
-    pub(crate) length: u32,
-    pub(crate) started: SimTime,
-    /// Whether it counts.
-    pub(crate) is_measured: bool,
-    /// Whether it is of an incast beside the workload.
-    pub(crate) is_overlay: bool,
-}
-
-impl Message {
-    /// The fingerprint of a run, once this message too has arrived after such a time.
-    pub(crate) fn mark(&self, fingerprint: u64, time: SimTime) -> u64 {
-        let mark = time.0 ^ (u64::from(self.length) << 32) ^ u64::from(self.to.0);
-        mix(fingerprint, mark)
-    }
-}
-
 #[derive(Debug)]
 struct Host<T> {
     transport: T,
@@ -58,33 +36,6 @@ struct Host<T> {
     timer: SimTime,
     /// Since when it has withheld what it could have granted.
     withholds_since: Option<SimTime>,
-}
-
-/// What a run needs besides hosts and network.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    pub(crate) workload: Workload,
-    pub(crate) traffic: Traffic,
-    pub(crate) ideal: IdealTimes,
-    pub(crate) seed: u64,
-    /// The run ends at this time if measured messages are still under way.
-    pub(crate) time_limit: SimTime,
-}
-
-/// Tells how far a run is: messages measured, all that are to be, simulated time, packet hops.
-pub type Progress<'a> = &'a (dyn Fn(ProgressReport) + Sync);
-
-/// How far a run is.
-#[derive(Clone, Copy, Debug)]
-pub struct ProgressReport {
-    /// Measured messages that have arrived.
-    pub messages: u64,
-    /// Messages that are to be measured.
-    pub messages_total: u64,
-    /// Simulated time so far.
-    pub now: SimTime,
-    /// Packets that left a queue so far.
-    pub hops: u64,
 }
 
 /// Events between two reports of progress.
@@ -97,57 +48,36 @@ pub(crate) struct Cluster<T: Transport> {
     network: Network<T::Header>,
     hosts: Vec<Host<T>>,
     plan: Plan,
-    lengths: Random,
     messages: Vec<Message>,
     free_messages: Vec<MessageId>,
-    /// Kinds of ways, by the switches of both ends; computed when first needed.
-    ways: std::collections::HashMap<(u32, u32), WayId, foldhash::fast::FixedState>,
-    measurement: Measurement,
     /// Packets that travel beside the network, to be handed over at once.
     beside: Vec<Packet<T::Header>>,
-    orders: Vec<Order>,
-    fingerprint: u64,
 }
 
 impl<T: Transport> Cluster<T> {
-    pub(crate) fn new(
-        network: Network<T::Header>,
-        transports: Vec<T>,
-        plan: Plan,
-        measurement: Measurement,
-    ) -> Self {
+    pub(crate) fn new(network: Network<T::Header>, transports: Vec<T>, plan: Plan) -> Self {
         let host = |transport| Host { transport, timer: SimTime::NEVER, withholds_since: None };
         Self {
             now: SimTime::ZERO,
             events: EventQueue::new(),
             network,
             hosts: transports.into_iter().map(host).collect(),
-            lengths: Random::new(plan.seed, "lengths", 0),
             plan,
             messages: Vec::new(),
             free_messages: Vec::new(),
-            ways: std::collections::HashMap::default(),
-            measurement,
             beside: Vec::new(),
-            orders: Vec::new(),
-            fingerprint: 0,
         }
     }
 
     /// Runs until all messages that are measured have arrived, or the time is over.
     pub(crate) fn run(mut self, progress: Progress<'_>) -> Finished {
         let begun = WallClock::now();
-        for source in self.plan.traffic.sources() {
-            let at = self.plan.traffic.first_gap(source);
+        for (at, source) in self.plan.first_times() {
             self.events.push(at, Event::Source(source));
         }
         let mut events: u64 = 0;
-        while !self.measurement.is_complete() {
-            let Some((at, event)) = self.events.pop() else { break };
+        while let Some((at, event)) = self.plan.next_event(&mut self.events) {
             debug_assert!(at >= self.now, "time goes back");
-            if at > self.plan.time_limit {
-                break;
-            }
             self.now = at;
             self.handle(event);
             events += 1;
@@ -155,26 +85,24 @@ impl<T: Transport> Cluster<T> {
                 progress(self.progress());
             }
         }
-        self.measurement.end(self.now, &mut self.network.ports);
+        self.plan.measurement.end(self.now, &mut self.network.ports);
         progress(self.progress());
         let mut counts = TransportCounts::default();
         self.hosts.iter().for_each(|host| counts.add(&host.transport.counts()));
         Finished {
             sim_time: self.now,
             wall: begun.elapsed(),
+            hosts: self.network.hosts(),
             hops: self.network.hops,
             drops: self.network.drops,
-            fingerprint: self.fingerprint,
             ports: self.network.ports,
-            hosts: self.hosts.len() as u32,
             counts,
-            measurement: self.measurement,
+            measurement: self.plan.measurement,
         }
     }
 
     fn progress(&self) -> ProgressReport {
-        let (messages, messages_total) = self.measurement.progress();
-        ProgressReport { messages, messages_total, now: self.now, hops: self.network.hops }
+        self.plan.measurement.progress(self.now, self.network.hops)
     }
 
     fn handle(&mut self, event: Event) {
@@ -195,28 +123,16 @@ impl<T: Transport> Cluster<T> {
     }
 
     fn source(&mut self, source: Source) {
-        let mut orders = std::mem::take(&mut self.orders);
-        self.plan.traffic.orders(source, &mut orders);
-        for order in orders.drain(..) {
-            self.start(order);
+        for order in self.plan.orders(source) {
+            let message = self.plan.start(self.now, order, &mut self.network.ports);
+            let Message { from, to, length, .. } = message;
+            let id = self.insert_message(message);
+            self.hosts[from.index()].transport.start(self.now, id, to, length);
+            self.settle(from.0);
         }
-        self.orders = orders;
-        if self.plan.traffic.is_clocked(source) {
-            let at = self.now + self.plan.traffic.gap(source);
+        if let Some(at) = self.plan.next_time(self.now, source) {
             self.events.push(at, Event::Source(source));
         }
-    }
-
-    /// A new message.
-    fn start(&mut self, order: Order) {
-        let length = order.length.unwrap_or_else(|| self.plan.workload.sample(&mut self.lengths));
-        let is_overlay = order.length.is_some();
-        let is_measured = self.measurement.start(self.now, &mut self.network.ports);
-        let Order { from, to, .. } = order;
-        let message = Message { from, to, length, started: self.now, is_measured, is_overlay };
-        let id = self.insert_message(message);
-        self.hosts[from.index()].transport.start(self.now, id, to, length);
-        self.settle(from.0);
     }
 
     fn insert_message(&mut self, message: Message) -> MessageId {
@@ -249,7 +165,7 @@ impl<T: Transport> Cluster<T> {
             is_marked: packet.is_marked,
             header: &packet.header,
         };
-        self.measurement.payload(packet.payload_len);
+        self.plan.measurement.payload(packet.payload_len);
         self.hosts[host as usize].transport.receive(self.now, incoming);
     }
 
@@ -298,7 +214,7 @@ impl<T: Transport> Cluster<T> {
         if is_beside {
             self.beside.push(packet);
         } else {
-            self.measurement.sent(priority, wire_bytes);
+            self.plan.measurement.sent(priority, wire_bytes);
             self.network.send(self.now, packet, &mut self.events);
         }
     }
@@ -314,26 +230,12 @@ impl<T: Transport> Cluster<T> {
         let Some(id) = self.hosts[arrived.from.index()].transport.message(arrived.token) else {
             return;
         };
-        let message = self.messages[id.0 as usize];
+        let message = &self.messages[id.0 as usize];
         self.free_messages.push(id);
-        let time = self.now - message.started;
-        self.fingerprint = message.mark(self.fingerprint, time);
-        if message.is_measured {
-            let way = self.way(message.from, message.to);
-            let best = self.plan.ideal.time(way, message.length);
-            let slowdown = time.0 as f64 / best.0 as f64;
-            self.measurement.complete(message.length, slowdown, message.is_overlay);
+        if let Some(source) = self.plan.arrived(self.now, message, &self.network) {
+            // As an event of its own, lest calls nest.
+            self.events.push(self.now, Event::Source(source));
         }
-        if !message.is_overlay && self.plan.traffic.is_closed_loop() {
-            // The next one starts as an event of its own, lest calls nest.
-            self.events.push(self.now, Event::Source(Source::Again(message.from.0)));
-        }
-    }
-
-    fn way(&mut self, from: HostId, to: HostId) -> WayId {
-        let ends = (self.network.host_switch(from), self.network.host_switch(to));
-        let (network, ideal) = (&self.network, &mut self.plan.ideal);
-        *self.ways.entry(ends).or_insert_with(|| network.way(from, to, ideal))
     }
 
     /// Sees to it that a host's next timeout is an event, and notes whether it withholds anything.
@@ -357,26 +259,6 @@ impl<T: Transport> Cluster<T> {
         let Some(since) = self.hosts[host as usize].withholds_since else { return };
         let idle_since = self.network.down_idle_since(host);
         let begin = since.max(idle_since);
-        self.measurement.waste(begin, self.now);
+        self.plan.measurement.waste(begin, self.now);
     }
-}
-
-/// A fingerprint continued: what happened, and in which order, decides what becomes of it.
-pub(crate) const fn mix(fingerprint: u64, mark: u64) -> u64 {
-    // FNV's multiplier for 64 bits.
-    (fingerprint.rotate_left(5) ^ mark).wrapping_mul(0x0000_0100_0000_01b3)
-}
-
-/// What is left of a run.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) sim_time: SimTime,
-    pub(crate) wall: std::time::Duration,
-    pub(crate) hops: u64,
-    pub(crate) drops: u64,
-    pub(crate) fingerprint: u64,
-    pub(crate) ports: Vec<crate::port::Port>,
-    pub(crate) hosts: u32,
-    pub(crate) counts: TransportCounts,
-    pub(crate) measurement: Measurement,
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
+
 use crate::framing::Framing;
 use crate::port::ByteTime;
 use crate::time::SimTime;
@@ -23,22 +25,27 @@ pub(crate) struct IdealTimes {
     framing: Framing,
     unscheduled_bytes: u32,
     ways: Vec<Vec<Hop>>,
-    known: HashMap<(WayId, u32), SimTime, foldhash::fast::FixedState>,
+    /// By the switches of both ends.
+    way_ids: HashMap<[u32; 2], WayId, FixedState>,
+    times: HashMap<(WayId, u32), SimTime, FixedState>,
 }
 
 impl IdealTimes {
     /// For messages of which so many bytes need no grant: their headers may have another length.
     pub(crate) fn new(framing: Framing, unscheduled_bytes: u32) -> Self {
-        Self { framing, unscheduled_bytes, ways: Vec::new(), known: HashMap::default() }
+        Self {
+            framing,
+            unscheduled_bytes,
+            ways: Vec::new(),
+            way_ids: HashMap::default(),
+            times: HashMap::default(),
+        }
     }
 
-    /// The number of a way with these links.
-    pub(crate) fn way(&mut self, hops: &[Hop]) -> WayId {
-        let known = self.ways.iter().position(|way| way == hops);
-        WayId(known.unwrap_or_else(|| {
-            self.ways.push(hops.to_vec());
-            self.ways.len() - 1
-        }) as u16)
+    /// The number of the way between hosts of these switches, which `hops` finds when it is first needed.
+    pub(crate) fn way(&mut self, ends: [u32; 2], hops: impl FnOnce() -> Vec<Hop>) -> WayId {
+        let ways = &mut self.ways;
+        *self.way_ids.entry(ends).or_insert_with(|| number(ways, hops()))
     }
 
     /// From the moment at which the sender's first packet leaves until the receiver has the last one,
@@ -46,11 +53,11 @@ impl IdealTimes {
     /// a packet whole before it sends it on; between switches the packets of a message may overtake
     /// each other, as there are several ways.
     pub(crate) fn time(&mut self, way: WayId, length: u32) -> SimTime {
-        if let Some(&time) = self.known.get(&(way, length)) {
+        if let Some(&time) = self.times.get(&(way, length)) {
             return time;
         }
         let time = self.compute(&self.ways[usize::from(way.0)], length);
-        self.known.insert((way, length), time);
+        self.times.insert((way, length), time);
         time
     }
 
@@ -75,6 +82,15 @@ impl IdealTimes {
         }
         delivery(hops, packets)
     }
+}
+
+/// The number of a way with these links.
+fn number(ways: &mut Vec<Vec<Hop>>, hops: Vec<Hop>) -> WayId {
+    let known = ways.iter().position(|way| *way == hops);
+    WayId(known.unwrap_or_else(|| {
+        ways.push(hops);
+        ways.len() - 1
+    }) as u16)
 }
 
 /// When the last of some packets is received, of which each was sent whole by the first link at a given
@@ -105,12 +121,15 @@ mod tests {
         };
         let hops = [hop(10.0, 1000), hop(40.0, 250), hop(40.0, 250), hop(10.0, 750)];
         let mut times = IdealTimes::new(Framing::SIGCOMM18, 9328);
-        let way = times.way(&hops);
+        let way = times.way([0, 1], || hops.to_vec());
         let tiny = times.time(way, 1);
         assert_eq!(tiny.0, 97 * (800 + 200 + 200 + 800) + 2_250_000);
         let one = times.time(way, 1442);
         let two = times.time(way, 2884);
         assert_eq!((two - one).0, 1538 * 800);
-        assert_eq!(times.way(&hops), way);
+        // Ways between other switches, over links that are alike or not.
+        assert_eq!(times.way([0, 2], || hops.to_vec()), way);
+        assert_ne!(times.way([0, 0], || vec![hops[0], hops[3]]), way);
+        assert_eq!(times.way([0, 1], || unreachable!("it is known")), way);
     }
 }

@@ -1,6 +1,7 @@
 //! What is measured in a run, and over which part of it.
 
 use crate::port::{LEVELS, Port};
+use crate::progress::ProgressReport;
 use crate::stats::SlowdownBins;
 use crate::time::SimTime;
 
@@ -33,25 +34,24 @@ pub(crate) struct Measurement {
     pub(crate) priority_bytes: [u64; LEVELS],
     /// Time in which links to hosts were idle that withheld grants, over all hosts.
     pub(crate) wasted: SimTime,
+    /// What happened, and in which order, decides what becomes of it.
+    pub(crate) fingerprint: u64,
 }
 
 impl Measurement {
-    pub(crate) fn new(
-        window: Window,
-        slowdown: SlowdownBins,
-        overlay_slowdown: SlowdownBins,
-    ) -> Self {
+    pub(crate) fn new(window: Window, bins: SlowdownBins) -> Self {
         Self {
             window,
             started: 0,
             under_way: 0,
             begin: None,
             end: None,
-            slowdown,
-            overlay_slowdown,
+            slowdown: bins.clone(),
+            overlay_slowdown: bins,
             payload_bytes: 0,
             priority_bytes: [0; LEVELS],
             wasted: SimTime::ZERO,
+            fingerprint: 0,
         }
     }
 
@@ -85,6 +85,11 @@ impl Measurement {
                 port.busy_measured = port.busy;
             }
         }
+    }
+
+    /// Something that another run would have otherwise.
+    pub(crate) fn mark(&mut self, mark: u64) {
+        self.fingerprint = mix(self.fingerprint, mark);
     }
 
     /// A message that counts has arrived.
@@ -122,13 +127,24 @@ impl Measurement {
         self.started >= self.window.messages && self.under_way == 0
     }
 
-    /// Messages that count and have arrived, and how many count.
-    pub(crate) fn progress(&self) -> (u64, u64) {
-        let counted = self.started.min(self.window.messages);
-        (counted - self.under_way, self.window.messages)
+    /// How far a run is, at such a time and after so many packet hops.
+    pub(crate) fn progress(&self, now: SimTime, hops: u64) -> ProgressReport {
+        let messages_total = self.window.messages;
+        ProgressReport { messages: messages_total - self.missing(), messages_total, now, hops }
+    }
+
+    /// Messages that are to count and have not arrived.
+    pub(crate) fn missing(&self) -> u64 {
+        self.window.messages.saturating_sub(self.started) + self.under_way
     }
 
     fn is_running(&self) -> bool {
         self.begin.is_some() && self.end.is_none()
     }
+}
+
+/// A fingerprint continued.
+pub(crate) const fn mix(fingerprint: u64, mark: u64) -> u64 {
+    // FNV's multiplier for 64 bits.
+    (fingerprint.rotate_left(5) ^ mark).wrapping_mul(0x0000_0100_0000_01b3)
 }

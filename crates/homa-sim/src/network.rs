@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::events::EventQueue;
-use crate::ideal::{Hop, IdealTimes, WayId};
+use crate::ideal::Hop;
 use crate::packet::{HostId, Packet, PacketId, PacketPool};
 use crate::port::{ByteTime, Node, NodeId, Place, Port, QueueLimits};
 use crate::random::Random;
@@ -143,14 +143,13 @@ impl<H: Copy> Network<H> {
         self.up.len() as u32
     }
 
-    /// The kinds of ways between hosts, as a function of their numbers: within a switch, or over so
-    /// many links.
-    pub(crate) fn way(&self, from: HostId, to: HostId, ideal: &mut IdealTimes) -> WayId {
+    /// The links from one host to another, one way of several that are alike.
+    pub(crate) fn hops(&self, from: HostId, to: HostId) -> Vec<Hop> {
         let mut hops = Vec::with_capacity(8);
         let hop = |port: &Port| Hop { byte_time: port.byte_time, delay: port.delay };
         hops.push(hop(&self.ports[self.up[from.index()] as usize]));
-        let mut switch = self.host_switch[from.index()];
-        let last = self.host_switch[to.index()];
+        let mut switch = self.host_switch(from);
+        let last = self.host_switch(to);
         while switch != last {
             let port = &self.ports[self.routes.ports(switch, last)[0] as usize];
             hops.push(hop(port));
@@ -160,7 +159,7 @@ impl<H: Copy> Network<H> {
             switch = next;
         }
         hops.push(hop(&self.ports[self.down[to.index()] as usize]));
-        ideal.way(&hops)
+        hops
     }
 
     pub(crate) fn host_switch(&self, host: HostId) -> u32 {

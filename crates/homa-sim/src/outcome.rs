@@ -3,13 +3,26 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::cluster::{Finished, mix};
 use crate::config::{Protocol, SimConfig};
+use crate::measure::{Measurement, mix};
 use crate::port::{LEVELS, Place, Port};
 use crate::report::RunReport;
 use crate::stats::{QueueMeter, SlowdownBins};
 use crate::time::SimTime;
 use crate::transport::TransportCounts;
+
+/// What is left of a run.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) sim_time: SimTime,
+    pub(crate) wall: Duration,
+    pub(crate) hosts: u32,
+    pub(crate) hops: u64,
+    pub(crate) drops: u64,
+    pub(crate) ports: Vec<Port>,
+    pub(crate) counts: TransportCounts,
+    pub(crate) measurement: Measurement,
+}
 
 /// What a run measured, or several that differ in their seeds.
 #[derive(Clone, Debug)]
@@ -44,7 +57,7 @@ impl Outcome {
             config: config.clone(),
             seeds: vec![config.seed],
             hosts: finished.hosts,
-            unfinished: config.messages - measurement.progress().0,
+            unfinished: measurement.missing(),
             sim_time: finished.sim_time,
             window: measurement.end.unwrap_or(finished.sim_time).saturating_since(begin),
             wall: finished.wall,
@@ -58,7 +71,7 @@ impl Outcome {
             queues: queues(&finished.ports),
             priority_bytes: measurement.priority_bytes,
             counts: finished.counts,
-            fingerprint: finished.fingerprint,
+            fingerprint: measurement.fingerprint,
         }
     }
 

@@ -1,22 +1,18 @@
 //! From a configuration to a report.
 
-use crate::cluster::{Cluster, Plan, Progress};
-use crate::config::{Exchange, Protocol, SimConfig, SimError};
+use crate::cluster::Cluster;
+use crate::config::{Protocol, SimConfig, SimError};
 use crate::dctcp::{self, DctcpHost};
 use crate::homa::HomaHost;
-use crate::ideal::IdealTimes;
-use crate::measure::{Measurement, Window};
 use crate::network::{Network, Routing};
 use crate::oracle::Oracle;
 use crate::outcome::Outcome;
 use crate::packet::HostId;
+use crate::plan::Plan;
+use crate::progress::Progress;
 use crate::random::Random;
 use crate::report::RunReport;
-use crate::stats::SlowdownBins;
-use crate::time::SimTime;
-use crate::traffic::Traffic;
 use crate::transport::Transport;
-use crate::workload::Workload;
 
 /// Runs a simulation, telling `progress` now and then how far it is.
 ///
@@ -69,8 +65,8 @@ fn measure<T: Transport>(
     config.check_ranges()?;
     let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
     let transports: Result<Vec<_>, _> = (0..network.hosts()).map(HostId).map(host).collect();
-    let (plan, measurement) = prepare(config, network.hosts(), unscheduled_bytes)?;
-    let finished = Cluster::new(network, transports?, plan, measurement).run(progress);
+    let plan = Plan::new(config, network.hosts(), unscheduled_bytes)?;
+    let finished = Cluster::new(network, transports?, plan).run(progress);
     Ok(Outcome::new(config, finished))
 }
 
@@ -91,52 +87,7 @@ fn run_oracle(config: &SimConfig, progress: Progress<'_>) -> Result<Outcome, Sim
     config.check_ranges()?;
     let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
     // It grants nothing, so all its packets are of one kind.
-    let (plan, measurement) = prepare(config, network.hosts(), u32::MAX)?;
-    let finished = Oracle::new(config, network, plan, measurement).run(progress);
+    let plan = Plan::new(config, network.hosts(), u32::MAX)?;
+    let finished = Oracle::new(config, network, plan).run(progress);
     Ok(Outcome::new(config, finished))
-}
-
-/// Traffic, best times for messages of which so many bytes need no grant, and what is measured.
-fn prepare(
-    config: &SimConfig,
-    hosts: u32,
-    unscheduled_bytes: u32,
-) -> Result<(Plan, Measurement), SimError> {
-    let workload = config.workload()?;
-    let traffic = traffic(config, &workload, hosts);
-    let bins = SlowdownBins::new(workload.bins());
-    let begin = SimTime::from_secs_f64(config.warmup_ms * 1e-3);
-    let window = Window { begin, messages: config.messages };
-    let plan = Plan {
-        workload,
-        traffic,
-        ideal: IdealTimes::new(config.framing, unscheduled_bytes),
-        seed: config.seed,
-        time_limit: SimTime::from_secs_f64(config.seconds_max),
-    };
-    Ok((plan, Measurement::new(window, bins.clone(), bins)))
-}
-
-/// Messages at a rate that gives the links the load that is asked for.
-fn traffic(config: &SimConfig, workload: &Workload, hosts: u32) -> Traffic {
-    let one_way =
-        |length| config.framing.message_with_grants(length, config.homa.unscheduled_bytes);
-    // A host that sends as many requests as others gets as many responses as requests.
-    let bytes = |length| match config.exchange {
-        Exchange::OneWay => one_way(length),
-        Exchange::Echo => 2.0 * one_way(length),
-        Exchange::Reply(reply) => one_way(length) + one_way(reply),
-    };
-    let seconds_per_byte = 8e-9 / config.network.host_gbps;
-    let time = |bytes: f64| SimTime::from_secs_f64(bytes * seconds_per_byte);
-    let incast_bytes = config.incast.map_or(0.0, |incast| bytes(incast.bytes));
-    Traffic::new(
-        config.traffic,
-        config.incast,
-        hosts,
-        config.load,
-        time(workload.expectation(bytes)),
-        time(incast_bytes),
-        config.seed,
-    )
 }

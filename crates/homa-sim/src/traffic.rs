@@ -148,17 +148,17 @@ impl Traffic {
     }
 
     /// The orders of a source whose time has come.
-    pub(crate) fn orders(&mut self, source: Source, orders: &mut Vec<Order>) {
+    pub(crate) fn orders(&mut self, source: Source) -> Vec<Order> {
         match source {
-            Source::Overlay => self.incast(orders),
-            Source::Again(host) => orders.push(self.order(host)),
+            Source::Overlay => self.incast(),
+            Source::Again(host) => vec![self.order(host)],
             Source::Host(host) => {
                 let count = match self.pattern {
                     Pattern::ClosedLoop { outstanding } => outstanding,
                     Pattern::OnOff { burst } => self.burst(burst),
                     _ => 1,
                 };
-                orders.extend((0..count).map(|_| self.order(host)));
+                (0..count).map(|_| self.order(host)).collect()
             }
         }
     }
@@ -187,8 +187,8 @@ impl Traffic {
         1 + ((1.0 - self.places.unit()).ln() / stay.ln()) as u32
     }
 
-    fn incast(&mut self, orders: &mut Vec<Order>) {
-        let Some(overlay) = self.overlay else { return };
+    fn incast(&mut self) -> Vec<Order> {
+        let Some(overlay) = self.overlay else { return Vec::new() };
         let to = self.places.below(self.hosts);
         let mut senders = Vec::new();
         while senders.len() < overlay.senders.min(self.hosts - 1) as usize {
@@ -197,11 +197,9 @@ impl Traffic {
                 senders.push(from);
             }
         }
-        orders.extend(senders.into_iter().map(|from| Order {
-            from: HostId(from),
-            to: HostId(to),
-            length: Some(overlay.bytes),
-        }));
+        let length = Some(overlay.bytes);
+        let order = |from| Order { from: HostId(from), to: HostId(to), length };
+        senders.into_iter().map(order).collect()
     }
 }
 
@@ -269,8 +267,7 @@ mod tests {
         let incasts = 5.0 * 4e6 / mean(&mut traffic, Source::Overlay);
         assert!((incasts / (plain + incasts) - 0.2).abs() < 0.01);
         assert!(((plain + incasts) / 10.0 - 0.5).abs() < 0.02);
-        let mut orders = Vec::new();
-        traffic.orders(Source::Overlay, &mut orders);
+        let orders = traffic.orders(Source::Overlay);
         assert_eq!(orders.len(), 5);
         assert!(orders.iter().all(|order| order.to == orders[0].to && order.from != order.to));
     }

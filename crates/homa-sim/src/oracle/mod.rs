@@ -27,24 +27,22 @@ mod schedule;
 mod tests;
 mod wire;
 
-use std::collections::HashMap;
 use std::time::Instant as WallClock;
 
 use serde::{Deserialize, Serialize};
 
 use self::schedule::{Job, JobId, Schedule};
 use self::wire::Wire;
-use crate::cluster::{Finished, Message, Plan, Progress, ProgressReport};
 use crate::config::SimConfig;
 use crate::events::EventQueue;
-use crate::ideal::{WayId, delivery};
-use crate::measure::Measurement;
+use crate::ideal::delivery;
 use crate::network::Network;
-use crate::packet::HostId;
+use crate::outcome::Finished;
+use crate::plan::Plan;
 use crate::port::ByteTime;
-use crate::random::Random;
+use crate::progress::{Progress, ProgressReport};
 use crate::time::SimTime;
-use crate::traffic::{Order, Source};
+use crate::traffic::Source;
 use crate::transport::TransportCounts;
 
 /// Parameters of the central scheduler.
@@ -85,26 +83,14 @@ pub(crate) struct Oracle {
     /// Only for its ways and for what its links carry.
     network: Network<()>,
     plan: Plan,
-    measurement: Measurement,
-    lengths: Random,
-    /// Kinds of ways, by the switches of both ends.
-    ways: HashMap<(u32, u32), WayId, foldhash::fast::FixedState>,
     started: u64,
     /// How often the schedule changed.
     changes: u64,
-    sent: Vec<JobId>,
-    orders: Vec<Order>,
-    fingerprint: u64,
 }
 
 impl Oracle {
     /// A run on a network of which only the ways count, and the speed of the links to hosts.
-    pub(crate) fn new(
-        config: &SimConfig,
-        network: Network<()>,
-        plan: Plan,
-        measurement: Measurement,
-    ) -> Self {
+    pub(crate) fn new(config: &SimConfig, network: Network<()>, plan: Plan) -> Self {
         let byte_time = ByteTime::of_gbps(config.network.host_gbps);
         let wire = Wire::new(config.framing, byte_time, config.oracle.whole_bytes);
         Self {
@@ -113,61 +99,50 @@ impl Oracle {
             schedule: Schedule::new(network.hosts(), wire),
             wire,
             network,
-            lengths: Random::new(plan.seed, "lengths", 0),
             plan,
-            measurement,
-            ways: HashMap::default(),
             started: 0,
             changes: 0,
-            sent: Vec::new(),
-            orders: Vec::new(),
-            fingerprint: 0,
         }
     }
 
     /// Runs until all messages that are measured have been sent, or the time is over.
     pub(crate) fn run(mut self, progress: Progress<'_>) -> Finished {
         let begun = WallClock::now();
-        for source in self.plan.traffic.sources() {
-            let at = self.plan.traffic.first_gap(source);
+        for (at, source) in self.plan.first_times() {
             self.events.push(at, Event::Source(source));
         }
-        while !self.measurement.is_complete() {
-            let Some((at, event)) = self.events.pop() else { break };
-            if at > self.plan.time_limit {
-                break;
-            }
+        while let Some((at, event)) = self.plan.next_event(&mut self.events) {
             self.handle(at, event);
             if self.changes.is_multiple_of(PROGRESS_CHANGES) {
                 progress(self.progress());
             }
         }
-        self.measurement.end(self.now, &mut self.network.ports);
+        self.plan.measurement.end(self.now, &mut self.network.ports);
         progress(self.progress());
         Finished {
             sim_time: self.now,
             wall: begun.elapsed(),
+            hosts: self.network.hosts(),
             hops: self.changes,
             drops: 0,
-            fingerprint: self.fingerprint,
-            hosts: self.network.hosts(),
             ports: self.network.ports,
             counts: TransportCounts::default(),
-            measurement: self.measurement,
+            measurement: self.plan.measurement,
         }
     }
 
     fn progress(&self) -> ProgressReport {
-        let (messages, messages_total) = self.measurement.progress();
-        ProgressReport { messages, messages_total, now: self.now, hops: self.changes }
+        self.plan.measurement.progress(self.now, self.changes)
     }
 
     fn handle(&mut self, at: SimTime, event: Event) {
         if matches!(event, Event::Sent(changes) if changes != self.changes) {
             return;
         }
-        self.send_until(at);
-        self.complete();
+        for id in self.send_until(at) {
+            self.complete(id);
+        }
+        self.schedule.settle();
         if let Event::Source(source) = event {
             self.source(source);
         }
@@ -178,12 +153,13 @@ impl Oracle {
         }
     }
 
-    /// Sends what has been scheduled since the last change.
-    fn send_until(&mut self, at: SimTime) {
+    /// Sends what has been scheduled since the last change. Returns what has been sent whole.
+    fn send_until(&mut self, at: SimTime) -> Vec<JobId> {
         let (begin, span) = (self.now, self.wire.sent(at - self.now));
         self.now = at;
+        let mut done = Vec::new();
         if span == SimTime::ZERO {
-            return;
+            return done;
         }
         for host in 0..self.network.hosts() {
             let Some(id) = self.schedule.sent_by(host) else { continue };
@@ -191,64 +167,33 @@ impl Oracle {
             let sent = job.send(begin, at, span);
             self.network.carry(job.message.to, sent);
             if job.left == SimTime::ZERO {
-                self.sent.push(id);
+                done.push(id);
             }
         }
+        done
     }
 
-    /// Counts the messages that have been sent.
-    fn complete(&mut self) {
-        let sent = std::mem::take(&mut self.sent);
-        for &id in &sent {
-            let Job { message, stretches, .. } = self.schedule.take(id);
-            let way = self.way(message.from, message.to);
-            let packets = self.wire.sent_packets(message.length, &stretches);
-            let arrived = delivery(self.plan.ideal.hops(way), packets);
-            let time = arrived - message.started;
-            self.fingerprint = message.mark(self.fingerprint, time);
-            self.measurement.payload(message.length);
-            if message.is_measured {
-                let best = self.plan.ideal.time(way, message.length);
-                let slowdown = time.0 as f64 / best.0 as f64;
-                self.measurement.complete(message.length, slowdown, message.is_overlay);
-            }
-            if !message.is_overlay && self.plan.traffic.is_closed_loop() {
-                self.events.push(arrived, Event::Source(Source::Again(message.from.0)));
-            }
+    /// A message has been sent.
+    fn complete(&mut self, id: JobId) {
+        let Job { message, stretches, .. } = self.schedule.take(id);
+        let packets = self.wire.sent_packets(message.length, &stretches);
+        let arrived = delivery(self.plan.hops(&message, &self.network), packets);
+        self.plan.measurement.payload(message.length);
+        if let Some(source) = self.plan.arrived(arrived, &message, &self.network) {
+            self.events.push(arrived, Event::Source(source));
         }
-        self.schedule.settle();
-        self.sent = sent;
-        self.sent.clear();
     }
 
     fn source(&mut self, source: Source) {
-        let mut orders = std::mem::take(&mut self.orders);
-        self.plan.traffic.orders(source, &mut orders);
-        for order in orders.drain(..) {
-            self.start(order);
+        for order in self.plan.orders(source) {
+            let message = self.plan.start(self.now, order, &mut self.network.ports);
+            let (number, left) = (self.started, self.wire.time(message.length));
+            self.started += 1;
+            self.schedule.start(Job { message, number, left, stretches: Vec::new() });
+            self.schedule.settle();
         }
-        self.orders = orders;
-        if self.plan.traffic.is_clocked(source) {
-            let at = self.now + self.plan.traffic.gap(source);
+        if let Some(at) = self.plan.next_time(self.now, source) {
             self.events.push(at, Event::Source(source));
         }
-    }
-
-    fn start(&mut self, order: Order) {
-        let Order { from, to, length } = order;
-        let is_overlay = length.is_some();
-        let length = length.unwrap_or_else(|| self.plan.workload.sample(&mut self.lengths)).max(1);
-        let is_measured = self.measurement.start(self.now, &mut self.network.ports);
-        let message = Message { from, to, length, started: self.now, is_measured, is_overlay };
-        let (number, left) = (self.started, self.wire.time(length));
-        self.started += 1;
-        self.schedule.start(Job { message, number, left, stretches: Vec::new() });
-        self.schedule.settle();
-    }
-
-    fn way(&mut self, from: HostId, to: HostId) -> WayId {
-        let ends = (self.network.host_switch(from), self.network.host_switch(to));
-        let (network, ideal) = (&self.network, &mut self.plan.ideal);
-        *self.ways.entry(ends).or_insert_with(|| network.way(from, to, ideal))
     }
 }

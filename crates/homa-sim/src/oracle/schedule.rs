@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::wire::Wire;
-use crate::cluster::Message;
+use crate::plan::Message;
 use crate::time::SimTime;
 
 /// Number of a job, unique among those that are not done.
