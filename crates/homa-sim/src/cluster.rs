@@ -2,8 +2,7 @@
 
 use std::time::Instant as WallClock;
 
-use crate::events::EventQueue;
-use crate::network::{Network, NetworkEvent};
+use crate::network::{Event, Events, Network};
 use crate::outcome::Finished;
 use crate::packet::{HostId, Packet, PacketId};
 use crate::plan::{Message, Plan};
@@ -12,22 +11,6 @@ use crate::progress::{Progress, ProgressReport};
 use crate::time::SimTime;
 use crate::traffic::Source;
 use crate::transport::{Arrived, Incoming, MessageId, Outgoing, Transport, TransportCounts};
-
-/// Something that happens in a run.
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    Network(NetworkEvent),
-    /// A source has something to send.
-    Source(Source),
-    /// A host's transport is due.
-    Timer(u32),
-}
-
-impl From<NetworkEvent> for Event {
-    fn from(event: NetworkEvent) -> Self {
-        Self::Network(event)
-    }
-}
 
 #[derive(Debug)]
 struct Host<T> {
@@ -44,7 +27,7 @@ const PROGRESS_EVENTS: u64 = 1 << 16;
 #[derive(Debug)]
 pub(crate) struct Cluster<T: Transport> {
     now: SimTime,
-    events: EventQueue<Event>,
+    events: Events,
     network: Network<T::Header>,
     hosts: Vec<Host<T>>,
     plan: Plan,
@@ -59,7 +42,7 @@ impl<T: Transport> Cluster<T> {
         let host = |transport| Host { transport, timer: SimTime::NEVER, withholds_since: None };
         Self {
             now: SimTime::ZERO,
-            events: EventQueue::new(),
+            events: Events::new(),
             network,
             hosts: transports.into_iter().map(host).collect(),
             plan,
@@ -107,13 +90,12 @@ impl<T: Transport> Cluster<T> {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Network(NetworkEvent::Arrive { packet, node }) => match node.node() {
+            Event::Arrive { packet, node } => match node.node() {
                 Node::Switch(switch) => self.forward(switch, packet),
                 Node::Host(host) => self.receive(host, packet),
             },
-            Event::Network(NetworkEvent::Free { port }) => {
-                let from = self.network.free(self.now, port, &mut self.events);
-                if let Some(host) = from {
+            Event::Free { port } => {
+                if let Some(host) = self.network.free(self.now, port, &mut self.events) {
                     self.pump(host);
                 }
             }
@@ -128,7 +110,7 @@ impl<T: Transport> Cluster<T> {
             let Message { from, to, length, .. } = message;
             let id = self.insert_message(message);
             self.hosts[from.index()].transport.start(self.now, id, to, length);
-            self.settle(from.0);
+            self.settle(from);
         }
         if let Some(at) = self.plan.next_time(self.now, source) {
             self.events.push(at, Event::Source(source));
@@ -151,14 +133,13 @@ impl<T: Transport> Cluster<T> {
         self.network.forward(self.now, switch, id, &mut self.events);
     }
 
-    fn receive(&mut self, host: u32, id: PacketId) {
-        let packet = *self.network.pool.get(id);
-        self.network.remove(id);
+    fn receive(&mut self, host: HostId, id: PacketId) {
+        let packet = self.network.take(id);
         self.deliver(host, &packet);
         self.settle(host);
     }
 
-    fn deliver(&mut self, host: u32, packet: &Packet<T::Header>) {
+    fn deliver(&mut self, host: HostId, packet: &Packet<T::Header>) {
         let incoming = Incoming {
             from: packet.from,
             payload_len: packet.payload_len,
@@ -166,11 +147,11 @@ impl<T: Transport> Cluster<T> {
             header: &packet.header,
         };
         self.plan.measurement.payload(packet.payload_len);
-        self.hosts[host as usize].transport.receive(self.now, incoming);
+        self.hosts[host.index()].transport.receive(self.now, incoming);
     }
 
-    fn timer(&mut self, host: u32) {
-        let this = &mut self.hosts[host as usize];
+    fn timer(&mut self, host: HostId) {
+        let this = &mut self.hosts[host.index()];
         if this.timer > self.now {
             // A later one replaced it.
             return;
@@ -184,20 +165,20 @@ impl<T: Transport> Cluster<T> {
 
     /// After anything happened at a host: what arrived is taken, what can be sent is sent, and what
     /// travels beside the network is handed over.
-    fn settle(&mut self, host: u32) {
+    fn settle(&mut self, host: HostId) {
         self.pump(host);
         while let Some(packet) = self.beside.pop() {
-            let to = packet.to.0;
+            let to = packet.to;
             self.deliver(to, &packet);
             self.pump(to);
         }
     }
 
     /// Sends what a host can send now.
-    fn pump(&mut self, host: u32) {
+    fn pump(&mut self, host: HostId) {
         self.take_arrived(host);
         while self.network.takes_from(self.now, host) {
-            let Some(outgoing) = self.hosts[host as usize].transport.transmit(self.now) else {
+            let Some(outgoing) = self.hosts[host.index()].transport.transmit(self.now) else {
                 break;
             };
             self.send(host, outgoing);
@@ -206,9 +187,8 @@ impl<T: Transport> Cluster<T> {
         self.watch(host);
     }
 
-    fn send(&mut self, host: u32, outgoing: Outgoing<T::Header>) {
+    fn send(&mut self, from: HostId, outgoing: Outgoing<T::Header>) {
         let Outgoing { to, payload_len, wire_bytes, priority, is_beside, header } = outgoing;
-        let from = HostId(host);
         let packet =
             Packet { from, to, payload_len, wire_bytes, priority, is_marked: false, header };
         if is_beside {
@@ -219,8 +199,8 @@ impl<T: Transport> Cluster<T> {
         }
     }
 
-    fn take_arrived(&mut self, host: u32) {
-        while let Some(arrived) = self.hosts[host as usize].transport.poll_arrived(self.now) {
+    fn take_arrived(&mut self, host: HostId) {
+        while let Some(arrived) = self.hosts[host.index()].transport.poll_arrived(self.now) {
             self.complete(arrived);
         }
     }
@@ -239,8 +219,8 @@ impl<T: Transport> Cluster<T> {
     }
 
     /// Sees to it that a host's next timeout is an event, and notes whether it withholds anything.
-    fn watch(&mut self, host: u32) {
-        let this = &mut self.hosts[host as usize];
+    fn watch(&mut self, host: HostId) {
+        let this = &mut self.hosts[host.index()];
         if let Some(at) = this.transport.timeout()
             && at < this.timer
         {
@@ -250,13 +230,13 @@ impl<T: Transport> Cluster<T> {
         let withholds = this.transport.withholds();
         if withholds != this.withholds_since.is_some() {
             self.count_waste(host);
-            self.hosts[host as usize].withholds_since = withholds.then_some(self.now);
+            self.hosts[host.index()].withholds_since = withholds.then_some(self.now);
         }
     }
 
     /// If the link to a host has been idle while it withheld grants, that was wasted.
-    fn count_waste(&mut self, host: u32) {
-        let Some(since) = self.hosts[host as usize].withholds_since else { return };
+    fn count_waste(&mut self, host: HostId) {
+        let Some(since) = self.hosts[host.index()].withholds_since else { return };
         let idle_since = self.network.down_idle_since(host);
         let begin = since.max(idle_since);
         self.plan.measurement.waste(begin, self.now);

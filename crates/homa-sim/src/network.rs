@@ -9,6 +9,7 @@ use crate::port::{ByteTime, Node, NodeId, Place, Port, QueueLimits};
 use crate::random::Random;
 use crate::time::SimTime;
 use crate::topology::{Routes, Shape, Topology, TopologyError};
+use crate::traffic::Source;
 
 /// How a packet's way is chosen where several are equally short.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,24 +73,28 @@ impl Default for NetworkConfig {
     }
 }
 
-/// Something that happens in the network.
+/// Something that happens in a network or at its hosts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum NetworkEvent {
+pub(crate) enum Event {
     /// A port that is watched may send again.
     Free { port: u32 },
     /// A packet reaches what stands at the end of a link.
     Arrive { packet: PacketId, node: NodeId },
+    /// A source has something to send.
+    Source(Source),
+    /// A host's transport is due.
+    Timer(HostId),
 }
+
+/// What is to happen.
+pub(crate) type Events = EventQueue<Event>;
 
 /// All ports, and the packets that wait in them.
 #[derive(Debug)]
 pub(crate) struct Network<H> {
-    pub(crate) pool: PacketPool<H>,
+    pool: PacketPool<H>,
+    /// First those from and to each host, in turn.
     pub(crate) ports: Vec<Port>,
-    /// By host: the port from it.
-    up: Vec<u32>,
-    /// By host: the port to it.
-    down: Vec<u32>,
     host_switch: Vec<u32>,
     routes: Routes,
     routing: Routing,
@@ -110,11 +115,8 @@ impl<H: Copy> Network<H> {
         let host_time = ByteTime::of_gbps(config.host_gbps);
         let up_delay = SimTime::from_nanos(config.host_send_ns + wire);
         let down_delay = SimTime::from_nanos(config.switch_ns + wire + config.host_receive_ns);
-        let (mut up, mut down) = (Vec::with_capacity(hosts), Vec::with_capacity(hosts));
-        for (host, &switch) in (0..).zip(&topology.host_switch) {
-            up.push(ports.len() as u32);
+        for (host, &switch) in (0..).map(HostId).zip(&topology.host_switch) {
             ports.push(Port::new(NodeId::switch(switch), Place::HostUp, host_time, up_delay));
-            down.push(ports.len() as u32);
             ports.push(Port::new(NodeId::host(host), Place::Down(1), host_time, down_delay));
         }
         let neighbours = join_switches(&topology, config, &mut ports);
@@ -126,8 +128,6 @@ impl<H: Copy> Network<H> {
         Ok(Self {
             pool: PacketPool::new(),
             ports,
-            up,
-            down,
             routes: Routes::new(&topology, &neighbours)?,
             host_switch: topology.host_switch,
             routing: config.routing,
@@ -140,14 +140,14 @@ impl<H: Copy> Network<H> {
     }
 
     pub(crate) fn hosts(&self) -> u32 {
-        self.up.len() as u32
+        self.host_switch.len() as u32
     }
 
     /// The links from one host to another, one way of several that are alike.
     pub(crate) fn hops(&self, from: HostId, to: HostId) -> Vec<Hop> {
         let mut hops = Vec::with_capacity(8);
         let hop = |port: &Port| Hop { byte_time: port.byte_time, delay: port.delay };
-        hops.push(hop(&self.ports[self.up[from.index()] as usize]));
+        hops.push(hop(&self.ports[up(from) as usize]));
         let mut switch = self.host_switch(from);
         let last = self.host_switch(to);
         while switch != last {
@@ -158,7 +158,7 @@ impl<H: Copy> Network<H> {
             };
             switch = next;
         }
-        hops.push(hop(&self.ports[self.down[to.index()] as usize]));
+        hops.push(hop(&self.ports[down(to) as usize]));
         hops
     }
 
@@ -167,48 +167,37 @@ impl<H: Copy> Network<H> {
     }
 
     /// Hands a packet to its sender's link.
-    pub(crate) fn send<E: From<NetworkEvent> + Copy>(
-        &mut self,
-        now: SimTime,
-        packet: Packet<H>,
-        events: &mut EventQueue<E>,
-    ) {
-        let port = self.up[packet.from.index()];
+    pub(crate) fn send(&mut self, now: SimTime, packet: Packet<H>, events: &mut Events) {
+        let port = up(packet.from);
         let id = self.pool.insert(packet);
         self.put(now, port, id, events);
     }
 
     /// Whether the link from a host takes a packet now.
-    pub(crate) fn takes_from(&self, now: SimTime, host: u32) -> bool {
-        let port = &self.ports[self.up[host as usize] as usize];
+    pub(crate) fn takes_from(&self, now: SimTime, host: HostId) -> bool {
+        let port = &self.ports[up(host) as usize];
         port.is_free(now) || port.queued_bytes() < self.nic_queue_bytes
     }
 
     /// The host whose link has been idle and carries this packet next.
-    pub(crate) fn wakes(&self, now: SimTime, switch: u32, id: PacketId) -> Option<u32> {
+    pub(crate) fn wakes(&self, now: SimTime, switch: u32, id: PacketId) -> Option<HostId> {
         let to = self.pool.get(id).to;
-        let is_last = self.host_switch[to.index()] == switch;
-        (is_last && self.ports[self.down[to.index()] as usize].is_free(now)).then_some(to.0)
+        let is_last = self.host_switch(to) == switch;
+        (is_last && self.ports[down(to) as usize].is_free(now)).then_some(to)
     }
 
     /// Since when the link to a host has been idle, or until when it is occupied.
-    pub(crate) fn down_idle_since(&self, host: u32) -> SimTime {
-        self.ports[self.down[host as usize] as usize].busy_until
+    pub(crate) fn down_idle_since(&self, host: HostId) -> SimTime {
+        self.ports[down(host) as usize].busy_until
     }
 
     /// A message occupied the link to a host for some time, though not as packets.
     pub(crate) fn carry(&mut self, to: HostId, time: SimTime) {
-        self.ports[self.down[to.index()] as usize].busy += time;
+        self.ports[down(to) as usize].busy += time;
     }
 
     /// A packet has reached a switch: it goes on.
-    pub(crate) fn forward<E: From<NetworkEvent> + Copy>(
-        &mut self,
-        now: SimTime,
-        switch: u32,
-        id: PacketId,
-        events: &mut EventQueue<E>,
-    ) {
+    pub(crate) fn forward(&mut self, now: SimTime, switch: u32, id: PacketId, events: &mut Events) {
         let port = self.next_port(switch, id);
         if self.loss > 0.0 && self.random.unit() < self.loss {
             self.drop_packet(id);
@@ -218,24 +207,20 @@ impl<H: Copy> Network<H> {
     }
 
     /// A watched port may send again. Returns the host whose port it is, if so.
-    pub(crate) fn free<E: From<NetworkEvent> + Copy>(
-        &mut self,
-        now: SimTime,
-        port: u32,
-        events: &mut EventQueue<E>,
-    ) -> Option<u32> {
+    pub(crate) fn free(&mut self, now: SimTime, port: u32, events: &mut Events) -> Option<HostId> {
         let index = port as usize;
         self.ports[index].is_watched = false;
         if let Some(id) = self.ports[index].dequeue(now, &mut self.pool) {
             self.begin(now, port, id, events);
         }
-        // The ports from and to hosts come first, in turn.
-        (self.ports[index].place == Place::HostUp).then_some(port / 2)
+        (self.ports[index].place == Place::HostUp).then_some(HostId(port / 2))
     }
 
-    /// The packet is where it was to go, or lost.
-    pub(crate) fn remove(&mut self, id: PacketId) {
+    /// Takes a packet that is where it was to go.
+    pub(crate) fn take(&mut self, id: PacketId) -> Packet<H> {
+        let packet = *self.pool.get(id);
         self.pool.remove(id);
+        packet
     }
 
     fn drop_packet(&mut self, id: PacketId) {
@@ -243,13 +228,7 @@ impl<H: Copy> Network<H> {
         self.pool.remove(id);
     }
 
-    fn put<E: From<NetworkEvent> + Copy>(
-        &mut self,
-        now: SimTime,
-        port: u32,
-        id: PacketId,
-        events: &mut EventQueue<E>,
-    ) {
+    fn put(&mut self, now: SimTime, port: u32, id: PacketId, events: &mut Events) {
         let this = &mut self.ports[port as usize];
         if this.is_free(now) {
             self.begin(now, port, id, events);
@@ -261,47 +240,51 @@ impl<H: Copy> Network<H> {
         }
         if !this.is_watched {
             this.is_watched = true;
-            events.push(this.busy_until, NetworkEvent::Free { port }.into());
+            events.push(this.busy_until, Event::Free { port });
         }
     }
 
     /// Starts to send a packet.
-    fn begin<E: From<NetworkEvent> + Copy>(
-        &mut self,
-        now: SimTime,
-        port: u32,
-        id: PacketId,
-        events: &mut EventQueue<E>,
-    ) {
+    fn begin(&mut self, now: SimTime, port: u32, id: PacketId, events: &mut Events) {
         let this = &mut self.ports[port as usize];
         let time = this.byte_time.times(u64::from(self.pool.get(id).wire_bytes));
         this.busy += time;
         this.busy_until = now + time;
         self.hops += 1;
-        let arrive = NetworkEvent::Arrive { packet: id, node: this.to };
-        events.push(this.busy_until + this.delay, arrive.into());
+        let arrive = Event::Arrive { packet: id, node: this.to };
+        events.push(this.busy_until + this.delay, arrive);
         // Hosts decide what to send when they can send it.
         if !this.is_watched && (!this.is_empty() || this.place == Place::HostUp) {
             this.is_watched = true;
-            events.push(this.busy_until, NetworkEvent::Free { port }.into());
+            events.push(this.busy_until, Event::Free { port });
         }
     }
 
     fn next_port(&mut self, switch: u32, id: PacketId) -> u32 {
         let packet = self.pool.get(id);
-        let last = self.host_switch[packet.to.index()];
+        let (from, to) = (packet.from, packet.to);
+        let last = self.host_switch(to);
         if switch == last {
-            return self.down[packet.to.index()];
+            return down(to);
         }
-        let (from, to) = (packet.from.0, packet.to.0);
         let choices = self.routes.ports(switch, last);
         let index = match self.routing {
             _ if choices.len() == 1 => 0,
             Routing::Spray => self.random.below(choices.len() as u32) as usize,
-            Routing::Flow => flow_hash(from, to, switch) as usize % choices.len(),
+            Routing::Flow => flow_hash(from.0, to.0, switch) as usize % choices.len(),
         };
         choices[index]
     }
+}
+
+/// The port from a host.
+const fn up(host: HostId) -> u32 {
+    2 * host.0
+}
+
+/// The port to a host.
+const fn down(host: HostId) -> u32 {
+    2 * host.0 + 1
 }
 
 /// A number that depends on a pair of hosts and a switch, the same in every run.

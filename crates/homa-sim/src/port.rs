@@ -1,6 +1,6 @@
 //! Output queues: eight strict priorities in front of a link.
 
-use crate::packet::{Fifo, PacketId, PacketPool};
+use crate::packet::{Fifo, HostId, PacketId, PacketPool};
 use crate::stats::QueueMeter;
 use crate::time::SimTime;
 
@@ -14,15 +14,15 @@ pub(crate) struct NodeId(u32);
 /// The same, told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Node {
-    Host(u32),
+    Host(HostId),
     Switch(u32),
 }
 
 impl NodeId {
     const SWITCH: u32 = 1 << 31;
 
-    pub(crate) const fn host(number: u32) -> Self {
-        Self(number)
+    pub(crate) const fn host(host: HostId) -> Self {
+        Self(host.0)
     }
 
     pub(crate) const fn switch(number: u32) -> Self {
@@ -31,7 +31,7 @@ impl NodeId {
 
     pub(crate) const fn node(self) -> Node {
         if self.0 & Self::SWITCH == 0 {
-            Node::Host(self.0)
+            Node::Host(HostId(self.0))
         } else {
             Node::Switch(self.0 & !Self::SWITCH)
         }
