@@ -21,7 +21,6 @@ mod message;
 mod misuse;
 mod output_file;
 mod privileges;
-mod random;
 mod report;
 mod server;
 mod sim;

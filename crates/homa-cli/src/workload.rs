@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use homa_sim::Random;
+
 use crate::message::MIN_LEN;
-use crate::random::Random;
 use crate::units::Size;
 
 /// The longest fixed length that can be asked for.
@@ -204,7 +205,7 @@ mod tests {
     fn draw__follows_the_table() {
         for (name, _) in TABLES {
             let workload = named(name);
-            let mut random = Random::new(7);
+            let mut random = Random::from_seed(7);
             let mut lengths: Vec<_> = (0..50_000).map(|_| workload.draw(&mut random)).collect();
             lengths.sort_unstable();
             for percentile in [25, 50, 90, 99] {
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn from_str__takes_byte_counts_within_limits() {
-        assert_eq!(named("1M").draw(&mut Random::new(0)), 1_000_000);
+        assert_eq!(named("1M").draw(&mut Random::from_seed(0)), 1_000_000);
         assert_eq!(named("100").mean_bytes(), 100.0);
         assert_eq!(named("W4").to_string(), "w4");
         for text in ["11", "0", "65Mi", "w6", ""] {

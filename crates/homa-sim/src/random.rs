@@ -16,7 +16,12 @@ impl Random {
     /// host, link or switch `index`.
     pub fn new(seed: u64, stream: &str, index: u64) -> Self {
         let key = [hash(stream), index].into_iter().fold(mix(seed), |key, part| mix(key ^ part));
-        Self(Xoshiro256PlusPlus::seed_from_u64(key))
+        Self::from_seed(key)
+    }
+
+    /// The stream of something that needs only one.
+    pub fn from_seed(seed: u64) -> Self {
+        Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
     /// Uniform in [0, 1).
@@ -76,6 +81,14 @@ mod tests {
         assert_ne!(first, draws(Random::new(4, "arrivals", 0)));
         assert_ne!(first, draws(Random::new(3, "lengths", 0)));
         assert_ne!(first, draws(Random::new(3, "arrivals", 1)));
+    }
+
+    /// As xoshiro256++ is defined, with SplitMix64's numbers as its first state.
+    #[test]
+    fn from_seed__is_the_same_for_ever() {
+        let mut random = Random::from_seed(3);
+        let numbers = [0x0d2b_eb91_b919_6929, 0xa5dd_ec9f_6e30_6924, 0xddf4_a242_68e3_e59f];
+        assert_eq!([(); 3].map(|()| random.0.next_u64()), numbers);
     }
 
     #[test]

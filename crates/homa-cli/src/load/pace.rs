@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::random::Random;
+use homa_sim::Random;
 
 /// The rule by which calls begin.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,7 +70,7 @@ mod tests {
     fn take__closed_loop_is_always_due() {
         let now = Instant::now();
         let mut arrivals = Arrivals::new(Pace::Closed, now + Duration::from_secs(9));
-        assert_eq!(arrivals.take(now, &mut Random::new(1)), Some(now));
+        assert_eq!(arrivals.take(now, &mut Random::from_seed(1)), Some(now));
         assert_eq!(arrivals.next(), None);
     }
 
@@ -78,7 +78,7 @@ mod tests {
     fn take__open_loop_keeps_its_rate_even_when_late() {
         let begin = Instant::now();
         let mut arrivals = Arrivals::new(Pace::Open { per_second: 1000.0 }, begin);
-        let mut random = Random::new(1);
+        let mut random = Random::from_seed(1);
         let late = begin + Duration::from_secs(10);
         let times: Vec<_> = std::iter::from_fn(|| arrivals.take(late, &mut random)).collect();
         assert!((times.len() as f64 - 10_000.0).abs() < 400.0, "{}", times.len());

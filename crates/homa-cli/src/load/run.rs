@@ -3,12 +3,13 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use homa_sim::Random;
+
 use super::calls::{Call, Calls};
 use super::pace::Arrivals;
 use super::{Ending, Outcome, Pace, Plan};
 use crate::interrupt::Interrupt;
 use crate::message::{Header, Pattern};
-use crate::random::Random;
 use crate::stats::{BySize, CpuTime, Failures, Latency};
 use crate::transport::{LoadClient, Outcome as CallOutcome, Request};
 
@@ -174,7 +175,7 @@ impl Tracker {
     fn new(plan: Plan) -> Self {
         Self {
             pattern: Pattern::new(plan.workload.max_len()),
-            random: Random::new(plan.seed),
+            random: Random::from_seed(plan.seed),
             arrivals: Arrivals::new(Pace::Closed, Instant::now()),
             calls: Calls::new(plan.outstanding),
             next_number: 0,
