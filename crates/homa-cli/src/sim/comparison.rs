@@ -1,6 +1,6 @@
 //! A run's slowdown at each tenth of the messages, beside what was published where it was.
 
-use homa_sim::published::{self, QueueLength, Tier};
+use homa_sim::published::{self, QueueLength};
 use homa_sim::{Exchange, Pattern, Protocol, SimConfig, stats};
 
 use super::report::Run;
@@ -61,14 +61,8 @@ pub(super) fn published_curves(run: &Run) -> Option<[Vec<(f64, f64)>; 2]> {
 
 /// The published length of the queues at a place, by its name in reports.
 pub(super) fn published_queue(run: &Run, place: &str) -> Option<QueueLength> {
-    let tier = match place {
-        "tor_to_aggr" => Tier::TorToAggr,
-        "aggr_to_tor" => Tier::AggrToTor,
-        "tor_to_host" => Tier::TorToHost,
-        _ => return None,
-    };
     let is_published = is_as_published(&run.config) && run.config.protocol == Protocol::Homa;
-    is_published.then(|| published::queue_length(tier, &run.report.workload))?
+    is_published.then(|| published::queue_length(place, &run.report.workload))?
 }
 
 /// What publications call the protocol.

@@ -10,18 +10,7 @@ const WASTED: &str = include_str!("../../data/published/sigcomm18_fig16_wasted_b
 const PRIORITIES: &str = include_str!("../../data/published/sigcomm18_fig21_priority_usage_W3.csv");
 const INCAST: &str = include_str!("../../data/published/sigcomm18_fig10_incast_throughput.csv");
 
-/// Which ports of a leaf-spine network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tier {
-    /// From top-of-rack switches up.
-    TorToAggr,
-    /// From aggregation switches down.
-    AggrToTor,
-    /// From top-of-rack switches to hosts.
-    TorToHost,
-}
-
-/// The length of the queues of a tier, in units of 1000 bytes.
+/// The length of the queues at a place, in units of 1000 bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QueueLength {
     /// Over time and ports.
@@ -59,17 +48,13 @@ pub struct IncastThroughput {
     pub without_control: Vec<(f64, f64)>,
 }
 
-/// The lengths of Homa's queues at 80 % load, W1 to W5 (table 1).
-pub fn queue_length(tier: Tier, workload: &str) -> Option<QueueLength> {
-    let name = match tier {
-        Tier::TorToAggr => "tor_to_aggr",
-        Tier::AggrToTor => "aggr_to_tor",
-        Tier::TorToHost => "tor_to_host",
-    };
+/// The lengths of Homa's queues at 80 % load, W1 to W5 (table 1), by their place as
+/// [`RunReport::queues`](crate::RunReport::queues) names it: `tor_to_aggr`, `aggr_to_tor`, `tor_to_host`.
+pub fn queue_length(place: &str, workload: &str) -> Option<QueueLength> {
     // Two columns for each workload, in their order.
     let workloads = ["W1", "W2", "W3", "W4", "W5"];
     let index = workloads.iter().position(|known| is_same(known, base_workload(workload)))?;
-    let fields = rows(QUEUES).find(|fields| fields[0] == name)?;
+    let fields = rows(QUEUES).find(|fields| fields[0] == place)?;
     let [mean, max] = [1, 2].map(|column| number(fields[2 * index + column]));
     Some(QueueLength { mean_kb: mean, max_kb: max })
 }
@@ -130,11 +115,12 @@ mod tests {
 
     #[test]
     fn queue_length__of_table_1() {
-        let queue = |tier, workload| queue_length(tier, workload).map(|q| (q.mean_kb, q.max_kb));
-        assert_eq!(queue(Tier::TorToAggr, "w1"), Some((0.7, 21.1)));
-        assert_eq!(queue(Tier::AggrToTor, "w4"), Some((1.7, 92.2)));
-        assert_eq!(queue(Tier::TorToHost, "W5"), Some((17.3, 126.4)));
-        assert_eq!(queue(Tier::TorToHost, "starve"), None);
+        let queue = |place, workload| queue_length(place, workload).map(|q| (q.mean_kb, q.max_kb));
+        assert_eq!(queue("tor_to_aggr", "w1"), Some((0.7, 21.1)));
+        assert_eq!(queue("aggr_to_tor", "w4"), Some((1.7, 92.2)));
+        assert_eq!(queue("tor_to_host", "W5"), Some((17.3, 126.4)));
+        assert_eq!(queue("tor_to_host", "starve"), None);
+        assert_eq!(queue("host_to_tor", "W5"), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod slowdown;
 
 pub use comparison::{Comparison, comparison};
 pub use load::{
-    IncastThroughput, MaxLoad, PriorityShare, QueueLength, Tier, incast_throughput, max_load,
+    IncastThroughput, MaxLoad, PriorityShare, QueueLength, incast_throughput, max_load,
     priority_shares, queue_length, wasted_bandwidth,
 };
 pub use sensitivity::{Parameter, sensitivity};
