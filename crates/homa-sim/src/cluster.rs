@@ -81,6 +81,7 @@ impl<T: Transport> Cluster<T> {
             ports: self.network.ports,
             counts,
             measurement: self.plan.measurement,
+            trace: self.plan.trace,
         }
     }
 
@@ -106,7 +107,7 @@ impl<T: Transport> Cluster<T> {
 
     fn source(&mut self, source: Source) {
         for order in self.plan.orders(source) {
-            let message = self.plan.start(self.now, order, &mut self.network.ports);
+            let message = self.plan.start(self.now, order, &mut self.network);
             let Message { from, to, length, .. } = message;
             let id = self.insert_message(message);
             self.hosts[from.index()].transport.start(self.now, id, to, length);

@@ -9,6 +9,7 @@ use crate::port::{LEVELS, Place, Port};
 use crate::report::RunReport;
 use crate::stats::{QueueMeter, SlowdownBins};
 use crate::time::SimTime;
+use crate::trace::Trace;
 use crate::transport::TransportCounts;
 
 /// What is left of a run.
@@ -22,6 +23,7 @@ pub(crate) struct Finished {
     pub(crate) ports: Vec<Port>,
     pub(crate) counts: TransportCounts,
     pub(crate) measurement: Measurement,
+    pub(crate) trace: Option<Trace>,
 }
 
 /// What a run measured, or several that differ in their seeds.

@@ -7,10 +7,10 @@ use crate::ideal::{Hop, IdealTimes, WayId};
 use crate::measure::{Measurement, Window};
 use crate::network::Network;
 use crate::packet::HostId;
-use crate::port::Port;
 use crate::random::Random;
 use crate::stats::SlowdownBins;
 use crate::time::SimTime;
+use crate::trace::Trace;
 use crate::traffic::{Order, Source, Traffic};
 use crate::workload::Workload;
 
@@ -25,6 +25,8 @@ pub(crate) struct Message {
     pub(crate) is_measured: bool,
     /// Whether it is of an incast beside the workload.
     pub(crate) is_overlay: bool,
+    /// Its place in the trace, if there is one.
+    pub(crate) traced: Option<usize>,
 }
 
 /// Which messages come when, how long they take at best, and how long they took.
@@ -35,6 +37,8 @@ pub(crate) struct Plan {
     traffic: Traffic,
     ideal: IdealTimes,
     pub(crate) measurement: Measurement,
+    /// What becomes of each message, if that is wanted.
+    pub(crate) trace: Option<Trace>,
     /// The run ends at this time if measured messages are still under way.
     time_limit: SimTime,
 }
@@ -45,6 +49,7 @@ impl Plan {
         config: &SimConfig,
         hosts: u32,
         unscheduled_bytes: u32,
+        trace: Option<Trace>,
     ) -> Result<Self, SimError> {
         let workload = config.workload()?;
         let begin = SimTime::from_secs_f64(config.warmup_ms * 1e-3);
@@ -54,6 +59,7 @@ impl Plan {
             traffic: traffic(config, &workload, hosts),
             ideal: IdealTimes::new(config.framing, unscheduled_bytes),
             measurement: Measurement::new(window, SlowdownBins::new(workload.bins())),
+            trace,
             time_limit: SimTime::from_secs_f64(config.seconds_max),
             workload,
         })
@@ -84,12 +90,23 @@ impl Plan {
     }
 
     /// A new message. The first and the last one that count start and stop the meters of all ports.
-    pub(crate) fn start(&mut self, now: SimTime, order: Order, ports: &mut [Port]) -> Message {
+    pub(crate) fn start<H: Copy>(
+        &mut self,
+        now: SimTime,
+        order: Order,
+        network: &mut Network<H>,
+    ) -> Message {
         let Order { from, to, length } = order;
         let is_overlay = length.is_some();
         let length = length.unwrap_or_else(|| self.workload.sample(&mut self.lengths));
-        let is_measured = self.measurement.start(now, ports);
-        Message { from, to, length, started: now, is_measured, is_overlay }
+        let is_measured = self.measurement.start(now, &mut network.ports);
+        let mut message =
+            Message { from, to, length, started: now, is_measured, is_overlay, traced: None };
+        if self.trace.is_some() {
+            let best = self.best(&message, network);
+            message.traced = self.trace.as_mut().map(|trace| trace.start(&message, best));
+        }
+        message
     }
 
     /// A message has arrived whole. Returns the source that now has orders because of it.
@@ -99,12 +116,14 @@ impl Plan {
         message: &Message,
         network: &Network<H>,
     ) -> Option<Source> {
-        let &Message { from, to, length, started, is_measured, is_overlay } = message;
+        let &Message { from, to, length, started, is_measured, is_overlay, traced } = message;
         let time = at - started;
         self.measurement.mark(time.0 ^ (u64::from(length) << 32) ^ u64::from(to.0));
+        if let (Some(trace), Some(place)) = (&mut self.trace, traced) {
+            trace.complete(place, time);
+        }
         if is_measured {
-            let way = self.way(message, network);
-            let slowdown = time.0 as f64 / self.ideal.time(way, length).0 as f64;
+            let slowdown = time.0 as f64 / self.best(message, network).0 as f64;
             self.measurement.complete(length, slowdown, is_overlay);
         }
         let is_followed = self.traffic.is_closed_loop() && !is_overlay;
@@ -115,6 +134,12 @@ impl Plan {
     pub(crate) fn hops<H: Copy>(&mut self, message: &Message, network: &Network<H>) -> &[Hop] {
         let way = self.way(message, network);
         self.ideal.hops(way)
+    }
+
+    /// The shortest time in which a message can get there.
+    fn best<H: Copy>(&mut self, message: &Message, network: &Network<H>) -> SimTime {
+        let way = self.way(message, network);
+        self.ideal.time(way, message.length)
     }
 
     fn way<H: Copy>(&mut self, message: &Message, network: &Network<H>) -> WayId {

@@ -6,12 +6,13 @@ use crate::dctcp::{self, DctcpHost};
 use crate::homa::HomaHost;
 use crate::network::{Network, Routing};
 use crate::oracle::Oracle;
-use crate::outcome::Outcome;
+use crate::outcome::{Finished, Outcome};
 use crate::packet::HostId;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::random::Random;
 use crate::report::RunReport;
+use crate::trace::{Trace, TracedMessage};
 use crate::transport::Transport;
 
 /// Runs a simulation, telling `progress` now and then how far it is.
@@ -29,16 +30,21 @@ pub fn run(config: &SimConfig, progress: Progress<'_>) -> Result<RunReport, SimE
 ///
 /// The configuration is not possible.
 pub fn run_detailed(config: &SimConfig, progress: Progress<'_>) -> Result<Outcome, SimError> {
-    match config.protocol {
-        Protocol::Homa => {
-            let proto = config.homa_config()?;
-            let host =
-                |host| Ok(HomaHost::new(host, proto.clone(), config.framing, config.exchange)?);
-            measure(config, config.homa.unscheduled_bytes, host, progress)
-        }
-        Protocol::Dctcp => run_dctcp(config, progress),
-        Protocol::Oracle => run_oracle(config, progress),
-    }
+    Ok(simulate(config, None, progress)?.0)
+}
+
+/// The same, and what became of each message, by the time of their start: of all that started before the
+/// run ended, those that the report does not count included.
+///
+/// # Errors
+///
+/// The configuration is not possible.
+pub fn run_traced(
+    config: &SimConfig,
+    progress: Progress<'_>,
+) -> Result<(Outcome, Vec<TracedMessage>), SimError> {
+    let (outcome, trace) = simulate(config, Some(Trace::default()), progress)?;
+    Ok((outcome, trace.map(Trace::into_messages).unwrap_or_default()))
 }
 
 /// Runs a simulation of any transport, of which `host` makes each host's side; what the configuration
@@ -52,7 +58,27 @@ pub fn run_with<T: Transport>(
     host: impl FnMut(HostId) -> Result<T, SimError>,
     progress: Progress<'_>,
 ) -> Result<RunReport, SimError> {
-    Ok(measure(config, config.homa.unscheduled_bytes, host, progress)?.report())
+    Ok(measure(config, config.homa.unscheduled_bytes, host, None, progress)?.0.report())
+}
+
+/// What was measured, and the trace, if there was one to begin with.
+type Results = (Outcome, Option<Trace>);
+
+fn simulate(
+    config: &SimConfig,
+    trace: Option<Trace>,
+    progress: Progress<'_>,
+) -> Result<Results, SimError> {
+    match config.protocol {
+        Protocol::Homa => {
+            let proto = config.homa_config()?;
+            let host =
+                |host| Ok(HomaHost::new(host, proto.clone(), config.framing, config.exchange)?);
+            measure(config, config.homa.unscheduled_bytes, host, trace, progress)
+        }
+        Protocol::Dctcp => run_dctcp(config, trace, progress),
+        Protocol::Oracle => run_oracle(config, trace, progress),
+    }
 }
 
 /// So many bytes of a message go without a grant: best times depend on it.
@@ -60,17 +86,21 @@ fn measure<T: Transport>(
     config: &SimConfig,
     unscheduled_bytes: u32,
     host: impl FnMut(HostId) -> Result<T, SimError>,
+    trace: Option<Trace>,
     progress: Progress<'_>,
-) -> Result<Outcome, SimError> {
+) -> Result<Results, SimError> {
     config.check_ranges()?;
     let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
     let transports: Result<Vec<_>, _> = (0..network.hosts()).map(HostId).map(host).collect();
-    let plan = Plan::new(config, network.hosts(), unscheduled_bytes)?;
-    let finished = Cluster::new(network, transports?, plan).run(progress);
-    Ok(Outcome::new(config, finished))
+    let plan = Plan::new(config, network.hosts(), unscheduled_bytes, trace)?;
+    Ok(results(config, Cluster::new(network, transports?, plan).run(progress)))
 }
 
-fn run_dctcp(config: &SimConfig, progress: Progress<'_>) -> Result<Outcome, SimError> {
+fn run_dctcp(
+    config: &SimConfig,
+    trace: Option<Trace>,
+    progress: Progress<'_>,
+) -> Result<Results, SimError> {
     let mut network = config.network.clone();
     // Packets that overtake each other would look like loss.
     network.routing = Routing::Flow;
@@ -80,14 +110,22 @@ fn run_dctcp(config: &SimConfig, progress: Progress<'_>) -> Result<Outcome, SimE
     }
     let config = SimConfig { network, ..config.clone() };
     let host = |_| Ok(DctcpHost::new(config.dctcp, config.framing));
-    measure(&config, u32::MAX, host, progress)
+    measure(&config, u32::MAX, host, trace, progress)
 }
 
-fn run_oracle(config: &SimConfig, progress: Progress<'_>) -> Result<Outcome, SimError> {
+fn run_oracle(
+    config: &SimConfig,
+    trace: Option<Trace>,
+    progress: Progress<'_>,
+) -> Result<Results, SimError> {
     config.check_ranges()?;
     let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
     // It grants nothing, so all its packets are of one kind.
-    let plan = Plan::new(config, network.hosts(), u32::MAX)?;
-    let finished = Oracle::new(config, network, plan).run(progress);
-    Ok(Outcome::new(config, finished))
+    let plan = Plan::new(config, network.hosts(), u32::MAX, trace)?;
+    Ok(results(config, Oracle::new(config, network, plan).run(progress)))
+}
+
+fn results(config: &SimConfig, mut finished: Finished) -> Results {
+    let trace = finished.trace.take();
+    (Outcome::new(config, finished), trace)
 }

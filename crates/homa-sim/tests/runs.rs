@@ -3,7 +3,7 @@
 
 use homa_sim::{
     Exchange, HomaConfig, IncastOverlay, NetworkConfig, Outcome, Pattern, Protocol, Shape,
-    SimConfig, run, run_detailed,
+    SimConfig, run, run_detailed, run_traced,
 };
 
 /// So few messages that none meets another.
@@ -184,4 +184,24 @@ fn config__incasts_of_nothing_are_an_error() {
             assert!(run(&config, &|_| {}).unwrap_err().to_string().contains(name));
         }
     }
+}
+
+/// Looking at messages changes nothing; those under way when time is over have no time.
+#[test]
+fn run_traced__is_the_same_run() {
+    let mut config = SimConfig::sigcomm18("w4");
+    config.network.topology = Shape::SingleSwitch { hosts: 4 };
+    (config.messages, config.warmup_ms, config.seconds_max) = (100_000, 1.0, 0.01);
+    let plain = run(&config, &|_| {}).unwrap();
+    let (outcome, messages) = run_traced(&config, &|_| {}).unwrap();
+    assert_eq!(outcome.report().fingerprint, plain.fingerprint);
+    let measured = || messages.iter().filter(|message| message.is_measured);
+    let arrived = measured().filter(|message| message.time_ns.is_some()).count() as u64;
+    assert_eq!(arrived, plain.messages);
+    assert!(arrived < measured().count() as u64, "some are under way");
+    assert!(measured().all(|message| message.start_ns >= 1e6));
+    assert!(messages.iter().any(|message| !message.is_measured));
+    let is_possible = |time_ns, best_ns| time_ns >= 0.999 * best_ns;
+    let times = messages.iter().filter_map(|message| Some((message.time_ns?, message.best_ns)));
+    assert!(times.into_iter().all(|(time_ns, best_ns)| is_possible(time_ns, best_ns)));
 }

@@ -11,7 +11,7 @@ use super::sweep::Axis;
 use crate::units::Size;
 
 /// What makes sense only of a simulation that is run, not of results that are merged.
-const OF_A_RUN: [&str; 15] = [
+const OF_A_RUN: [&str; 16] = [
     "preset",
     "config",
     "workload",
@@ -27,6 +27,7 @@ const OF_A_RUN: [&str; 15] = [
     "settings",
     "sweep",
     "shard",
+    "trace",
 ];
 
 #[derive(Debug, Args)]
@@ -88,6 +89,10 @@ pub(crate) struct SimArgs {
     /// Write the slowdown in each range of lengths as CSV; '-': to standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
+    /// Write what became of each message of the run (which has to be one, with one seed) as CSV; '-': to
+    /// standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
     /// Plot slowdown by message length, as SVG (one file per workload, if there are several)
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) plot: Option<PathBuf>,

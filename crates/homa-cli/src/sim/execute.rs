@@ -3,7 +3,7 @@
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use homa_sim::{Outcome, ProgressReport, SimConfig, SimError};
+use homa_sim::{Outcome, ProgressReport, SimConfig, SimError, TracedMessage};
 
 use super::plan::{Plan, PlannedRun};
 use super::progress::Progress;
@@ -17,40 +17,58 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// What a thread tells of its simulation.
 enum News {
     Progress(usize, ProgressReport),
-    Done(usize, Box<Result<Outcome, SimError>>),
+    Done(usize, Box<Result<Simulated, SimError>>),
+}
+
+/// What was measured, and the trace, empty if none is wanted.
+type Simulated = (Outcome, Vec<TracedMessage>);
+
+/// What came of a plan.
+pub(super) struct Executed {
+    /// What is complete, in the order of the plan.
+    pub(super) runs: Vec<Run>,
+    /// Whether that is all: it is not after an interrupt, whose simulations are left to end with the
+    /// process.
+    pub(super) is_all: bool,
+    /// The messages of the only run, if they are wanted.
+    pub(super) trace: Vec<TracedMessage>,
 }
 
 /// One of the plan's runs, with one of its seeds.
+#[derive(Clone)]
 struct Job {
     /// Place of the run in the plan.
     run: usize,
     /// Place of the seed in the run.
     seed: usize,
     config: SimConfig,
+    is_traced: bool,
 }
 
-/// Runs what is planned. Returns what is complete, in the order of the plan, and whether that is all:
-/// it is not after an interrupt, whose simulations are left to end with the process.
+/// Runs what is planned.
 ///
 /// # Errors
 ///
 /// A configuration that turns out to be impossible.
-pub(super) fn execute(plan: &Plan, interrupt: &Interrupt) -> Result<(Vec<Run>, bool), Stop> {
+pub(super) fn execute(plan: &Plan, interrupt: &Interrupt) -> Result<Executed, Stop> {
     let jobs: Vec<Job> = jobs(plan).collect();
     let mut progress = Progress::new(jobs.iter().map(|job| &job.config));
+    let mut trace = Vec::new();
     let mut results: Vec<_> = plan.runs.iter().map(Results::new).collect();
     let (sender, news) = mpsc::channel();
     for (number, job) in jobs.iter().enumerate() {
-        let (sender, config) = (sender.clone(), job.config.clone());
-        rayon::spawn_fifo(move || simulate(number, &config, &sender));
+        let (sender, job) = (sender.clone(), job.clone());
+        rayon::spawn_fifo(move || simulate(number, &job, &sender));
     }
     drop(sender);
     let mut left = jobs.len();
     while left > 0 && !interrupt.is_set() {
         match news.recv_timeout(PATIENCE) {
             Ok(News::Progress(number, report)) => progress.update(number, report),
-            Ok(News::Done(number, outcome)) => {
-                let outcome = outcome.map_err(|error| Stop::Usage(error.to_string()))?;
+            Ok(News::Done(number, simulated)) => {
+                let (outcome, messages) =
+                    simulated.map_err(|error| Stop::Usage(error.to_string()))?;
+                trace.extend(messages);
                 let Job { run, seed, .. } = jobs[number];
                 results[run].add(seed, outcome);
                 left -= 1;
@@ -62,22 +80,28 @@ pub(super) fn execute(plan: &Plan, interrupt: &Interrupt) -> Result<(Vec<Run>, b
         }
     }
     progress.clear();
-    Ok((results.into_iter().filter_map(|results| results.run).collect(), left == 0))
+    let runs = results.into_iter().filter_map(|results| results.run).collect();
+    Ok(Executed { runs, is_all: left == 0, trace })
 }
 
 fn jobs(plan: &Plan) -> impl Iterator<Item = Job> {
-    plan.runs.iter().enumerate().flat_map(|(run, planned)| {
+    plan.runs.iter().enumerate().flat_map(move |(run, planned)| {
         let configs = planned.configs().enumerate();
-        configs.map(move |(seed, config)| Job { run, seed, config })
+        configs.map(move |(seed, config)| Job { run, seed, config, is_traced: plan.is_traced })
     })
 }
 
-fn simulate(number: usize, config: &SimConfig, sender: &Sender<News>) {
+fn simulate(number: usize, job: &Job, sender: &Sender<News>) {
     // After an interrupt nobody listens, and the process is about to end.
-    let outcome = homa_sim::run_detailed(config, &|report| {
+    let progress = |report| {
         let _ = sender.send(News::Progress(number, report));
-    });
-    let _ = sender.send(News::Done(number, Box::new(outcome)));
+    };
+    let simulated = if job.is_traced {
+        homa_sim::run_traced(&job.config, &progress)
+    } else {
+        homa_sim::run_detailed(&job.config, &progress).map(|outcome| (outcome, Vec::new()))
+    };
+    let _ = sender.send(News::Done(number, Box::new(simulated)));
 }
 
 /// What is known of a run.

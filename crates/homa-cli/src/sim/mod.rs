@@ -14,13 +14,15 @@ mod shard;
 mod sweep;
 mod swept;
 mod table;
+mod trace;
 
 use std::io::{self, Write};
 
-use homa_sim::SimConfig;
+use homa_sim::{SimConfig, TracedMessage};
 
 pub(crate) use self::args::SimArgs;
 
+use self::execute::Executed;
 use self::plan::Plan;
 use self::plot::Plots;
 use self::report::SimReport;
@@ -33,14 +35,14 @@ pub(crate) fn run(args: &SimArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     if !args.merge.is_empty() {
         let report = SimReport::join(&args.merge)?;
         let outputs = Outputs::open(args, &workloads(report.runs.iter().map(|run| &run.config)))?;
-        outputs.write(&report)?;
+        outputs.write(&report, &[])?;
         return judge(&report);
     }
     let plan = Plan::new(args)?;
     let outputs = Outputs::open(args, &workloads(plan.runs.iter().map(|run| &run.config)))?;
-    let (runs, is_all) = execute::execute(&plan, interrupt)?;
+    let Executed { runs, is_all, trace } = execute::execute(&plan, interrupt)?;
     let report = SimReport::new(plan.config, plan.points, plan.shard, runs);
-    outputs.write(&report)?;
+    outputs.write(&report, &trace)?;
     if is_all { judge(&report) } else { Err(Stop::Interrupted) }
 }
 
@@ -48,6 +50,7 @@ pub(crate) fn run(args: &SimArgs, interrupt: &Interrupt) -> Result<(), Stop> {
 struct Outputs {
     json: OutputFile,
     csv: OutputFile,
+    trace: OutputFile,
     plots: Plots,
 }
 
@@ -57,6 +60,7 @@ impl Outputs {
         let this = Self {
             json: OutputFile::open(args.json.as_deref())?,
             csv: OutputFile::open(args.csv.as_deref())?,
+            trace: OutputFile::open(args.trace.as_deref())?,
             plots: Plots::open(args.plot.as_deref(), workloads)?,
         };
         if this.on_stdout() > 1 {
@@ -65,7 +69,7 @@ impl Outputs {
         Ok(this)
     }
 
-    fn write(self, report: &SimReport) -> Result<(), Stop> {
+    fn write(self, report: &SimReport, messages: &[TracedMessage]) -> Result<(), Stop> {
         let text = table::render(report);
         if self.on_stdout() > 0 {
             write!(io::stderr(), "{text}")?;
@@ -74,12 +78,13 @@ impl Outputs {
         }
         self.json.write(|| report.to_json())?;
         self.csv.write(|| csv::render(report))?;
+        self.trace.write(|| trace::render(messages))?;
         self.plots.write(report)
     }
 
     fn on_stdout(&self) -> usize {
-        let outputs = [self.json.is_stdout(), self.csv.is_stdout(), self.plots.has_stdout()];
-        outputs.into_iter().filter(|&is_stdout| is_stdout).count()
+        let files = [&self.json, &self.csv, &self.trace].map(OutputFile::is_stdout);
+        files.into_iter().chain([self.plots.has_stdout()]).filter(|&is_stdout| is_stdout).count()
     }
 }
 

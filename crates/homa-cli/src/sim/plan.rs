@@ -27,6 +27,8 @@ pub(super) struct Plan {
     pub(super) shard: Option<Shard>,
     /// Those that are run, in the order of the sweep.
     pub(super) runs: Vec<PlannedRun>,
+    /// Whether the messages of the run, which then is the only one, are wanted one by one.
+    pub(super) is_traced: bool,
 }
 
 /// One point of a sweep.
@@ -53,12 +55,13 @@ impl Plan {
         let is_ours = |index| shard.is_none_or(|shard| shard.has(index));
         let runs: Result<Vec<_>, _> =
             points.iter().enumerate().map(|(index, swept)| source.run(index, swept)).collect();
-        Ok(Self {
-            config: source.config(&[])?,
-            points: points.len(),
-            shard,
-            runs: runs?.into_iter().filter(|run| is_ours(run.index)).collect(),
-        })
+        let runs: Vec<_> = runs?.into_iter().filter(|run| is_ours(run.index)).collect();
+        let is_traced = args.trace.is_some();
+        if is_traced && !matches!(runs[..], [PlannedRun { seeds: 1, .. }]) {
+            let why = "--trace has the messages of one run: give --runs 1, and no --sweep";
+            return Err(Stop::Usage(why.into()));
+        }
+        Ok(Self { config: source.config(&[])?, points: points.len(), shard, runs, is_traced })
     }
 }
 

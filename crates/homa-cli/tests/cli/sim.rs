@@ -90,6 +90,8 @@ fn sim__wrong_usage_ends_with_2() {
         (&["--sweep", "load=0.5,,1"], "KEY=A,B"),
         (&["--sweep", "load=0.5,5"], "load is above 0 and at most 2 (at load=5)"),
         (&["--sweep", "seed=1,2"], "give --runs 1"),
+        (&["--trace", "a.csv", "--runs", "2"], "give --runs 1"),
+        (&["--trace", "a.csv", "--runs", "1", "--sweep", "load=0.5,0.8"], "and no --sweep"),
         (&["--shard", "4/3"], "K/N"),
         (&["--shard", "env"], "neither SLURM_ARRAY_TASK_ID nor JOB_COMPLETION_INDEX"),
         (&["--merge", "a.json", "--load", "1"], "cannot be used with"),
@@ -291,6 +293,35 @@ fn sim__csv_and_plot() {
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
     for name in ["Slowdown of W3", "homa.cutoffs=null P99", "P50", "published P99"] {
         assert!(svg.contains(name), "{name}");
+    }
+}
+
+/// Each message of the run is there, and those that are measured give the figures of the report.
+#[test]
+fn sim__trace_has_all_messages() {
+    let folder = Folder::new("trace");
+    let (trace, json) = (folder.file("a.csv"), folder.file("a.json"));
+    for protocol in ["homa", "dctcp", "oracle"] {
+        let set = format!("protocol={protocol}");
+        let args = ["--set", &set, "--trace", &trace, "--json", &json];
+        let (code, _, err) = sim(&[&TINY[..], &W3, &args].concat());
+        assert_eq!(code, Some(0), "{err}");
+        let text = std::fs::read_to_string(&trace).unwrap();
+        let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let header = ["start_ns", "from", "to", "bytes", "best_ns", "time_ns", "measured"];
+        assert_eq!(lines.next().unwrap(), header);
+        let lines: Vec<_> = lines.collect();
+        let number = |text: &str| text.parse::<f64>().unwrap();
+        assert!(lines.is_sorted_by_key(|line| number(line[0])), "{text}");
+        assert!(lines.iter().all(|line| line[1] != line[2]), "{text}");
+        let measured: Vec<_> = lines.iter().filter(|line| line[6] == "1").collect();
+        assert!(measured.len() < lines.len(), "messages go on until those measured are there");
+        let slowdowns = measured.iter().map(|line| number(line[5]) / number(line[4]));
+        let mean = slowdowns.sum::<f64>() / measured.len() as f64;
+        let run = &read(&json)["runs"][0];
+        assert_eq!(run["messages"], measured.len());
+        let reported = run["slowdown"]["mean_by_message"].as_f64().unwrap();
+        assert!((mean / reported - 1.0).abs() < 1e-3, "{mean}, reported {reported}");
     }
 }
 

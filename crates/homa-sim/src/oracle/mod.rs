@@ -128,6 +128,7 @@ impl Oracle {
             ports: self.network.ports,
             counts: TransportCounts::default(),
             measurement: self.plan.measurement,
+            trace: self.plan.trace,
         }
     }
 
@@ -186,7 +187,7 @@ impl Oracle {
 
     fn source(&mut self, source: Source) {
         for order in self.plan.orders(source) {
-            let message = self.plan.start(self.now, order, &mut self.network.ports);
+            let message = self.plan.start(self.now, order, &mut self.network);
             let (number, left) = (self.started, self.wire.time(message.length));
             self.started += 1;
             self.schedule.start(Job { message, number, left, stretches: Vec::new() });

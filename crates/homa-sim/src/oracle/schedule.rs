@@ -221,6 +221,7 @@ mod tests {
             started: SimTime::ZERO,
             is_measured: true,
             is_overlay: false,
+            traced: None,
         };
         let left = schedule.wire.time(length);
         let id = schedule.start(Job { message, number, left, stretches: Vec::new() });
