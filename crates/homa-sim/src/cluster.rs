@@ -8,6 +8,7 @@ use crate::packet::{HostId, Packet, PacketId};
 use crate::plan::{Message, Plan};
 use crate::port::Node;
 use crate::progress::{Progress, ProgressReport};
+use crate::slots::Slots;
 use crate::time::SimTime;
 use crate::traffic::Source;
 use crate::transport::{Arrived, Incoming, MessageId, Outgoing, Transport, TransportCounts};
@@ -31,8 +32,7 @@ pub(crate) struct Cluster<T: Transport> {
     network: Network<T::Header>,
     hosts: Vec<Host<T>>,
     plan: Plan,
-    messages: Vec<Message>,
-    free_messages: Vec<MessageId>,
+    messages: Slots<Message>,
     /// Packets that travel beside the network, to be handed over at once.
     beside: Vec<Packet<T::Header>>,
 }
@@ -46,8 +46,7 @@ impl<T: Transport> Cluster<T> {
             network,
             hosts: transports.into_iter().map(host).collect(),
             plan,
-            messages: Vec::new(),
-            free_messages: Vec::new(),
+            messages: Slots::new(),
             beside: Vec::new(),
         }
     }
@@ -109,22 +108,13 @@ impl<T: Transport> Cluster<T> {
         for order in self.plan.orders(source) {
             let message = self.plan.start(self.now, order, &mut self.network);
             let Message { from, to, length, .. } = message;
-            let id = self.insert_message(message);
+            let id = MessageId(self.messages.insert(message));
             self.hosts[from.index()].transport.start(self.now, id, to, length);
             self.settle(from);
         }
         if let Some(at) = self.plan.next_time(self.now, source) {
             self.events.push(at, Event::Source(source));
         }
-    }
-
-    fn insert_message(&mut self, message: Message) -> MessageId {
-        if let Some(id) = self.free_messages.pop() {
-            self.messages[id.0 as usize] = message;
-            return id;
-        }
-        self.messages.push(message);
-        MessageId(self.messages.len() as u32 - 1)
     }
 
     fn forward(&mut self, switch: u32, id: PacketId) {
@@ -211,8 +201,8 @@ impl<T: Transport> Cluster<T> {
         let Some(id) = self.hosts[arrived.from.index()].transport.message(arrived.token) else {
             return;
         };
-        let message = &self.messages[id.0 as usize];
-        self.free_messages.push(id);
+        self.messages.free(id.0);
+        let message = &self.messages[id.0];
         if let Some(source) = self.plan.arrived(self.now, message, &self.network) {
             // As an event of its own, lest calls nest.
             self.events.push(self.now, Event::Source(source));

@@ -28,6 +28,7 @@ mod port;
 mod progress;
 mod report;
 mod run;
+mod slots;
 mod time;
 mod topology;
 mod trace;

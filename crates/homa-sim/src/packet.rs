@@ -1,5 +1,7 @@
 //! Packets on their way: headers and lengths, no payload.
 
+use crate::slots::Slots;
+
 /// Number of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostId(pub u32);
@@ -41,35 +43,27 @@ const NONE: u32 = u32::MAX;
 /// All packets on their way. A packet in a queue names the one behind it, so that queues are two
 /// numbers each, however long.
 #[derive(Debug)]
-pub(crate) struct PacketPool<H> {
-    packets: Vec<(Packet<H>, u32)>,
-    free: Vec<PacketId>,
-}
+pub(crate) struct PacketPool<H>(Slots<(Packet<H>, u32)>);
 
 impl<H> PacketPool<H> {
     pub(crate) fn new() -> Self {
-        Self { packets: Vec::new(), free: Vec::new() }
+        Self(Slots::new())
     }
 
     pub(crate) fn insert(&mut self, packet: Packet<H>) -> PacketId {
-        if let Some(id) = self.free.pop() {
-            self.packets[id.0 as usize] = (packet, NONE);
-            return id;
-        }
-        self.packets.push((packet, NONE));
-        PacketId(self.packets.len() as u32 - 1)
+        PacketId(self.0.insert((packet, NONE)))
     }
 
     pub(crate) fn remove(&mut self, id: PacketId) {
-        self.free.push(id);
+        self.0.free(id.0);
     }
 
     pub(crate) fn get(&self, id: PacketId) -> &Packet<H> {
-        &self.packets[id.0 as usize].0
+        &self.0[id.0].0
     }
 
     pub(crate) fn get_mut(&mut self, id: PacketId) -> &mut Packet<H> {
-        &mut self.packets[id.0 as usize].0
+        &mut self.0[id.0].0
     }
 }
 
@@ -84,11 +78,11 @@ impl Fifo {
     pub(crate) const EMPTY: Self = Self { first: NONE, last: NONE };
 
     pub(crate) fn push<H>(&mut self, pool: &mut PacketPool<H>, id: PacketId) {
-        pool.packets[id.0 as usize].1 = NONE;
+        pool.0[id.0].1 = NONE;
         if self.first == NONE {
             self.first = id.0;
         } else {
-            pool.packets[self.last as usize].1 = id.0;
+            pool.0[self.last].1 = id.0;
         }
         self.last = id.0;
     }
@@ -98,7 +92,7 @@ impl Fifo {
             return None;
         }
         let id = PacketId(self.first);
-        self.first = pool.packets[id.0 as usize].1;
+        self.first = pool.0[id.0].1;
         Some(id)
     }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use super::wire::Wire;
 use crate::plan::Message;
+use crate::slots::Slots;
 use crate::time::SimTime;
 
 /// Number of a job, unique among those that are not done.
@@ -74,8 +75,7 @@ struct End {
 #[derive(Debug)]
 pub(super) struct Schedule {
     wire: Wire,
-    jobs: Vec<Job>,
-    free_jobs: Vec<JobId>,
+    jobs: Slots<Job>,
     /// The sending sides of all hosts, then the receiving ones.
     ends: Vec<End>,
     hosts: u32,
@@ -87,8 +87,7 @@ impl Schedule {
     pub(super) fn new(hosts: u32, wire: Wire) -> Self {
         Self {
             wire,
-            jobs: Vec::new(),
-            free_jobs: Vec::new(),
+            jobs: Slots::new(),
             ends: (0..2 * hosts).map(|_| End::default()).collect(),
             hosts,
             unsettled: Vec::new(),
@@ -98,13 +97,7 @@ impl Schedule {
     /// Takes a message that is to be sent; it waits until [`settle`](Self::settle).
     pub(super) fn start(&mut self, job: Job) -> JobId {
         let sender = job.message.from.0;
-        let id = if let Some(id) = self.free_jobs.pop() {
-            self.jobs[id.0 as usize] = job;
-            id
-        } else {
-            self.jobs.push(job);
-            JobId(self.jobs.len() as u32 - 1)
-        };
+        let id = JobId(self.jobs.insert(job));
         self.wait(id);
         self.unsettled.push(sender);
         id
@@ -116,8 +109,8 @@ impl Schedule {
             self.ends[end as usize].busy_with = None;
             self.unsettled.push(end);
         }
-        self.free_jobs.push(id);
-        let job = &mut self.jobs[id.0 as usize];
+        self.jobs.free(id.0);
+        let job = &mut self.jobs[id.0];
         Job { stretches: std::mem::take(&mut job.stretches), ..*job }
     }
 
@@ -131,11 +124,11 @@ impl Schedule {
     }
 
     pub(super) fn job_mut(&mut self, id: JobId) -> &mut Job {
-        &mut self.jobs[id.0 as usize]
+        &mut self.jobs[id.0]
     }
 
     pub(super) fn job(&self, id: JobId) -> &Job {
-        &self.jobs[id.0 as usize]
+        &self.jobs[id.0]
     }
 
     /// The message that a host sends now.
