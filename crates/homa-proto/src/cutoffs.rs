@@ -267,8 +267,7 @@ pub(crate) fn unscheduled_parts(
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
     use super::*;
-
-    const MAX: u32 = 1_000_000;
+    use homa_wire::MESSAGE_LENGTH_MAX as MAX;
 
     fn level(cutoffs: &CutoffTable, levels: u8, length: u32) -> u8 {
         unscheduled_priority(cutoffs, levels, length).level()

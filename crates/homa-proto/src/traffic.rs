@@ -147,13 +147,8 @@ mod tests {
     use super::*;
     use crate::cutoffs::{INFINITE, unscheduled_priority};
     use crate::time::Duration;
+    use homa_wire::MESSAGE_LENGTH_MAX as MAX;
     use proptest::prelude::*;
-
-    const MAX: u32 = 1_000_000;
-
-    fn level(cutoffs: &CutoffTable, levels: u8, length: u32) -> u8 {
-        unscheduled_priority(cutoffs, levels, length).level()
-    }
 
     fn stats(config: CutoffConfig, messages: impl IntoIterator<Item = (u64, u32)>) -> TrafficStats {
         let segment_bytes = if config.by_remaining { 1_400 } else { u32::MAX };
@@ -214,7 +209,8 @@ mod tests {
         assert_eq!(cutoffs[..3], [INFINITE, MAX, MAX]);
         let mut carried = [0u64; 8];
         for (count, length) in short {
-            carried[usize::from(level(&cutoffs, 8, length))] += count * u64::from(length);
+            let level = unscheduled_priority(&cutoffs, 8, length).level();
+            carried[usize::from(level)] += count * u64::from(length);
         }
         assert_eq!(carried[..2], [0, 0]);
         let share = 66_780_000 / 6;
@@ -362,7 +358,7 @@ mod tests {
             prop_assert!(cutoffs[1] >= MAX, "a level below all unscheduled ones");
             let mut ours = UnscheduledCutoffs::new(&config, 1);
             ours.replace(&config, cutoffs);
-            let lowest = level(&cutoffs, priority_levels, MAX);
+            let lowest = unscheduled_priority(&cutoffs, priority_levels, MAX).level();
             prop_assert_eq!(ours.scheduled_max + 1, lowest);
         }
     }

@@ -78,7 +78,7 @@ pub(super) fn beyond_message(data: &Data, length: usize) -> u64 {
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
 
-    use homa_wire::{AckList, DataLayout, HEADER_LEN_MAX, RpcId};
+    use homa_wire::{AckList, HEADER_LEN_MAX, RpcId};
     use proptest::prelude::*;
 
     use super::*;
@@ -92,17 +92,8 @@ mod tests {
     }
 
     fn data(id: u64, offset: u32, message_length: u32, payload: usize) -> Vec<u8> {
-        let body = Body::Data(Data {
-            message_length,
-            incoming: message_length,
-            ack: None,
-            cutoff_version: 0,
-            retransmit: false,
-            incast: false,
-            offset,
-            layout: DataLayout::default(),
-        });
-        packet(id, body, payload)
+        let data = homa_testkit::data(message_length, offset, message_length);
+        packet(id, Body::Data(data), payload)
     }
 
     fn datagram(bytes: &[u8], length: usize) -> Carried<'_> {
