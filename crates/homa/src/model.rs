@@ -23,7 +23,7 @@ use crate::calls::{CallId, Owner};
 use crate::error::CallError;
 use crate::requests::ServerIndex;
 use crate::shared::{Handle, Shared};
-use crate::state::{Replied, State};
+use crate::state::{Accepted, Replied, State};
 use crate::sync::thread::{self, JoinHandle, Thread};
 use crate::sync::{AtomicBool, Ordering};
 use crate::wait::wait;
@@ -80,15 +80,12 @@ impl World {
         let (server, service) = (Arc::clone(&self.server), self.service);
         thread::spawn(move || {
             let mut answered = 0;
-            loop {
-                let mut accepted = None;
-                let mut next = NextRequests::new(service, 1, |one| accepted = Some(one));
-                server.wait_on_thread(server.lock(), &mut next, None);
-                let Some(request) = accepted else { return answered };
+            while let Some(request) = next_request(&server, service) {
                 // Fails if the client has closed its endpoint meanwhile.
                 let replied = server.lock().reply(request.key, request.message.unwrap());
                 answered += u32::from(replied.is_ok());
             }
+            answered
         })
     }
 
@@ -97,11 +94,7 @@ impl World {
         let (server, service) = (Arc::clone(&self.server), self.service);
         thread::spawn(move || {
             let mut answered = 0;
-            loop {
-                let mut accepted = None;
-                let mut next = NextRequests::new(service, 1, |one| accepted = Some(one));
-                server.wait_on_thread(server.lock(), &mut next, None);
-                let Some(request) = accepted else { return answered };
+            while let Some(request) = next_request(&server, service) {
                 let mut locked = server.lock();
                 let replied = locked.reply_or_wait(request.key, request.message.unwrap());
                 if let Replied::Waits(ticket) = replied.unwrap() {
@@ -111,6 +104,7 @@ impl World {
                 }
                 answered += 1;
             }
+            answered
         })
     }
 
@@ -126,6 +120,12 @@ impl World {
                 computes();
             }
         })
+    }
+
+    /// Has so many threads make calls, and returns when all of them are home.
+    fn calls_of(&self, threads: u8, count: u8) {
+        let clients: Vec<_> = (0..threads).map(|name| self.calls(name, count)).collect();
+        clients.into_iter().for_each(|client| client.join().unwrap());
     }
 
     /// A thread that receives so many outcomes of calls started with `send`.
@@ -179,6 +179,22 @@ fn start(state: &mut State, addr: Addr, bytes: [u8; 2], owner: Owner) -> CallId 
 
 fn bytes(outcome: Option<Result<Message, CallError>>) -> Vec<u8> {
     outcome.expect("no deadline").expect("a response").into_bytes().to_vec()
+}
+
+/// Takes a request, or none if the endpoint closes.
+fn next_request(server: &Shared, service: ServerIndex) -> Option<Accepted> {
+    let mut accepted = None;
+    let mut next = NextRequests::new(service, 1, |one| accepted = Some(one));
+    server.wait_on_thread(server.lock(), &mut next, None);
+    accepted
+}
+
+/// All that these threads have received, in order of names.
+fn received<const N: usize>(receivers: [JoinHandle<Vec<u8>>; N]) -> Vec<u8> {
+    let mut names: Vec<_> =
+        receivers.into_iter().flat_map(|receiver| receiver.join().unwrap()).collect();
+    names.sort_unstable();
+    names
 }
 
 /// The client's endpoint as its users hold it, with its helper.
@@ -237,8 +253,7 @@ fn wait_on_thread__everybody_comes_home() {
     check(|| {
         let world = World::new();
         let servers = vec![world.echo(), world.echo()];
-        let clients: Vec<_> = (0..3).map(|name| world.calls(name, 2)).collect();
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        world.calls_of(3, 2);
         world.end(servers, 6);
     });
 }
@@ -253,10 +268,7 @@ fn wait_on_thread__each_outcome_goes_to_one_receiver() {
         for name in 0..3 {
             start(&mut world.client.lock(), world.addr, [name, 0], Owner::Queue);
         }
-        let mut names: Vec<_> =
-            receivers.into_iter().flat_map(|receiver| receiver.join().unwrap()).collect();
-        names.sort_unstable();
-        assert_eq!(names, [0, 1, 2]);
+        assert_eq!(received(receivers), [0, 1, 2]);
         caller.join().unwrap();
         world.end(servers, 4);
     });
@@ -283,8 +295,7 @@ fn help__makes_way_for_threads_and_comes_back() {
         let world = World::new();
         let servers = vec![world.echo()];
         let handle = with_helper(&world);
-        let clients: Vec<_> = (0..2).map(|name| world.calls(name, 3)).collect();
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        world.calls_of(2, 3);
         handle.close();
         world.end(servers, 6);
     });
@@ -378,8 +389,7 @@ fn admit__everybody_gets_room() {
     check(|| {
         let world = World::with_room_for(1);
         let servers = vec![world.echo()];
-        let clients: Vec<_> = (0..3).map(|name| world.calls(name, 2)).collect();
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        world.calls_of(3, 2);
         world.end(servers, 6);
     });
 }
@@ -406,9 +416,7 @@ fn admit__who_sends_waits_for_who_receives() {
         for sender in senders {
             sender.join().unwrap();
         }
-        let mut names = receiver.join().unwrap();
-        names.sort_unstable();
-        assert_eq!(names, [1, 1, 2, 2]);
+        assert_eq!(received([receiver]), [1, 1, 2, 2]);
         world.end(servers, 4);
     });
 }
@@ -446,8 +454,7 @@ fn admit__replies_get_room() {
         server.timing.need_ack_delay_max = timing.need_ack_delay_max;
         let world = World::with(config(), server);
         let servers = [1, 2].map(|_| world.echo_when_room());
-        let clients = [1, 2].map(|name| world.calls(name, 2));
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        world.calls_of(2, 2);
         world.end(servers.into(), 4);
     });
 }
