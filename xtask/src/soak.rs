@@ -2,6 +2,7 @@
 //! must stay flat, and every call must end well with the right bytes.
 
 use crate::Findings;
+use crate::measured::median;
 use crate::processes;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,10 +20,15 @@ const TIMEOUT: &str = "5s";
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 /// How many samples a run has at least.
 const SAMPLES_MIN: u32 = 10;
-/// The part of a run after which memory must not grow. Pools of buffers for reuse, and the allocator,
-/// keep what the worst backlog so far took, and worse ones become ever rarer; a leak goes on.
+/// The part of a run after which memory must not grow.
 const WARM_UP: f64 = 0.5;
-/// What the fitted line may climb from then on: the granularity of the allocator's arenas.
+/// Parts of the rest that are looked at one by one. Pools of buffers for reuse, and the allocator, keep
+/// what the worst backlog so far took: should there be a worse one, after a pause of a second, memory
+/// climbs once. A leak goes on in most parts.
+const PARTS: usize = 5;
+/// Samples that a part has at least.
+const SAMPLES_IN_PART: usize = 3;
+/// What it may climb from then on: the granularity of the allocator's arenas.
 const GROWTH_BYTES_MAX: f64 = 1.0 * 1024.0 * 1024.0;
 /// The same as a share of the mean, for processes that hold much at times.
 const GROWTH_SHARE_MAX: f64 = 0.05;
@@ -129,21 +135,33 @@ impl Memory {
         })
     }
 
-    /// By how many bytes the line climbs that fits best after warming up, and the mean.
+    /// By how many bytes it climbs after warming up, if it always does so as in the middle one of its
+    /// parts, and the mean.
     fn growth(&self) -> Option<(f64, f64)> {
         let end = self.samples.last()?.0;
         let warm = self.samples.partition_point(|&(time, _)| time < WARM_UP * end);
         let samples = &self.samples[warm..];
-        let ((first, _), count) = (*samples.first()?, samples.len() as f64);
-        if samples.len() < 3 {
+        if samples.len() < SAMPLES_IN_PART {
             return None;
         }
-        let mean = |of: &dyn Fn(&(f64, f64)) -> f64| samples.iter().map(of).sum::<f64>() / count;
-        let (mean_time, mean_bytes) = (mean(&|s| s.0), mean(&|s| s.1));
-        let covariance = mean(&|s| (s.0 - mean_time) * (s.1 - mean_bytes));
-        let variance = mean(&|s| (s.0 - mean_time).powi(2));
-        Some((covariance / variance * (end - first), mean_bytes))
+        let parts = PARTS.min(samples.len() / SAMPLES_IN_PART);
+        let begin = |part: usize| part.min(parts) * samples.len() / parts;
+        // Each with the one after it, lest steps fall between them.
+        let part = |n: usize| &samples[begin(n)..begin(n + 2)];
+        let slope = median((0..parts).map(|n| slope(part(n))).collect());
+        let mean = samples.iter().map(|sample| sample.1).sum::<f64>() / samples.len() as f64;
+        Some((slope * (end - samples[0].0), mean))
     }
+}
+
+/// By how many bytes per second the line climbs that fits best.
+fn slope(samples: &[(f64, f64)]) -> f64 {
+    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| {
+        samples.iter().map(of).sum::<f64>() / samples.len() as f64
+    };
+    let (mean_time, mean_bytes) = (mean(&|s| s.0), mean(&|s| s.1));
+    let covariance = mean(&|s| (s.0 - mean_time) * (s.1 - mean_bytes));
+    covariance / mean(&|s| (s.0 - mean_time).powi(2))
 }
 
 /// Builds the command, and copies it so that later builds do not disturb the run.
@@ -189,7 +207,7 @@ fn watch(
 fn table(memories: &[Memory]) -> String {
     let mut lines = vec![format!(
         "{:<8}{:>8}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>14}",
-        "RSS, MiB", "samples", "start", "25%", "50%", "75%", "end", "most", "fitted growth"
+        "RSS, MiB", "samples", "start", "25%", "50%", "75%", "end", "most", "steady growth"
     )];
     for Memory { name, samples, .. } in memories {
         let at = |share: f64| {
@@ -245,6 +263,17 @@ mod tests {
         let (growth, _) = leak.growth().unwrap();
         assert!((growth / MEBIBYTE - 2.45).abs() < 0.01, "{growth}");
         assert!(leak.finding().unwrap().contains("grew by 2.45 MiB"));
+    }
+
+    /// A step as after a long pause, and a leak in steps.
+    #[test]
+    fn finding__one_step_is_none_and_many_are_a_leak() {
+        let step = |at: f64| memory(move |time| (20.0 + f64::from(time > at) * 9.0) * MEBIBYTE);
+        for at in [60.0, 77.0, 99.0] {
+            assert_eq!(step(at).finding(), None, "after {at} s");
+        }
+        let leak = memory(|time| (20.0 + (time / 5.0).floor()) * MEBIBYTE);
+        assert!(leak.finding().is_some());
     }
 
     #[test]
