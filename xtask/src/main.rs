@@ -6,6 +6,7 @@ mod flood;
 mod fuzz;
 mod measured;
 mod model;
+mod ns3;
 mod overload;
 mod processes;
 mod requirements;
@@ -27,6 +28,7 @@ usage: cargo xtask TASK
   flood [ROUNDS SECONDS]
                      measures an honest client beside 100,000 hostile packets per second
   overload           measures goodput at three times the load that a server can bear
+  ns3                runs the simulator beside ns-3, if that is installed: speed, memory, slowdown
   core-gate          builds the core for a bare machine and looks at what it calls
   model [RUNS]       model-checks the handing over between threads
   swarm [OPTIONS]    runs many small worlds full of trouble (--help: its options)
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
             _ => Err(std::io::ErrorKind::InvalidInput.into()),
         },
         ["overload"] => overload::run(&root, 3, 5),
+        ["ns3"] => ns3::run(&root),
         ["core-gate"] => core_gate::check(&root),
         ["model"] => model::check(&root, None),
         ["model", runs] if runs.parse::<u32>().is_ok() => model::check(&root, runs.parse().ok()),

@@ -7,6 +7,11 @@ pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
     field(pid, "VmRSS:").map(|kibibytes| 1024 * kibibytes)
 }
 
+/// The most that it was so far.
+pub(crate) fn peak_resident_bytes(pid: u32) -> Option<u64> {
+    field(pid, "VmHWM:").map(|kibibytes| 1024 * kibibytes)
+}
+
 /// A process that `parent` started.
 pub(crate) fn child_of(parent: u32) -> Option<u32> {
     let entries = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
