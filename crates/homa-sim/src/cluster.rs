@@ -18,6 +18,8 @@ struct Host<T> {
     transport: T,
     /// When a timer event for it is due, or [`SimTime::NEVER`].
     timer: SimTime,
+    /// When its transport handled a timeout last.
+    handled_timeout: Option<SimTime>,
     /// Since when it has withheld what it could have granted.
     withholds_since: Option<SimTime>,
 }
@@ -39,7 +41,12 @@ pub(crate) struct Cluster<T: Transport> {
 
 impl<T: Transport> Cluster<T> {
     pub(crate) fn new(network: Network<T::Header>, transports: Vec<T>, plan: Plan) -> Self {
-        let host = |transport| Host { transport, timer: SimTime::NEVER, withholds_since: None };
+        let host = |transport| Host {
+            transport,
+            timer: SimTime::NEVER,
+            handled_timeout: None,
+            withholds_since: None,
+        };
         Self {
             now: SimTime::ZERO,
             events: Events::new(),
@@ -148,6 +155,7 @@ impl<T: Transport> Cluster<T> {
             return;
         }
         this.timer = SimTime::NEVER;
+        this.handled_timeout = Some(self.now);
         if this.transport.timeout().is_some_and(|at| at <= self.now) {
             this.transport.handle_timeout(self.now);
         }
@@ -211,9 +219,14 @@ impl<T: Transport> Cluster<T> {
 
     /// Sees to it that a host's next timeout is an event, and notes whether it withholds anything.
     fn watch(&mut self, host: HostId) {
+        let takes = self.network.takes_from(self.now, host);
         let this = &mut self.hosts[host.index()];
+        // What is still due after it was handled is something to send: that waits for the link, which
+        // comes back here when it is free.
+        let waits = |at| at <= self.now && this.handled_timeout == Some(self.now) && !takes;
         if let Some(at) = this.transport.timeout()
             && at < this.timer
+            && !waits(at)
         {
             this.timer = at.max(self.now);
             self.events.push(this.timer, Event::Timer(host));

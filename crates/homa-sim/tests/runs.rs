@@ -153,6 +153,15 @@ fn priorities__separate_short_from_long() {
     assert!(short(&with) * 1.5 < short(&without), "{} {}", short(&with), short(&without));
 }
 
+/// A grant for the oldest message that falls due while the link is busy waits for it; time goes on.
+#[test]
+fn fifo_share__with_hosts_that_decide_late() {
+    let config = SimConfig { load: 0.9, messages: 500, ..small("w4") };
+    let homa = HomaConfig { fifo_permille: 100, overcommit: 1, ..config.homa.clone() };
+    let with = run(&SimConfig { homa, ..config }, &|_| {}).unwrap();
+    assert_eq!((with.messages, with.unfinished, with.counts.failures), (500, 0, 0));
+}
+
 #[test]
 fn config__what_makes_no_sense_is_an_error() {
     let errors = [
