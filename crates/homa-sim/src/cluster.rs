@@ -74,7 +74,7 @@ impl<T: Transport> Cluster<T> {
                 progress(self.progress());
             }
         }
-        self.plan.measurement.end(self.now, &mut self.network.ports);
+        self.plan.measurement.end(self.now, &mut self.network);
         progress(self.progress());
         let mut counts = TransportCounts::default();
         self.hosts.iter().for_each(|host| counts.add(&host.transport.counts()));
@@ -85,6 +85,7 @@ impl<T: Transport> Cluster<T> {
             hops: self.network.hops,
             drops: self.network.drops,
             ports: self.network.ports,
+            buffers: self.network.buffers,
             counts,
             measurement: self.plan.measurement,
             trace: self.plan.trace,

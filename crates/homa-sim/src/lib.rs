@@ -11,6 +11,7 @@ pub mod random;
 pub mod stats;
 pub mod workload;
 
+mod buffer;
 mod cluster;
 mod config;
 mod dctcp;

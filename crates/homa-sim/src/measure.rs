@@ -1,6 +1,7 @@
 //! What is measured in a run, and over which part of it.
 
-use crate::port::{LEVELS, Port};
+use crate::network::Network;
+use crate::port::LEVELS;
 use crate::progress::ProgressReport;
 use crate::stats::SlowdownBins;
 use crate::time::SimTime;
@@ -56,20 +57,17 @@ impl Measurement {
     }
 
     /// A message starts; returns whether it counts.
-    pub(crate) fn start(&mut self, now: SimTime, ports: &mut [Port]) -> bool {
+    pub(crate) fn start<H: Copy>(&mut self, now: SimTime, network: &mut Network<H>) -> bool {
         if now < self.window.begin {
             return false;
         }
         self.started += 1;
         if self.begin.is_none() {
             self.begin = Some(now);
-            for port in ports.iter_mut() {
-                port.meter.start(now.0);
-                port.busy = SimTime::ZERO;
-            }
+            network.start_meters(now);
         }
         if self.started > self.window.messages {
-            self.end(now, ports);
+            self.end(now, network);
             return false;
         }
         self.under_way += 1;
@@ -77,13 +75,10 @@ impl Measurement {
     }
 
     /// Meters stop, if they have not.
-    pub(crate) fn end(&mut self, now: SimTime, ports: &mut [Port]) {
+    pub(crate) fn end<H: Copy>(&mut self, now: SimTime, network: &mut Network<H>) {
         if self.begin.is_some() && self.end.is_none() {
             self.end = Some(now);
-            for port in ports {
-                port.meter.stop(now.0);
-                port.busy_measured = port.busy;
-            }
+            network.stop_meters(now);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::buffer::Buffer;
 use crate::events::EventQueue;
 use crate::ideal::Hop;
 use crate::packet::{HostId, Packet, PacketId, PacketPool};
@@ -95,6 +96,8 @@ pub(crate) struct Network<H> {
     pool: PacketPool<H>,
     /// First those from and to each host, in turn.
     pub(crate) ports: Vec<Port>,
+    /// By switch.
+    pub(crate) buffers: Vec<Buffer>,
     host_switch: Vec<u32>,
     routes: Routes,
     routing: Routing,
@@ -116,8 +119,9 @@ impl<H: Copy> Network<H> {
         let up_delay = SimTime::from_nanos(config.host_send_ns + wire);
         let down_delay = SimTime::from_nanos(config.switch_ns + wire + config.host_receive_ns);
         for (host, &switch) in (0..).map(HostId).zip(&topology.host_switch) {
-            ports.push(Port::new(NodeId::switch(switch), Place::HostUp, host_time, up_delay));
-            ports.push(Port::new(NodeId::host(host), Place::Down(1), host_time, down_delay));
+            let (host, switch) = (NodeId::host(host), NodeId::switch(switch));
+            ports.push(Port::new([host, switch], Place::HostUp, host_time, up_delay));
+            ports.push(Port::new([switch, host], Place::Down(1), host_time, down_delay));
         }
         let neighbours = join_switches(&topology, config, &mut ports);
         let limits =
@@ -128,6 +132,7 @@ impl<H: Copy> Network<H> {
         Ok(Self {
             pool: PacketPool::new(),
             ports,
+            buffers: topology.tiers.iter().copied().map(Buffer::new).collect(),
             routes: Routes::new(&topology, &neighbours)?,
             host_switch: topology.host_switch,
             routing: config.routing,
@@ -211,9 +216,31 @@ impl<H: Copy> Network<H> {
         let index = port as usize;
         self.ports[index].is_watched = false;
         if let Some(id) = self.ports[index].dequeue(now, &mut self.pool) {
+            let bytes = self.pool.get(id).wire_bytes;
+            if let Node::Switch(switch) = self.ports[index].from.node() {
+                self.buffers[switch as usize].remove(now, bytes);
+            }
             self.begin(now, port, id, events);
         }
         (self.ports[index].place == Place::HostUp).then_some(HostId(port / 2))
+    }
+
+    /// From now on lengths of queues and the use of links count.
+    pub(crate) fn start_meters(&mut self, now: SimTime) {
+        self.buffers.iter_mut().for_each(|buffer| buffer.meter.start(now.0));
+        for port in &mut self.ports {
+            port.meter.start(now.0);
+            port.busy = SimTime::ZERO;
+        }
+    }
+
+    /// They count no more.
+    pub(crate) fn stop_meters(&mut self, now: SimTime) {
+        self.buffers.iter_mut().for_each(|buffer| buffer.meter.stop(now.0));
+        for port in &mut self.ports {
+            port.meter.stop(now.0);
+            port.busy_measured = port.busy;
+        }
     }
 
     /// Takes a packet that is where it was to go.
@@ -237,6 +264,9 @@ impl<H: Copy> Network<H> {
         if !this.enqueue(now, &mut self.pool, id) {
             self.drop_packet(id);
             return;
+        }
+        if let Node::Switch(switch) = this.from.node() {
+            self.buffers[switch as usize].add(now, self.pool.get(id).wire_bytes);
         }
         if !this.is_watched {
             this.is_watched = true;
@@ -312,7 +342,8 @@ fn join_switches(
                 std::cmp::Ordering::Equal => Place::Across(low),
             };
             neighbours[from as usize].push((ports.len() as u32, to));
-            ports.push(Port::new(NodeId::switch(to), place, byte_time, delay));
+            let ends = [from, to].map(NodeId::switch);
+            ports.push(Port::new(ends, place, byte_time, delay));
         }
     }
     neighbours

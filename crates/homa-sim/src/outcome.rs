@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::buffer::{Buffer, tier_name};
 use crate::config::{Protocol, SimConfig};
 use crate::measure::{Measurement, mix};
 use crate::port::{LEVELS, Place, Port};
 use crate::report::RunReport;
-use crate::stats::{QueueMeter, SlowdownBins};
+use crate::stats::{QueueMeter, QueueReport, SlowdownBins};
 use crate::time::SimTime;
 use crate::trace::Trace;
 use crate::transport::TransportCounts;
@@ -21,10 +22,14 @@ pub(crate) struct Finished {
     pub(crate) hops: u64,
     pub(crate) drops: u64,
     pub(crate) ports: Vec<Port>,
+    pub(crate) buffers: Vec<Buffer>,
     pub(crate) counts: TransportCounts,
     pub(crate) measurement: Measurement,
     pub(crate) trace: Option<Trace>,
 }
+
+/// Meters by the place that they are reported under.
+type Meters = BTreeMap<&'static str, QueueMeter>;
 
 /// What a run measured, or several that differ in their seeds.
 #[derive(Clone, Debug)]
@@ -45,7 +50,9 @@ pub struct Outcome {
     wasted: SimTime,
     slowdown: SlowdownBins,
     overlay_slowdown: SlowdownBins,
-    queues: BTreeMap<Place, QueueMeter>,
+    queues: Meters,
+    /// Of whole switches.
+    buffers: Meters,
     priority_bytes: [u64; LEVELS],
     counts: TransportCounts,
     fingerprint: u64,
@@ -70,7 +77,8 @@ impl Outcome {
             wasted: measurement.wasted,
             slowdown: measurement.slowdown,
             overlay_slowdown: measurement.overlay_slowdown,
-            queues: queues(&finished.ports),
+            queues: merged(finished.ports.iter().map(|port| (port.place.name(), &port.meter))),
+            buffers: merged(finished.buffers.iter().map(|all| (tier_name(all.tier), &all.meter))),
             priority_bytes: measurement.priority_bytes,
             counts: finished.counts,
             fingerprint: measurement.fingerprint,
@@ -99,9 +107,8 @@ impl Outcome {
         self.wasted += other.wasted;
         self.slowdown.merge(other.slowdown);
         self.overlay_slowdown.merge(other.overlay_slowdown);
-        for (place, meter) in &other.queues {
-            self.queues.entry(*place).or_default().merge(meter);
-        }
+        merge(&mut self.queues, other.queues.iter().map(|(place, meter)| (*place, meter)));
+        merge(&mut self.buffers, other.buffers.iter().map(|(place, meter)| (*place, meter)));
         for (bytes, more) in self.priority_bytes.iter_mut().zip(other.priority_bytes) {
             *bytes += more;
         }
@@ -116,7 +123,6 @@ impl Outcome {
         let host_seconds = window_seconds * f64::from(self.hosts);
         let wall_seconds = self.wall.as_secs_f64();
         let sent: u64 = self.priority_bytes.iter().sum();
-        let meters = self.queues.iter();
         RunReport {
             protocol: protocol_name(self.config.protocol),
             workload: self.config.workload.clone(),
@@ -136,7 +142,8 @@ impl Outcome {
             slowdown: self.slowdown.summary(),
             bins: self.slowdown.report(),
             incast: self.config.incast.map(|_| self.overlay_slowdown.summary()),
-            queues: meters.map(|(place, meter)| (place.name().into(), meter.report())).collect(),
+            queues: reports(&self.queues),
+            buffers: reports(&self.buffers),
             priorities: self.priority_bytes.map(|bytes| percent(bytes as f64, sent as f64)),
             drops: self.drops,
             counts: self.counts,
@@ -162,10 +169,16 @@ fn busy_to_hosts(ports: &[Port]) -> SimTime {
     to_hosts.fold(SimTime::ZERO, |sum, port| sum + port.busy_measured)
 }
 
-fn queues(ports: &[Port]) -> BTreeMap<Place, QueueMeter> {
-    let mut meters: BTreeMap<Place, QueueMeter> = BTreeMap::new();
-    for port in ports {
-        meters.entry(port.place).or_default().merge(&port.meter);
-    }
-    meters
+fn merged<'a>(meters: impl Iterator<Item = (&'static str, &'a QueueMeter)>) -> Meters {
+    let mut all = Meters::new();
+    merge(&mut all, meters);
+    all
+}
+
+fn merge<'a>(all: &mut Meters, meters: impl Iterator<Item = (&'static str, &'a QueueMeter)>) {
+    meters.for_each(|(place, meter)| all.entry(place).or_default().merge(meter));
+}
+
+fn reports(meters: &Meters) -> BTreeMap<String, QueueReport> {
+    meters.iter().map(|(place, meter)| ((*place).into(), meter.report())).collect()
 }

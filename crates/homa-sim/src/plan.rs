@@ -99,7 +99,7 @@ impl Plan {
         let Order { from, to, length } = order;
         let is_overlay = length.is_some();
         let length = length.unwrap_or_else(|| self.workload.sample(&mut self.lengths));
-        let is_measured = self.measurement.start(now, &mut network.ports);
+        let is_measured = self.measurement.start(now, network);
         let mut message =
             Message { from, to, length, started: now, is_measured, is_overlay, traced: None };
         if self.trace.is_some() {

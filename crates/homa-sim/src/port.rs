@@ -105,6 +105,8 @@ pub(crate) struct QueueLimits {
 /// An output queue and the link behind it.
 #[derive(Debug)]
 pub(crate) struct Port {
+    /// Where it is.
+    pub(crate) from: NodeId,
     pub(crate) to: NodeId,
     pub(crate) place: Place,
     pub(crate) byte_time: ByteTime,
@@ -129,8 +131,14 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    pub(crate) fn new(to: NodeId, place: Place, byte_time: ByteTime, delay: SimTime) -> Self {
+    pub(crate) fn new(
+        [from, to]: [NodeId; 2],
+        place: Place,
+        byte_time: ByteTime,
+        delay: SimTime,
+    ) -> Self {
         Self {
+            from,
             to,
             place,
             byte_time,

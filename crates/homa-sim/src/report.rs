@@ -49,6 +49,10 @@ pub struct RunReport {
     pub incast: Option<SlowdownSummary>,
     /// Lengths of queues, by place.
     pub queues: BTreeMap<String, QueueReport>,
+    /// What all queues of a switch hold together, by the switch's tier: `tor`, `aggr`, `core`. Reports of
+    /// earlier versions have none.
+    #[serde(default)]
+    pub buffers: BTreeMap<String, QueueReport>,
     /// Share of the bytes that hosts sent at each level, lowest first, in percent.
     pub priorities: [f64; LEVELS],
     /// Packets lost in full queues or at random.

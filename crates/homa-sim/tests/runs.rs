@@ -133,6 +133,25 @@ fn buffers__that_are_full_drop() {
     assert_eq!((report.messages, report.unfinished), (3000, 0));
 }
 
+/// In a network of one switch, its memory holds the queues to all hosts: that of a single receiver of
+/// everything is all of it; those of many are at most as many times the longest.
+#[test]
+fn buffers__are_the_queues_of_a_switch_together() {
+    let of = |traffic| {
+        let mut config = SimConfig { traffic, workload: "9000".into(), ..small("w3") };
+        config.network.topology = Shape::SingleSwitch { hosts: 12 };
+        let report = run(&config, &|_| {}).unwrap();
+        (report.queues["tor_to_host"].max_bytes, report.buffers["tor"])
+    };
+    let (longest, all) = of(Pattern::Incast { senders: 11 });
+    assert!(all.mean_bytes > 10_000.0, "{all:?}");
+    let (longest_of_many, all_of_many) = of(Pattern::AllToAll);
+    assert!(all.max_bytes >= longest && all_of_many.max_bytes > longest_of_many);
+    assert!(all_of_many.max_bytes < 12 * longest_of_many, "{all_of_many:?}");
+    // But for the grants back to the senders.
+    assert!(all.max_bytes < longest + 12 * 84, "{all:?} {longest}");
+}
+
 /// Closed loops keep the link to the receiver of an incast busy.
 #[test]
 fn incast__keeps_the_link_busy() {

@@ -64,14 +64,16 @@ fn slowdown_table(rows: &[Row]) -> Table {
 }
 
 fn queue_table(run: &Run) -> Table {
-    let published = |place: &String| comparison::published_queue(run, place);
+    let published = |place: &str| comparison::published_queue(run, place);
     let is_compared = run.report.queues.keys().any(|place| published(place).is_some());
     let mut header = vec!["queue (KB)", "mean", "P99", "max"];
     if is_compared {
         header.extend(["published mean", "published max"]);
     }
     let mut table = table(&header);
-    for (place, queue) in &run.report.queues {
+    let whole = run.report.buffers.iter().map(|(tier, all)| (format!("all of a {tier}"), all));
+    let queues = run.report.queues.iter().map(|(place, queue)| (place.clone(), queue));
+    for (place, queue) in queues.chain(whole) {
         let mut cells = vec![
             place.clone(),
             format!("{:.1}", queue.mean_bytes / 1e3),
@@ -80,7 +82,7 @@ fn queue_table(run: &Run) -> Table {
         ];
         if is_compared {
             let cell = |kb: Option<f64>| kb.map_or_else(String::new, |kb| format!("{kb:.1}"));
-            let lengths = published(place);
+            let lengths = published(&place);
             cells.push(cell(lengths.map(|lengths| lengths.mean_kb)));
             cells.push(cell(lengths.map(|lengths| lengths.max_kb)));
         }

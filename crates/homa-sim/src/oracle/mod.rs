@@ -117,7 +117,7 @@ impl Oracle {
                 progress(self.progress());
             }
         }
-        self.plan.measurement.end(self.now, &mut self.network.ports);
+        self.plan.measurement.end(self.now, &mut self.network);
         progress(self.progress());
         Finished {
             sim_time: self.now,
@@ -126,6 +126,7 @@ impl Oracle {
             hops: self.changes,
             drops: 0,
             ports: self.network.ports,
+            buffers: self.network.buffers,
             counts: TransportCounts::default(),
             measurement: self.plan.measurement,
             trace: self.plan.trace,
