@@ -120,6 +120,11 @@ pub struct HomaConfig {
     pub pacing: bool,
     /// Milliseconds of silence before packets are asked for again.
     pub resend_ms: u64,
+    /// Open calls of a client beyond which its requests say that an incast is to be expected (the paper's
+    /// incast control), or `None` for never.
+    pub incast_calls_max: Option<u32>,
+    /// Bytes of the response to such a request that are sent without a grant.
+    pub incast_unscheduled_bytes: u32,
 }
 
 impl Default for SimConfig {
@@ -155,6 +160,8 @@ impl HomaConfig {
             fifo_permille: 0,
             pacing: false,
             resend_ms: 1000,
+            incast_calls_max: None,
+            incast_unscheduled_bytes: 400,
         }
     }
 
@@ -178,6 +185,8 @@ impl HomaConfig {
             fifo_permille: 50,
             pacing: true,
             resend_ms: 5,
+            incast_calls_max: None,
+            incast_unscheduled_bytes: 400,
         }
     }
 }
@@ -326,6 +335,8 @@ impl SimConfig {
         config.grants.fifo_share_permille = homa.fifo_permille;
         config.cutoffs.unscheduled_levels = homa.unscheduled_priorities;
         config.pacer.fifo_share_permille = homa.fifo_permille;
+        config.incast_calls_max = homa.incast_calls_max;
+        config.incast_unscheduled_bytes = homa.incast_unscheduled_bytes;
         config.timing.resend_interval = Duration::from_millis(homa.resend_ms);
         config.timing.resend_interval_max = Duration::from_millis(8 * homa.resend_ms);
         config.timing.gap_patience_min = Duration::from_millis(homa.resend_ms);

@@ -45,6 +45,9 @@ pub struct Outcome {
     hops: u64,
     drops: u64,
     payload_bytes: u64,
+    offered_bytes: u64,
+    /// When meters were started and stopped.
+    backlog_ends: [u64; 2],
     /// Over all links to hosts.
     busy: SimTime,
     wasted: SimTime,
@@ -73,6 +76,8 @@ impl Outcome {
             hops: finished.hops,
             drops: finished.drops,
             payload_bytes: measurement.payload_bytes,
+            offered_bytes: measurement.offered_bytes,
+            backlog_ends: measurement.backlog_ends,
             busy: busy_to_hosts(&finished.ports),
             wasted: measurement.wasted,
             slowdown: measurement.slowdown,
@@ -103,6 +108,10 @@ impl Outcome {
         self.hops += other.hops;
         self.drops += other.drops;
         self.payload_bytes += other.payload_bytes;
+        self.offered_bytes += other.offered_bytes;
+        for (bytes, more) in self.backlog_ends.iter_mut().zip(other.backlog_ends) {
+            *bytes += more;
+        }
         self.busy += other.busy;
         self.wasted += other.wasted;
         self.slowdown.merge(other.slowdown);
@@ -123,6 +132,7 @@ impl Outcome {
         let host_seconds = window_seconds * f64::from(self.hosts);
         let wall_seconds = self.wall.as_secs_f64();
         let sent: u64 = self.priority_bytes.iter().sum();
+        let all_hosts = f64::from(self.hosts) * self.seeds.len() as f64;
         RunReport {
             protocol: protocol_name(self.config.protocol),
             workload: self.config.workload.clone(),
@@ -137,6 +147,8 @@ impl Outcome {
             events: self.hops,
             events_per_second: self.hops as f64 / wall_seconds.max(f64::MIN_POSITIVE),
             goodput_gbps: self.payload_bytes as f64 * 8e-9 / host_seconds,
+            offered_gbps: self.offered_bytes as f64 * 8e-9 / host_seconds,
+            backlog_bytes: self.backlog_ends.map(|bytes| bytes as f64 / all_hosts),
             utilization_pct: percent(self.busy.as_secs_f64(), host_seconds),
             wasted_pct: percent(self.wasted.as_secs_f64(), host_seconds),
             slowdown: self.slowdown.summary(),

@@ -99,7 +99,7 @@ impl Plan {
         let Order { from, to, length } = order;
         let is_overlay = length.is_some();
         let length = length.unwrap_or_else(|| self.workload.sample(&mut self.lengths));
-        let is_measured = self.measurement.start(now, network);
+        let is_measured = self.measurement.start(now, length, network);
         let mut message =
             Message { from, to, length, started: now, is_measured, is_overlay, traced: None };
         if self.trace.is_some() {
@@ -118,6 +118,7 @@ impl Plan {
     ) -> Option<Source> {
         let &Message { from, to, length, started, is_measured, is_overlay, traced } = message;
         let time = at - started;
+        self.measurement.arrived(length);
         self.measurement.mark(time.0 ^ (u64::from(length) << 32) ^ u64::from(to.0));
         if let (Some(trace), Some(place)) = (&mut self.trace, traced) {
             trace.complete(place, time);

@@ -37,6 +37,12 @@ pub struct RunReport {
     pub events_per_second: f64,
     /// Message data that arrived, per host, in Gb/s.
     pub goodput_gbps: f64,
+    /// Message data (of requests, where there are responses) that hosts were given to send, per host, in
+    /// Gb/s.
+    pub offered_gbps: f64,
+    /// Message data of messages that had started and not arrived whole, per host, when the measurement
+    /// began and when it ended: where this grows, the load is more than the network sustains.
+    pub backlog_bytes: [f64; 2],
     /// Share of the links to hosts that was occupied, in percent.
     pub utilization_pct: f64,
     /// Time for which links to hosts were idle although grants were withheld, in percent.

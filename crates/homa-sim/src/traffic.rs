@@ -31,6 +31,14 @@ pub enum Pattern {
         /// Messages under way per host.
         outstanding: u32,
     },
+    /// Some hosts always have so many messages under way, to others chosen at random; the rest only
+    /// answers.
+    Clients {
+        /// Number of hosts that send, the first ones.
+        clients: u32,
+        /// Messages under way of each of them.
+        outstanding: u32,
+    },
 }
 
 /// Incasts beside other traffic: many hosts send to one at once, again and again.
@@ -109,6 +117,7 @@ impl Traffic {
         let hosts = match self.pattern {
             // Host 0 receives.
             Pattern::Incast { senders } => 1..(senders + 1).min(self.hosts),
+            Pattern::Clients { clients, .. } => 0..clients.min(self.hosts),
             _ => 0..self.hosts,
         };
         hosts.map(Source::Host).chain(self.overlay.map(|_| Source::Overlay)).collect()
@@ -135,7 +144,10 @@ impl Traffic {
 
     /// Whether a host sends its next message when one has arrived, rather than by the clock.
     pub(crate) fn is_closed_loop(&self) -> bool {
-        matches!(self.pattern, Pattern::Incast { .. } | Pattern::ClosedLoop { .. })
+        matches!(
+            self.pattern,
+            Pattern::Incast { .. } | Pattern::ClosedLoop { .. } | Pattern::Clients { .. }
+        )
     }
 
     /// Whether a source has its next orders after a [`gap`](Self::gap).
@@ -154,7 +166,9 @@ impl Traffic {
             Source::Again(host) => vec![self.order(host)],
             Source::Host(host) => {
                 let count = match self.pattern {
-                    Pattern::ClosedLoop { outstanding } => outstanding,
+                    Pattern::ClosedLoop { outstanding } | Pattern::Clients { outstanding, .. } => {
+                        outstanding
+                    }
                     Pattern::OnOff { burst } => self.burst(burst),
                     _ => 1,
                 };
@@ -253,6 +267,15 @@ mod tests {
         assert!(receivers.iter().zip(0..).all(|(&to, host)| to != host));
         receivers.sort_unstable();
         assert_eq!(receivers, (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn orders__of_clients_alone() {
+        let mut traffic = traffic(Pattern::Clients { clients: 2, outstanding: 3 }, None);
+        assert_eq!(traffic.sources(), [Source::Host(0), Source::Host(1)]);
+        assert_eq!(traffic.orders(Source::Host(1)).len(), 3);
+        assert_eq!(traffic.orders(Source::Again(1)).len(), 1);
+        assert!(traffic.is_closed_loop() && !traffic.is_clocked(Source::Host(0)));
     }
 
     #[test]
