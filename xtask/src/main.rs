@@ -2,6 +2,7 @@
 
 mod conformance;
 mod core_gate;
+mod evaluation;
 mod flood;
 mod fuzz;
 mod measured;
@@ -27,6 +28,9 @@ usage: cargo xtask TASK
   tidy               checks sizes of files and functions, unsafe code, documents
   flood [ROUNDS SECONDS]
                      measures an honest client beside 100,000 hostile packets per second
+  evaluation [NAME ...] [--quick] [--render] [--list]
+                     reproduces published results in docs/evaluation (--quick: roughly, within minutes,
+                     in target/evaluation; --render: from figures that are there)
   overload           measures goodput at three times the load that a server can bear
   ns3                runs the simulator beside ns-3, if that is installed: speed, memory, slowdown
   core-gate          builds the core for a bare machine and looks at what it calls
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
             (Ok(rounds), Ok(seconds)) => flood::run(&root, rounds, seconds),
             _ => Err(std::io::ErrorKind::InvalidInput.into()),
         },
+        ["evaluation", ref options @ ..] => evaluation::run(&root, options),
         ["overload"] => overload::run(&root, 3, 5),
         ["ns3"] => ns3::run(&root),
         ["core-gate"] => core_gate::check(&root),
