@@ -2,6 +2,8 @@
 
 use std::time::Instant as WallClock;
 
+use crate::drops::DropCause;
+use crate::faults::{FaultPlan, Held, Interface};
 use crate::network::{Event, Events, Network};
 use crate::outcome::Finished;
 use crate::packet::{HostId, Packet, PacketId};
@@ -37,10 +39,19 @@ pub(crate) struct Cluster<T: Transport> {
     messages: Slots<Message>,
     /// Packets that travel beside the network, to be handed over at once.
     beside: Vec<Packet<T::Header>>,
+    /// By host: where packets wait while it is stalled; empty if none ever is.
+    interfaces: Vec<Interface>,
+    /// When links between switches go down or come up.
+    reroutes: Vec<SimTime>,
 }
 
 impl<T: Transport> Cluster<T> {
-    pub(crate) fn new(network: Network<T::Header>, transports: Vec<T>, plan: Plan) -> Self {
+    pub(crate) fn new(
+        network: Network<T::Header>,
+        transports: Vec<T>,
+        plan: Plan,
+        faults: FaultPlan,
+    ) -> Self {
         let host = |transport| Host {
             transport,
             timer: SimTime::NEVER,
@@ -50,17 +61,22 @@ impl<T: Transport> Cluster<T> {
         Self {
             now: SimTime::ZERO,
             events: Events::new(),
-            network,
+            network: network.with_faults(faults.links),
             hosts: transports.into_iter().map(host).collect(),
             plan,
             messages: Slots::new(),
             beside: Vec::new(),
+            interfaces: faults.interfaces,
+            reroutes: faults.reroutes,
         }
     }
 
     /// Runs until all messages that are measured have arrived, or the time is over.
     pub(crate) fn run(mut self, progress: Progress<'_>) -> Finished {
         let begun = WallClock::now();
+        for &at in &self.reroutes {
+            self.events.push(at, Event::Reroute);
+        }
         for (at, source) in self.plan.first_times() {
             self.events.push(at, Event::Source(source));
         }
@@ -109,6 +125,8 @@ impl<T: Transport> Cluster<T> {
             }
             Event::Source(source) => self.source(source),
             Event::Timer(host) => self.timer(host),
+            Event::Resume(host) => self.resume(host),
+            Event::Reroute => self.network.reroute(self.now),
         }
     }
 
@@ -133,8 +151,38 @@ impl<T: Transport> Cluster<T> {
     }
 
     fn receive(&mut self, host: HostId, id: PacketId) {
+        if self.is_stalled(host) {
+            self.hold(host, id);
+            return;
+        }
         let packet = self.network.take(id);
         self.deliver(host, &packet);
+        self.settle(host);
+    }
+
+    /// Keeps a packet until its receiver handles packets again.
+    fn hold(&mut self, host: HostId, id: PacketId) {
+        let bytes = self.network.wire_bytes(id).into();
+        let interface = &mut self.interfaces[host.index()];
+        match interface.hold(self.now, id, bytes) {
+            Held::First => self.events.push(interface.resumes_at(self.now), Event::Resume(host)),
+            Held::Behind => {}
+            Held::Lost => self.network.drop_packet(id, DropCause::HostStalled),
+        }
+    }
+
+    /// Handles what waits, unless another stall has begun.
+    fn resume(&mut self, host: HostId) {
+        let interface = &mut self.interfaces[host.index()];
+        let at = interface.resumes_at(self.now);
+        if at > self.now {
+            self.events.push(at, Event::Resume(host));
+            return;
+        }
+        for id in interface.take() {
+            let packet = self.network.take(id);
+            self.deliver(host, &packet);
+        }
         self.settle(host);
     }
 
@@ -150,14 +198,17 @@ impl<T: Transport> Cluster<T> {
     }
 
     fn timer(&mut self, host: HostId) {
+        let is_stalled = self.is_stalled(host);
         let this = &mut self.hosts[host.index()];
         if this.timer > self.now {
             // A later one replaced it.
             return;
         }
         this.timer = SimTime::NEVER;
-        this.handled_timeout = Some(self.now);
-        if this.transport.timeout().is_some_and(|at| at <= self.now) {
+        if !is_stalled {
+            this.handled_timeout = Some(self.now);
+        }
+        if !is_stalled && this.transport.timeout().is_some_and(|at| at <= self.now) {
             this.transport.handle_timeout(self.now);
         }
         self.settle(host);
@@ -220,16 +271,18 @@ impl<T: Transport> Cluster<T> {
 
     /// Sees to it that a host's next timeout is an event, and notes whether it withholds anything.
     fn watch(&mut self, host: HostId) {
+        let interface = self.interfaces.get(host.index());
+        let earliest = interface.map_or(self.now, |interface| interface.resumes_at(self.now));
         let takes = self.network.takes_from(self.now, host);
         let this = &mut self.hosts[host.index()];
         // What is still due after it was handled is something to send: that waits for the link, which
         // comes back here when it is free.
         let waits = |at| at <= self.now && this.handled_timeout == Some(self.now) && !takes;
         if let Some(at) = this.transport.timeout()
-            && at < this.timer
+            && at.max(earliest) < this.timer
             && !waits(at)
         {
-            this.timer = at.max(self.now);
+            this.timer = at.max(earliest);
             self.events.push(this.timer, Event::Timer(host));
         }
         let withholds = this.transport.withholds();
@@ -237,6 +290,12 @@ impl<T: Transport> Cluster<T> {
             self.count_waste(host);
             self.hosts[host.index()].withholds_since = withholds.then_some(self.now);
         }
+    }
+
+    /// Whether a host handles nothing now.
+    fn is_stalled(&self, host: HostId) -> bool {
+        let interface = self.interfaces.get(host.index());
+        interface.is_some_and(|interface| interface.holds(self.now))
     }
 
     /// If the link to a host has been idle while it withheld grants, that was wasted.

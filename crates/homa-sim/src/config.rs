@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::dctcp::DctcpConfig;
+use crate::faults::{Fault, FaultPlan};
 use crate::framing::Framing;
 use crate::network::{NetworkConfig, Routing};
 use crate::oracle::OracleConfig;
@@ -41,6 +42,8 @@ pub struct SimConfig {
     pub seconds_max: f64,
     /// Switches and links.
     pub network: NetworkConfig,
+    /// What goes wrong. Not for the oracle, which has no packets that could be lost.
+    pub faults: Vec<Fault>,
     /// Headers.
     pub framing: Framing,
     /// Parameters of Homa.
@@ -216,6 +219,7 @@ impl SimConfig {
             seed: 1,
             seconds_max: 100.0,
             network: NetworkConfig::default(),
+            faults: Vec::new(),
             framing: Framing::SIGCOMM18,
             homa: HomaConfig::sigcomm18(unscheduled),
             dctcp: DctcpConfig::default(),
@@ -262,6 +266,7 @@ impl SimConfig {
     /// What is not possible.
     pub fn validate(&self) -> Result<(), SimError> {
         self.network.topology.build()?;
+        FaultPlan::new(&self.faults, &self.network)?;
         match self.protocol {
             Protocol::Homa => Ok(self.homa_config()?.validate()?),
             Protocol::Dctcp | Protocol::Oracle => self.check_ranges(),
@@ -284,6 +289,10 @@ impl SimConfig {
         rule(
             self.protocol == Protocol::Homa || self.exchange == Exchange::OneWay,
             "only Homa has RPCs: for others, exchange is one_way",
+        )?;
+        rule(
+            self.protocol != Protocol::Oracle || self.faults.is_empty(),
+            "the oracle has no packets that could be lost: no faults with it",
         )?;
         let DctcpConfig { initial_window_packets, gain, rto_min_us } = self.dctcp;
         rule(initial_window_packets >= 1, "dctcp.initial_window_packets are at least 1")?;

@@ -1,9 +1,13 @@
 //! Switches and links: where packets wait, and for how long.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::buffer::Buffer;
+use crate::drops::{DropCause, DropCounts};
 use crate::events::EventQueue;
+use crate::faults::LinkFaults;
 use crate::ideal::Hop;
 use crate::packet::{HostId, Packet, PacketId, PacketPool};
 use crate::port::{ByteTime, Node, NodeId, Place, Port, QueueLimits};
@@ -85,6 +89,10 @@ pub(crate) enum Event {
     Source(Source),
     /// A host's transport is due.
     Timer(HostId),
+    /// A host that was stalled handles what has come.
+    Resume(HostId),
+    /// A link between switches goes down or comes up.
+    Reroute,
 }
 
 /// What is to happen.
@@ -99,13 +107,18 @@ pub(crate) struct Network<H> {
     /// By switch.
     pub(crate) buffers: Vec<Buffer>,
     host_switch: Vec<u32>,
+    /// By switch: which port leads where.
+    neighbours: Vec<Vec<(u32, u32)>>,
+    /// When all links are up.
     routes: Routes,
+    /// Otherwise.
+    detours: Option<Routes>,
     routing: Routing,
     nic_queue_bytes: u64,
     random: Random,
     /// Packets that have left a queue.
     pub(crate) hops: u64,
-    pub(crate) drops: u64,
+    pub(crate) drops: DropCounts,
     loss: f64,
 }
 
@@ -129,19 +142,33 @@ impl<H: Copy> Network<H> {
         for port in ports.iter_mut().filter(|port| port.place != Place::HostUp) {
             port.limits = limits;
         }
+        let routes = Routes::new(&topology.host_switch, &neighbours);
+        if !routes.are_complete() {
+            return Err(TopologyError("some hosts can't reach others".into()));
+        }
         Ok(Self {
             pool: PacketPool::new(),
             ports,
             buffers: topology.tiers.iter().copied().map(Buffer::new).collect(),
-            routes: Routes::new(&topology, &neighbours)?,
+            neighbours,
+            routes,
+            detours: None,
             host_switch: topology.host_switch,
             routing: config.routing,
             nic_queue_bytes: config.nic_queue_bytes,
             random,
             hops: 0,
-            drops: 0,
+            drops: DropCounts::default(),
             loss: config.loss_permille / 1000.0,
         })
+    }
+
+    /// The same with faults of links, by port.
+    pub(crate) fn with_faults(mut self, faults: BTreeMap<u32, LinkFaults>) -> Self {
+        for (port, faults) in faults {
+            self.ports[port as usize].faults = Some(Box::new(faults));
+        }
+        self
     }
 
     pub(crate) fn hosts(&self) -> u32 {
@@ -203,9 +230,12 @@ impl<H: Copy> Network<H> {
 
     /// A packet has reached a switch: it goes on.
     pub(crate) fn forward(&mut self, now: SimTime, switch: u32, id: PacketId, events: &mut Events) {
-        let port = self.next_port(switch, id);
+        let Some(port) = self.next_port(switch, id) else {
+            self.drop_packet(id, DropCause::LinkDown);
+            return;
+        };
         if self.loss > 0.0 && self.random.unit() < self.loss {
-            self.drop_packet(id);
+            self.drop_packet(id, DropCause::Random);
             return;
         }
         self.put(now, port, id, events);
@@ -250,8 +280,25 @@ impl<H: Copy> Network<H> {
         packet
     }
 
-    fn drop_packet(&mut self, id: PacketId) {
-        self.drops += 1;
+    /// Bytes for which a packet occupies a link.
+    pub(crate) fn wire_bytes(&self, id: PacketId) -> u32 {
+        self.pool.get(id).wire_bytes
+    }
+
+    /// Finds the shortest ways over the links that are up now.
+    pub(crate) fn reroute(&mut self, now: SimTime) {
+        let is_up = |port: u32| !self.ports[port as usize].is_down(now);
+        let up = |ports: &Vec<(u32, u32)>| {
+            ports.iter().copied().filter(|&(port, _)| is_up(port)).collect()
+        };
+        let neighbours: Vec<Vec<_>> = self.neighbours.iter().map(up).collect();
+        let is_whole = neighbours == self.neighbours;
+        self.detours = (!is_whole).then(|| Routes::new(&self.host_switch, &neighbours));
+    }
+
+    /// Loses a packet.
+    pub(crate) fn drop_packet(&mut self, id: PacketId, cause: DropCause) {
+        self.drops.count(cause);
         self.pool.remove(id);
     }
 
@@ -262,7 +309,7 @@ impl<H: Copy> Network<H> {
             return;
         }
         if !this.enqueue(now, &mut self.pool, id) {
-            self.drop_packet(id);
+            self.drop_packet(id, DropCause::QueueFull);
             return;
         }
         if let Node::Switch(switch) = this.from.node() {
@@ -281,40 +328,51 @@ impl<H: Copy> Network<H> {
         this.busy += time;
         this.busy_until = now + time;
         self.hops += 1;
-        let arrive = Event::Arrive { packet: id, node: this.to };
-        events.push(this.busy_until + this.delay, arrive);
+        let arrives_at = this.arrival(now);
+        if let Some(at) = arrives_at {
+            events.push(at, Event::Arrive { packet: id, node: this.to });
+        }
         // Hosts decide what to send when they can send it.
         if !this.is_watched && (!this.is_empty() || this.place == Place::HostUp) {
             this.is_watched = true;
             events.push(this.busy_until, Event::Free { port });
         }
+        if arrives_at.is_none() {
+            self.drop_packet(id, DropCause::LinkDown);
+        }
     }
 
-    fn next_port(&mut self, switch: u32, id: PacketId) -> u32 {
+    /// Where a packet goes from a switch, unless there is no way.
+    fn next_port(&mut self, switch: u32, id: PacketId) -> Option<u32> {
         let packet = self.pool.get(id);
         let (from, to) = (packet.from, packet.to);
         let last = self.host_switch(to);
         if switch == last {
-            return down(to);
+            return Some(down(to));
         }
-        let choices = self.routes.ports(switch, last);
+        let choices = self.detours.as_ref().unwrap_or(&self.routes).ports(switch, last);
         let index = match self.routing {
-            _ if choices.len() == 1 => 0,
+            _ if choices.len() <= 1 => 0,
             Routing::Spray => self.random.below(choices.len() as u32) as usize,
             Routing::Flow => flow_hash(from.0, to.0, switch) as usize % choices.len(),
         };
-        choices[index]
+        choices.get(index).copied()
     }
 }
 
 /// The port from a host.
-const fn up(host: HostId) -> u32 {
+pub(crate) const fn up(host: HostId) -> u32 {
     2 * host.0
 }
 
 /// The port to a host.
-const fn down(host: HostId) -> u32 {
+pub(crate) const fn down(host: HostId) -> u32 {
     2 * host.0 + 1
+}
+
+/// The ports of a link between switches, of which each has a number in the topology.
+pub(crate) const fn link_ports(hosts: u32, link: u32) -> [u32; 2] {
+    [2 * (hosts + link), 2 * (hosts + link) + 1]
 }
 
 /// A number that depends on a pair of hosts and a switch, the same in every run.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::buffer::{Buffer, tier_name};
 use crate::config::{Protocol, SimConfig};
+use crate::drops::DropCounts;
 use crate::measure::{Measurement, mix};
 use crate::port::{LEVELS, Place, Port};
 use crate::report::RunReport;
@@ -20,7 +21,7 @@ pub(crate) struct Finished {
     pub(crate) wall: Duration,
     pub(crate) hosts: u32,
     pub(crate) hops: u64,
-    pub(crate) drops: u64,
+    pub(crate) drops: DropCounts,
     pub(crate) ports: Vec<Port>,
     pub(crate) buffers: Vec<Buffer>,
     pub(crate) counts: TransportCounts,
@@ -43,7 +44,7 @@ pub struct Outcome {
     window: SimTime,
     wall: Duration,
     hops: u64,
-    drops: u64,
+    drops: DropCounts,
     payload_bytes: u64,
     offered_bytes: u64,
     /// When meters were started and stopped.
@@ -106,7 +107,7 @@ impl Outcome {
         self.window += other.window;
         self.wall += other.wall;
         self.hops += other.hops;
-        self.drops += other.drops;
+        self.drops.add(&other.drops);
         self.payload_bytes += other.payload_bytes;
         self.offered_bytes += other.offered_bytes;
         for (bytes, more) in self.backlog_ends.iter_mut().zip(other.backlog_ends) {
@@ -157,7 +158,8 @@ impl Outcome {
             queues: reports(&self.queues),
             buffers: reports(&self.buffers),
             priorities: self.priority_bytes.map(|bytes| percent(bytes as f64, sent as f64)),
-            drops: self.drops,
+            drops: self.drops.total(),
+            drops_by_cause: self.drops,
             counts: self.counts,
             fingerprint: format!("{:016x}", self.fingerprint),
         }

@@ -1,5 +1,6 @@
 //! Output queues: eight strict priorities in front of a link.
 
+use crate::faults::LinkFaults;
 use crate::packet::{Fifo, HostId, PacketId, PacketPool};
 use crate::stats::QueueMeter;
 use crate::time::SimTime;
@@ -114,6 +115,8 @@ pub(crate) struct Port {
     /// before it may go on.
     pub(crate) delay: SimTime,
     pub(crate) limits: QueueLimits,
+    /// What is wrong with the link at times, if anything ever is.
+    pub(crate) faults: Option<Box<LinkFaults>>,
     /// Until when the link is occupied.
     pub(crate) busy_until: SimTime,
     /// Whether somebody will look at the port when the link is free.
@@ -144,6 +147,7 @@ impl Port {
             byte_time,
             delay,
             limits: QueueLimits::default(),
+            faults: None,
             busy_until: SimTime::ZERO,
             is_watched: false,
             queues: [Fifo::EMPTY; LEVELS],
@@ -162,6 +166,21 @@ impl Port {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting == 0
+    }
+
+    /// Whether the link carries nothing.
+    pub(crate) fn is_down(&self, now: SimTime) -> bool {
+        self.faults.as_ref().is_some_and(|faults| faults.is_down(now))
+    }
+
+    /// When the packet arrives that is being sent since `begin`, unless the link loses it.
+    pub(crate) fn arrival(&self, begin: SimTime) -> Option<SimTime> {
+        let at = self.busy_until + self.delay;
+        match &self.faults {
+            None => Some(at),
+            Some(faults) if faults.loses(begin, self.busy_until) => None,
+            Some(faults) => Some(at + faults.lag(begin)),
+        }
     }
 
     pub(crate) fn queued_bytes(&self) -> u64 {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::drops::DropCounts;
 use crate::port::LEVELS;
 use crate::stats::{BinReport, QueueReport, SlowdownSummary};
 use crate::transport::TransportCounts;
@@ -61,8 +62,10 @@ pub struct RunReport {
     pub buffers: BTreeMap<String, QueueReport>,
     /// Share of the bytes that hosts sent at each level, lowest first, in percent.
     pub priorities: [f64; LEVELS],
-    /// Packets lost in full queues or at random.
+    /// Packets lost.
     pub drops: u64,
+    /// The same by cause.
+    pub drops_by_cause: DropCounts,
     /// What the transports counted.
     pub counts: TransportCounts,
     /// The same for the same run, and another one for any other.

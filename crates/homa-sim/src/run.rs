@@ -3,6 +3,7 @@
 use crate::cluster::Cluster;
 use crate::config::{Protocol, SimConfig, SimError};
 use crate::dctcp::{self, DctcpHost};
+use crate::faults::FaultPlan;
 use crate::homa::HomaHost;
 use crate::network::{Network, Routing};
 use crate::oracle::Oracle;
@@ -93,7 +94,8 @@ fn measure<T: Transport>(
     let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
     let transports: Result<Vec<_>, _> = (0..network.hosts()).map(HostId).map(host).collect();
     let plan = Plan::new(config, network.hosts(), unscheduled_bytes, trace)?;
-    Ok(results(config, Cluster::new(network, transports?, plan).run(progress)))
+    let faults = FaultPlan::new(&config.faults, &config.network)?;
+    Ok(results(config, Cluster::new(network, transports?, plan, faults).run(progress)))
 }
 
 fn run_dctcp(

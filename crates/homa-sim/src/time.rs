@@ -28,6 +28,13 @@ impl SimTime {
         Self((seconds * 1e12) as u64)
     }
 
+    /// The picosecond that is nearest to so many microseconds, 0 or more; what exceeds the range becomes
+    /// [`NEVER`](Self::NEVER).
+    #[must_use]
+    pub fn from_micros_f64(micros: f64) -> Self {
+        Self((micros * 1e6).round() as u64)
+    }
+
     /// In seconds.
     #[must_use]
     pub fn as_secs_f64(self) -> f64 {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use homa_sim::RunReport;
+use homa_sim::{DropCounts, RunReport};
 
 use super::comparison::{self, Row};
 use super::report::{Run, SimReport};
@@ -110,8 +110,10 @@ fn figures(run: &Run) -> String {
         (
             "losses",
             format!(
-                "{} dropped, {} sent again, {} messages given up",
-                report.drops, report.counts.retransmissions, report.counts.failures
+                "{}, {} sent again, {} messages given up",
+                dropped(report.drops_by_cause),
+                report.counts.retransmissions,
+                report.counts.failures
             ),
         ),
         ("simulated", format!("{:.1} ms, {} events", report.sim_seconds * 1e3, report.events)),
@@ -133,6 +135,24 @@ fn figures(run: &Run) -> String {
         let _ = writeln!(text, "{name:<18} {value}");
         text
     })
+}
+
+/// Such as `7 dropped (5 at random, 2 where links were down)`.
+fn dropped(drops: DropCounts) -> String {
+    let DropCounts { queue_full, random, link_down, host_stalled } = drops;
+    let causes = [
+        (queue_full, "in full queues"),
+        (random, "at random"),
+        (link_down, "where links were down"),
+        (host_stalled, "at hosts that were stalled"),
+    ];
+    let causes = causes.iter().filter(|(count, _)| *count > 0);
+    let causes: Vec<_> = causes.map(|(count, place)| format!("{count} {place}")).collect();
+    let total = drops.total();
+    if causes.is_empty() {
+        return format!("{total} dropped");
+    }
+    format!("{total} dropped ({})", causes.join(", "))
 }
 
 /// What differs between runs, and the figures that one compares first.

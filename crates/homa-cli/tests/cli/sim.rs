@@ -275,6 +275,53 @@ fn sim__the_kernel_preset_runs_rpcs() {
     assert_eq!((&run["config"]["exchange"], &run["unfinished"]), (&"echo".into(), &0.into()));
 }
 
+/// In a file and on the command line, where a list replaces the list that there was.
+#[test]
+fn sim__faults() {
+    let folder = Folder::new("faults");
+    let file = folder.file("a.toml");
+    let text = "
+        [[faults]]
+        fault = \"host_link_down\"
+        host = 1
+        from_us = 150
+        to_us = 200
+        [[faults]]
+        fault = \"paused_host\"
+        host = 2
+        from_us = 150
+        to_us = 1e4
+    ";
+    std::fs::write(&file, text).unwrap();
+    let args = ["--workload", "w3", "--set", "homa.resend_ms=1", "--config", &file];
+    let faulty = report(&args);
+    let run = &faulty["runs"][0];
+    assert_eq!(run["config"]["faults"][1]["fault"], "paused_host");
+    assert!(run["drops_by_cause"]["link_down"].as_u64() > Some(0), "{}", run["drops_by_cause"]);
+    assert!(run["sim_seconds"].as_f64() > Some(0.01));
+    let none = report(&[&args[..], &["--set", "faults=[]"]].concat());
+    assert_eq!(none["runs"][0]["drops"], 0);
+    assert_ne!(fingerprints(&faulty), fingerprints(&none));
+    let (_, out, _) = sim(&[&TINY[..], &args].concat());
+    assert!(out.contains(" where links were down)"), "{out}");
+    let slow =
+        r#"faults=[{"fault":"slow_host","host":3,"delay_factor":20,"from_us":0,"to_us":1e9}]"#;
+    let sweep = format!("{slow},[]");
+    let swept = report(&["--workload", "w3", "--sweep", &sweep]);
+    assert_eq!(fingerprints(&swept)[1], fingerprints(&none)[0]);
+    assert_ne!(fingerprints(&swept)[0], fingerprints(&none)[0]);
+    for (fault, complaint) in [
+        (r#"{"fault":"flood"}"#, "unknown variant `flood`, expected one of `link_down`"),
+        (r#"{"fault":"paused_host","host":2,"from_us":1}"#, "faults[0]: missing field `to_us`"),
+        (r#"{"fault":"paused_host","host":4,"from_us":1,"to_us":2}"#, "there is no host 4"),
+        (r#"{"fault":"link_down","between":[0,0],"from_us":1,"to_us":2}"#, "no link between"),
+    ] {
+        let (code, _, err) = sim(&["--hosts", "4", "--set", &format!("faults=[{fault}]")]);
+        assert_eq!(code, Some(2), "{err}");
+        assert!(err.contains(complaint), "{err}");
+    }
+}
+
 #[test]
 fn sim__csv_and_plot() {
     let folder = Folder::new("csv");

@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use self::schedule::{Job, JobId, Schedule};
 use self::wire::Wire;
 use crate::config::SimConfig;
+use crate::drops::DropCounts;
 use crate::events::EventQueue;
 use crate::ideal::delivery;
 use crate::network::Network;
@@ -124,7 +125,7 @@ impl Oracle {
             wall: begun.elapsed(),
             hosts: self.network.hosts(),
             hops: self.changes,
-            drops: 0,
+            drops: DropCounts::default(),
             ports: self.network.ports,
             buffers: self.network.buffers,
             counts: TransportCounts::default(),

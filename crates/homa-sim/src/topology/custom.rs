@@ -45,15 +45,18 @@ impl CustomTopology {
         self.switches.iter().map(|switch| switch.hosts).sum()
     }
 
+    /// The number of the switch that has a name.
+    pub(super) fn number(&self, name: &str) -> Result<u32, TopologyError> {
+        let found = self.switches.iter().position(|switch| switch.name == name);
+        let missing = || TopologyError(format!("there is no switch named '{name}'"));
+        found.map(|index| index as u32).ok_or_else(missing)
+    }
+
     pub(super) fn build(&self) -> Result<Topology, TopologyError> {
-        let number = |name: &str| {
-            let found = self.switches.iter().position(|switch| switch.name == name);
-            found.map(|index| index as u32).ok_or_else(|| no_switch(name))
-        };
         let mut host_switch = Vec::new();
         let mut tiers = Vec::new();
         for (index, switch) in self.switches.iter().enumerate() {
-            if number(&switch.name)? != index as u32 {
+            if self.number(&switch.name)? != index as u32 {
                 return Err(TopologyError(format!("two switches are named '{}'", switch.name)));
             }
             host_switch.extend((0..switch.hosts).map(|_| index as u32));
@@ -67,7 +70,7 @@ impl CustomTopology {
             .links
             .iter()
             .map(|link| {
-                let (a, b) = (number(&link.from)?, number(&link.to)?);
+                let (a, b) = (self.number(&link.from)?, self.number(&link.to)?);
                 if a == b {
                     return Err(TopologyError(format!("'{}' is linked to itself", link.from)));
                 }
@@ -76,10 +79,6 @@ impl CustomTopology {
             .collect();
         Ok(Topology { host_switch, tiers, links: links? })
     }
-}
-
-fn no_switch(name: &str) -> TopologyError {
-    TopologyError(format!("there is no switch named '{name}'"))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ mod routes;
 pub use custom::CustomTopology;
 pub(crate) use routes::Routes;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -34,6 +36,20 @@ pub enum Shape {
     },
     /// Any switches and links.
     Custom(CustomTopology),
+}
+
+/// A switch: its number, from 0, or its name if the topology names switches.
+///
+/// On a `single_switch` there is number 0; in a `leaf_spine` the racks' come first, then those between
+/// them; in a `fat_tree` pod after pod, each with its lower ones first, then the core; in a `custom`
+/// topology they are in its order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SwitchName {
+    /// By number.
+    Number(u32),
+    /// By name.
+    Name(String),
 }
 
 /// Why a topology can't be.
@@ -114,6 +130,19 @@ impl Shape {
         }
     }
 
+    /// The number of a switch, which need not exist unless it is named.
+    pub(crate) fn switch(&self, name: &SwitchName) -> Result<u32, String> {
+        match (name, self) {
+            (SwitchName::Number(number), _) => Ok(*number),
+            (SwitchName::Name(name), Self::Custom(custom)) => {
+                custom.number(name).map_err(|TopologyError(why)| why)
+            }
+            (SwitchName::Name(name), _) => {
+                Err(format!("switches have numbers here, not names such as '{name}'"))
+            }
+        }
+    }
+
     pub(crate) fn build(&self) -> Result<Topology, TopologyError> {
         let hosts = match *self {
             Self::SingleSwitch { hosts } => u64::from(hosts),
@@ -133,6 +162,15 @@ impl Shape {
             }
             Self::FatTree { k } => fat_tree(k),
             Self::Custom(ref custom) => custom.build(),
+        }
+    }
+}
+
+impl fmt::Display for SwitchName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Name(name) => write!(f, "'{name}'"),
         }
     }
 }

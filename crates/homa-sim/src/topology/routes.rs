@@ -2,8 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Topology, TopologyError};
-
 /// By switch and destination: through which of its ports the shortest ways lead.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -19,17 +17,11 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    /// `neighbours` names by switch its ports and the switches they lead to.
-    ///
-    /// # Errors
-    ///
-    /// Some hosts can't reach others.
-    pub(crate) fn new(
-        topology: &Topology,
-        neighbours: &[Vec<(u32, u32)>],
-    ) -> Result<Self, TopologyError> {
-        let switches = topology.tiers.len();
-        let mut leaves = topology.host_switch.clone();
+    /// `host_switch` names by host its switch; `neighbours` by switch its ports and the switches they lead
+    /// to.
+    pub(crate) fn new(host_switch: &[u32], neighbours: &[Vec<(u32, u32)>]) -> Self {
+        let switches = neighbours.len();
+        let mut leaves = host_switch.to_vec();
         leaves.sort_unstable();
         leaves.dedup();
         let mut leaf_of = vec![u32::MAX; switches];
@@ -46,9 +38,6 @@ impl Routes {
         let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
         for (place, &leaf) in routes.leaves.clone().iter().enumerate() {
             let distances = distances(leaf, neighbours);
-            if routes.leaves.iter().any(|&other| distances[other as usize] == u32::MAX) {
-                return Err(TopologyError("some hosts can't reach others".into()));
-            }
             for switch in (0..switches).filter(|&switch| switch != leaf as usize) {
                 let nearer = |&&(_, to): &&(u32, u32)| {
                     distances[to as usize] != u32::MAX
@@ -64,10 +53,18 @@ impl Routes {
                 routes.choice[switch * routes.leaves.len() + place] = index;
             }
         }
-        Ok(routes)
+        routes
     }
 
-    /// The ports of a switch through which the shortest ways to the hosts of another one lead.
+    /// Whether all hosts can reach each other.
+    pub(crate) fn are_complete(&self) -> bool {
+        let from = |&from: &u32| self.leaves.iter().map(move |&to| (from, to));
+        let mut pairs = self.leaves.iter().flat_map(from);
+        pairs.all(|(from, to)| from == to || !self.ports(from, to).is_empty())
+    }
+
+    /// The ports of a switch through which the shortest ways to the hosts of another one lead; none if it
+    /// can't be reached.
     pub(crate) fn ports(&self, switch: u32, destination: u32) -> &[u32] {
         let leaf = self.leaf_of[destination as usize] as usize;
         let list = self.choice[switch as usize * self.leaves.len() + leaf];
