@@ -349,6 +349,9 @@ pub(crate) struct DecodeArgs {
     /// Print a summary of each RPC instead of the packets
     #[arg(long)]
     pub(crate) rpcs: bool,
+    /// Print the messages as CSV, for 'homa sim --replay'
+    #[arg(long, conflicts_with_all = ["rpcs", "json"])]
+    pub(crate) messages: bool,
     /// One JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
@@ -362,7 +365,8 @@ with --udp-port, Homa over UDP, authenticated or not; packets that a host sent a
 Examples:
   homa decode capture.pcap
   homa decode --udp-port 4000 lo.pcap
-  homa decode --rpcs --json capture.pcap";
+  homa decode --rpcs --json capture.pcap
+  homa decode --messages capture.pcap > messages.csv";
 
 fn parse_outstanding(text: &str) -> Result<usize, String> {
     match text.parse() {

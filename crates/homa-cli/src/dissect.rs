@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 
-use homa_cli::decode::{Counts, Options, Problem, decode};
+use homa_cli::decode::{Counts, Options, Problem, Show, decode};
 
 use crate::args::DecodeArgs;
 use crate::exit::Stop;
@@ -13,7 +13,12 @@ use crate::exit::Stop;
 pub(crate) fn run(args: &DecodeArgs) -> Result<(), Stop> {
     let failed = |why: String| Stop::Failed(format!("{}: {why}", args.file.display()));
     let input = open(&args.file).map_err(|error| failed(error.to_string()))?;
-    let options = Options { udp_ports: args.udp_port.clone(), rpcs: args.rpcs, json: args.json };
+    let show = match (args.rpcs, args.messages) {
+        (true, _) => Show::Rpcs,
+        (_, true) => Show::Messages,
+        _ => Show::Packets,
+    };
+    let options = Options { udp_ports: args.udp_port.clone(), show, json: args.json };
     let mut out = BufWriter::new(io::stdout().lock());
     let mut counts = Counts::default();
     let result = decode(input, &options, &mut out, &mut counts);

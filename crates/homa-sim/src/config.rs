@@ -1,5 +1,7 @@
 //! What to simulate.
 
+use std::path::PathBuf;
+
 use homa_proto::{Config, Duration};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -9,6 +11,8 @@ use crate::faults::{Fault, FaultPlan};
 use crate::framing::Framing;
 use crate::network::{NetworkConfig, Routing};
 use crate::oracle::OracleConfig;
+use crate::replay::{Replay, ReplayError};
+use crate::time::SimTime;
 use crate::topology::{Shape, TopologyError};
 use crate::traffic::{IncastOverlay, Pattern};
 use crate::workload::{Sampling, Workload, WorkloadError};
@@ -19,7 +23,8 @@ use crate::workload::{Sampling, Workload, WorkloadError};
 pub struct SimConfig {
     /// What runs on the hosts.
     pub protocol: Protocol,
-    /// Lengths of messages: `w1` to `w5`, `w1-pareto`, `starve`, or a number of bytes.
+    /// Lengths of messages: `w1` to `w5`, `w1-pareto`, `starve`, a number of bytes, or `replay` for those
+    /// that are replayed.
     pub workload: String,
     /// Treatment of lengths between those that a workload lists.
     pub sampling: Sampling,
@@ -29,6 +34,17 @@ pub struct SimConfig {
     pub traffic: Pattern,
     /// Incasts beside that.
     pub incast: Option<IncastOverlay>,
+    /// A file of messages that are sent instead of those that workload, load and traffic describe; the
+    /// workload then only gives the cutoffs that hosts know beforehand, and the ranges of lengths in
+    /// reports.
+    ///
+    /// It is CSV. A line of names tells which column is `time_us`, the time at which a message starts, in
+    /// microseconds from the start of the run (or `start_ns`, in nanoseconds); `from` and `to`, its sender
+    /// and receiver; and `bytes`, its length. Hosts are numbers from 0, or, if not all of them are numbers,
+    /// names, which are numbered in order of appearance. Other columns, empty lines and lines that begin
+    /// with `#` are passed over; lines need not be in order of time. Of all messages from `warmup_ms` on,
+    /// up to `messages` are measured.
+    pub replay: Option<PathBuf>,
     /// Messages or RPCs.
     pub exchange: Exchange,
     /// Messages that are measured.
@@ -53,6 +69,9 @@ pub struct SimConfig {
     /// Parameters of the central scheduler.
     pub oracle: OracleConfig,
 }
+
+/// The workload that has the lengths of what is replayed.
+const REPLAY: &str = "replay";
 
 /// What runs on the hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,6 +223,7 @@ impl SimConfig {
             "w2" => (5, 20.0),
             "w4" => (1, 100.0),
             "w5" => (1, 300.0),
+            REPLAY => (4, 0.0),
             _ => (4, 100.0),
         };
         Self {
@@ -213,6 +233,7 @@ impl SimConfig {
             load: 0.8,
             traffic: Pattern::AllToAll,
             incast: None,
+            replay: None,
             exchange: Exchange::OneWay,
             messages: 100_000,
             warmup_ms,
@@ -253,8 +274,14 @@ impl SimConfig {
     ///
     /// # Errors
     ///
-    /// There is none of this name.
+    /// There is none of this name, or the file can't be replayed whose lengths it has.
     pub fn workload(&self) -> Result<Workload, SimError> {
+        if self.workload == REPLAY {
+            let replay = self.replayed()?;
+            let replay =
+                replay.ok_or_else(|| SimError::Config("workload replay needs a replay".into()))?;
+            return Ok(Workload::of_lengths(REPLAY, replay.lengths())?);
+        }
         let workload: Workload = self.workload.parse()?;
         Ok(workload.with_sampling(self.sampling))
     }
@@ -267,10 +294,27 @@ impl SimConfig {
     pub fn validate(&self) -> Result<(), SimError> {
         self.network.topology.build()?;
         FaultPlan::new(&self.faults, &self.network)?;
+        self.replayed()?;
         match self.protocol {
             Protocol::Homa => Ok(self.homa_config()?.validate()?),
             Protocol::Dctcp | Protocol::Oracle => self.check_ranges(),
         }
+    }
+
+    /// The messages that are replayed, if any are: then some from the end of the warm-up on.
+    pub(crate) fn replayed(&self) -> Result<Option<Replay>, SimError> {
+        let Some(path) = &self.replay else { return Ok(None) };
+        let replay = Replay::read(path, self.network.topology.hosts())?;
+        if replay.count_since(self.warmup()) == 0 {
+            let why = "replay: no message starts at warmup_ms or later";
+            return Err(SimError::Config(why.into()));
+        }
+        Ok(Some(replay))
+    }
+
+    /// When the first message that is measured may start.
+    pub(crate) fn warmup(&self) -> SimTime {
+        SimTime::from_secs_f64(self.warmup_ms * 1e-3)
     }
 
     /// Checks that values are in their ranges.
@@ -318,7 +362,10 @@ impl SimConfig {
         self.check_ranges()?;
         let workload = self.workload()?;
         let incast_bytes = self.incast.map_or(0, |incast| incast.bytes);
-        let longest = workload.longest().max(incast_bytes).max(self.framing.payload_bytes);
+        let replay = self.replayed()?;
+        let replayed = replay.and_then(|replay| replay.lengths().max()).unwrap_or(0);
+        let longest =
+            workload.longest().max(replayed).max(incast_bytes).max(self.framing.payload_bytes);
         Ok(self.homa_config_for(&workload, longest))
     }
 
@@ -383,6 +430,9 @@ pub enum SimError {
     /// The network can't be.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+    /// The file can't be replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// The workload can't be.
     #[error(transparent)]
     Workload(#[from] WorkloadError),

@@ -8,6 +8,7 @@ use crate::measure::{Measurement, Window};
 use crate::network::Network;
 use crate::packet::HostId;
 use crate::random::Random;
+use crate::replay::Replay;
 use crate::stats::SlowdownBins;
 use crate::time::SimTime;
 use crate::trace::Trace;
@@ -35,6 +36,8 @@ pub(crate) struct Plan {
     workload: Workload,
     lengths: Random,
     traffic: Traffic,
+    /// Instead of the workload's messages.
+    replay: Option<Replay>,
     ideal: IdealTimes,
     pub(crate) measurement: Measurement,
     /// What becomes of each message, if that is wanted.
@@ -52,11 +55,14 @@ impl Plan {
         trace: Option<Trace>,
     ) -> Result<Self, SimError> {
         let workload = config.workload()?;
-        let begin = SimTime::from_secs_f64(config.warmup_ms * 1e-3);
-        let window = Window { begin, messages: config.messages };
+        let begin = config.warmup();
+        let replay = config.replayed()?;
+        let there_are = replay.as_ref().map_or(u64::MAX, |replay| replay.count_since(begin));
+        let window = Window { begin, messages: config.messages.min(there_are) };
         Ok(Self {
             lengths: Random::new(config.seed, "lengths", 0),
             traffic: traffic(config, &workload, hosts),
+            replay,
             ideal: IdealTimes::new(config.framing, unscheduled_bytes),
             measurement: Measurement::new(window, SlowdownBins::new(workload.bins())),
             trace,
@@ -67,8 +73,14 @@ impl Plan {
 
     /// When each source has its first orders.
     pub(crate) fn first_times(&mut self) -> Vec<(SimTime, Source)> {
+        let is_replay = self.replay.is_some();
         let sources = self.traffic.sources().into_iter();
-        sources.map(|source| (self.traffic.first_gap(source), source)).collect()
+        // Those of the workload's messages have nothing to do in a replay.
+        let sources = sources.filter(|&source| !is_replay || source == Source::Overlay);
+        let times = sources.map(|source| (self.traffic.first_gap(source), source));
+        let replay = self.replay.as_ref().and_then(Replay::next_time);
+        let replay = replay.map(|at| (at, Source::Replay));
+        times.chain(replay).collect()
     }
 
     /// The next event, unless all messages that are measured have arrived, or the time is over.
@@ -81,11 +93,17 @@ impl Plan {
 
     /// The orders of a source whose time has come.
     pub(crate) fn orders(&mut self, source: Source) -> Vec<Order> {
-        self.traffic.orders(source)
+        match (&mut self.replay, source) {
+            (Some(replay), Source::Replay) => replay.orders(),
+            _ => self.traffic.orders(source),
+        }
     }
 
     /// When a source that had orders now has the next ones, if by the clock.
     pub(crate) fn next_time(&mut self, now: SimTime, source: Source) -> Option<SimTime> {
+        if source == Source::Replay {
+            return self.replay.as_ref().and_then(Replay::next_time);
+        }
         self.traffic.is_clocked(source).then(|| now + self.traffic.gap(source))
     }
 
@@ -96,8 +114,7 @@ impl Plan {
         order: Order,
         network: &mut Network<H>,
     ) -> Message {
-        let Order { from, to, length } = order;
-        let is_overlay = length.is_some();
+        let Order { from, to, length, is_overlay } = order;
         let length = length.unwrap_or_else(|| self.workload.sample(&mut self.lengths));
         let is_measured = self.measurement.start(now, length, network);
         let mut message =
@@ -127,7 +144,7 @@ impl Plan {
             let slowdown = time.0 as f64 / self.best(message, network).0 as f64;
             self.measurement.complete(length, slowdown, is_overlay);
         }
-        let is_followed = self.traffic.is_closed_loop() && !is_overlay;
+        let is_followed = self.replay.is_none() && self.traffic.is_closed_loop() && !is_overlay;
         is_followed.then_some(Source::Again(from.0))
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Order {
     pub(crate) to: HostId,
     /// Bytes, or `None` for a length of the workload.
     pub(crate) length: Option<u32>,
+    /// Whether it is of an incast beside the workload.
+    pub(crate) is_overlay: bool,
 }
 
 /// What makes messages, each at times of its own.
@@ -71,6 +73,8 @@ pub(crate) enum Source {
     Again(u32),
     /// Incasts.
     Overlay,
+    /// A file.
+    Replay,
 }
 
 /// Decides about destinations and times.
@@ -155,7 +159,7 @@ impl Traffic {
         match source {
             Source::Overlay => true,
             Source::Host(_) => !self.is_closed_loop(),
-            Source::Again(_) => false,
+            Source::Again(_) | Source::Replay => false,
         }
     }
 
@@ -164,6 +168,7 @@ impl Traffic {
         match source {
             Source::Overlay => self.incast(),
             Source::Again(host) => vec![self.order(host)],
+            Source::Replay => Vec::new(),
             Source::Host(host) => {
                 let count = match self.pattern {
                     Pattern::ClosedLoop { outstanding } | Pattern::Clients { outstanding, .. } => {
@@ -184,7 +189,7 @@ impl Traffic {
             Pattern::Incast { .. } => 0,
             _ => self.other(host),
         };
-        Order { from: HostId(host), to: HostId(to), length: None }
+        Order { from: HostId(host), to: HostId(to), length: None, is_overlay: false }
     }
 
     fn other(&mut self, host: u32) -> u32 {
@@ -212,7 +217,7 @@ impl Traffic {
             }
         }
         let length = Some(overlay.bytes);
-        let order = |from| Order { from: HostId(from), to: HostId(to), length };
+        let order = |from| Order { from: HostId(from), to: HostId(to), length, is_overlay: true };
         senders.into_iter().map(order).collect()
     }
 }

@@ -4,6 +4,7 @@ mod authentication;
 mod capture;
 mod fields;
 mod frame;
+mod messages;
 mod rpcs;
 mod segments;
 
@@ -33,10 +34,24 @@ struct Packet<'a> {
 pub struct Options {
     /// UDP packets from or to these ports are taken for Homa.
     pub udp_ports: Vec<u16>,
-    /// A summary of each RPC instead of the packets.
-    pub rpcs: bool,
-    /// One JSON object per line.
+    /// What a line is about.
+    pub show: Show,
+    /// One JSON object per line; messages are always CSV.
     pub json: bool,
+}
+
+/// What a line of output is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Show {
+    /// A packet.
+    #[default]
+    Packets,
+    /// An RPC, summarised.
+    Rpcs,
+    /// A message, request or response, as CSV for `homa sim --replay`: `time_us`, the time of its first
+    /// packet since the capture's first; `from` and `to`, addresses (with Homa ports if a host talks to
+    /// itself); `bytes`.
+    Messages,
 }
 
 /// What was found.
@@ -61,7 +76,7 @@ pub enum Problem {
 
 /// Prints what a capture in pcap or pcapng format holds to `out`.
 ///
-/// Memory is bounded by the longest packet and, with [`Options::rpcs`], by the number of RPCs and of
+/// Memory is bounded by the longest packet and, of RPCs and messages, by the number of RPCs and of
 /// the pieces in which their messages came.
 ///
 /// # Errors
@@ -121,7 +136,7 @@ impl<W: Write> Decoder<'_, W> {
             Ok((header, _)) => {
                 self.counts.homa += 1;
                 let packet = Packet { time: frame.time, carried, header };
-                if self.options.rpcs {
+                if self.options.show != Show::Packets {
                     self.rpcs.add(&packet);
                     return Ok(());
                 }
@@ -129,7 +144,7 @@ impl<W: Write> Decoder<'_, W> {
             }
             Err(error) => {
                 self.counts.malformed += 1;
-                if self.options.rpcs {
+                if self.options.show != Show::Packets {
                     return Ok(());
                 }
                 let fields = fields::of_malformed(frame.time, start, &carried, error);
@@ -138,13 +153,17 @@ impl<W: Write> Decoder<'_, W> {
         }
     }
 
-    /// Prints the RPCs, if they are wanted.
+    /// Prints the RPCs or messages, if they are wanted.
     fn finish(&mut self) -> io::Result<()> {
-        if self.options.rpcs {
-            for rpc in self.rpcs.in_order_of_time() {
-                let fields = rpc.fields(self.start.unwrap_or_default());
-                write_fields(self.out, &fields, self.options.json)?;
+        let start = self.start.unwrap_or_default();
+        match self.options.show {
+            Show::Packets => {}
+            Show::Rpcs => {
+                for rpc in self.rpcs.in_order_of_time() {
+                    write_fields(self.out, &rpc.fields(start), self.options.json)?;
+                }
             }
+            Show::Messages => messages::write(self.out, &self.rpcs, start)?,
         }
         self.out.flush()
     }
@@ -196,9 +215,13 @@ mod tests {
     const CAPTURES: [&str; 7] =
         ["full-100kB", "grants", "loss-short", "loss-w4", "short-rpc", "tcp-hijack", "w4"];
 
+    fn show(rpcs: bool) -> Show {
+        if rpcs { Show::Rpcs } else { Show::Packets }
+    }
+
     fn decoded(name: &str, rpcs: bool) -> Vec<Value> {
         let file = format!("{}/../../tests-data/captures/{name}.pcap", env!("CARGO_MANIFEST_DIR"));
-        let options = Options { udp_ports: vec![], rpcs, json: true };
+        let options = Options { udp_ports: vec![], show: show(rpcs), json: true };
         let (mut out, mut counts) = (Vec::new(), Counts::default());
         let input = File::open(file).unwrap();
         decode(input, &options, &mut out, &mut counts)
@@ -276,7 +299,7 @@ mod tests {
     }
 
     fn decoded_datagram(datagram: &[u8], rpcs: bool) -> Vec<Value> {
-        let options = Options { udp_ports: vec![4000], rpcs, json: true };
+        let options = Options { udp_ports: vec![4000], show: show(rpcs), json: true };
         let mut out = Vec::new();
         decode(capture_of(datagram), &options, &mut out, &mut Counts::default()).unwrap();
         let lines = String::from_utf8(out).unwrap();
@@ -330,7 +353,7 @@ mod tests {
             format!("{}/../../tests-data/captures/short-rpc.pcap", env!("CARGO_MANIFEST_DIR"));
         let bytes = std::fs::read(whole).unwrap();
         for rpcs in [false, true] {
-            let options = Options { udp_ports: vec![], rpcs, json: true };
+            let options = Options { udp_ports: vec![], show: show(rpcs), json: true };
             let (mut out, mut counts) = (Vec::new(), Counts::default());
             let half = Cursor::new(bytes[..bytes.len() / 2].to_vec());
             let Err(Problem::Read(why)) = decode(half, &options, &mut out, &mut counts) else {

@@ -49,6 +49,16 @@ pub(super) struct Rpc {
     beyond_message: u64,
 }
 
+/// A message of which something was seen.
+#[derive(Debug)]
+pub(super) struct Message {
+    /// When the first of its packets was seen.
+    pub(super) begin: Duration,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) bytes: u32,
+}
+
 /// One message on its way.
 #[derive(Debug, Default)]
 struct Transfer {
@@ -57,6 +67,8 @@ struct Transfer {
     seen: Vec<(u32, u32)>,
     packets: u64,
     retransmitted: u64,
+    /// When the first packet was seen.
+    begin: Duration,
     /// When the last new bytes were seen.
     last_new: Duration,
 }
@@ -74,6 +86,11 @@ impl RpcTable {
             self.rpcs.len() - 1
         });
         self.rpcs[index].add(packet);
+    }
+
+    /// The requests and responses of all of them.
+    pub(super) fn messages(&self) -> impl Iterator<Item = Message> {
+        self.rpcs.iter().flat_map(Rpc::messages)
     }
 
     /// All of them, by the time of their first packet.
@@ -112,7 +129,10 @@ impl Rpc {
                 let from_client = is_client_id(packet.header.sender_id.0);
                 let transfer = if from_client { &mut self.request } else { &mut self.response };
                 let length = packet.carried.length.saturating_sub(DATA_HEADER_LEN) as u32;
-                transfer.length.get_or_insert(data.message_length);
+                if transfer.length.is_none() {
+                    transfer.length = Some(data.message_length);
+                    transfer.begin = packet.time;
+                }
                 transfer.packets += 1;
                 transfer.retransmitted += u64::from(data.retransmit);
                 if beyond_message(data, packet.carried.length) > 0 {
@@ -158,6 +178,28 @@ impl Rpc {
             fields.push("beyond_message", self.beyond_message);
         }
         fields
+    }
+
+    fn messages(&self) -> impl Iterator<Item = Message> {
+        let [client, server] = self.hosts();
+        let message = |transfer: &Transfer, from: &String, to: &String| Message {
+            begin: transfer.begin,
+            from: from.clone(),
+            to: to.clone(),
+            bytes: transfer.length.unwrap_or(0),
+        };
+        let request = message(&self.request, &client, &server);
+        let response = message(&self.response, &server, &client);
+        [request, response].into_iter().filter(|message| message.bytes > 0)
+    }
+
+    /// Client and server: their addresses, with ports if that is one address.
+    fn hosts(&self) -> [String; 2] {
+        let (client, server) = (self.name.client.0, self.name.server.0);
+        if client == server {
+            return [endpoint(client, self.client_port), endpoint(server, self.server_port)];
+        }
+        [client, server].map(|address| address.to_string())
     }
 
     /// How far it got, as far as the capture shows.

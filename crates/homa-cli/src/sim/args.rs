@@ -11,11 +11,12 @@ use super::sweep::Axis;
 use crate::units::Size;
 
 /// What makes sense only of a simulation that is run, not of results that are merged.
-const OF_A_RUN: [&str; 16] = [
+const OF_A_RUN: [&str; 17] = [
     "preset",
     "config",
     "workload",
     "load",
+    "replay",
     "hosts",
     "messages",
     "seed",
@@ -39,12 +40,17 @@ pub(crate) struct SimArgs {
     /// Parameters that differ from the preset's, in TOML
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Lengths of messages: w1 to w5, w1-pareto, starve, or a number of bytes [default: w4]
+    /// Lengths of messages: w1 to w5, w1-pareto, starve, or a number of bytes [default: w4, or with
+    /// --replay those of the file]
     #[arg(long, value_name = "W")]
     pub(crate) workload: Option<String>,
     /// Share of the hosts' links that the traffic needs, headers and grants included [default: 0.8]
     #[arg(long, value_name = "SHARE")]
     pub(crate) load: Option<f64>,
+    /// Send the messages of this file at their times: CSV with the columns time_us, from, to and bytes, as
+    /// of 'homa decode --messages', or what --trace wrote
+    #[arg(long, value_name = "FILE")]
+    pub(crate) replay: Option<PathBuf>,
     /// Number of hosts, in a network of the same kind [default: the preset's, 144 or 40]
     #[arg(long, value_name = "N")]
     pub(crate) hosts: Option<u32>,
@@ -106,6 +112,13 @@ Presets: sigcomm18 is the published evaluation (144 hosts at 10 Gb/s, one-way me
 implementation (40 hosts at 25 Gb/s, RPCs). In order, later ones win: preset, --config, options, --set, --sweep. Paths and values \
 are those of \"config\" in the JSON output; sizes may have a unit. The division of priorities, --messages and --runs follow the workload.
 
+Replays: the column start_ns may take the place of time_us; other columns are passed over. Times count from the start of the run. Hosts \
+are numbers from 0, or, if not all are numbers, names, numbered in order of appearance. All messages are measured, or those from warmup_ms \
+on, up to --messages. With --workload, hosts know the cutoffs that suit that workload beforehand, and reports have its ranges of lengths; \
+--replay of a --trace with the options of that run repeats it.
+
+Faults (links down, slow hosts, paused hosts) are listed as \"faults\" in the configuration; docs/evaluation.md has examples.
+
 Runs use all cores (RAYON_NUM_THREADS limits them), each run one; results do not depend on that. A sweep's results are in its order, \
 the last --sweep varying fastest.
 
@@ -117,4 +130,5 @@ Examples:
   homa sim --workload w1 --sweep load=0.5,0.8 --plot w1.svg --json w1.json
   homa sim --preset kernel --workload w3 --hosts 20 --messages 20K --sweep homa.overcommit=1,4,8
   homa sim --sweep workload=w1,w3 --sweep load=0.5,0.8 --shard 1/2 --json 1.json
+  homa decode --messages capture.pcap > a.csv; homa sim --replay a.csv --hosts 16
   homa sim --merge 1.json 2.json --json all.json";

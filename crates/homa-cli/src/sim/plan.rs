@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use homa_sim::{Shape, SimConfig, Workload};
+use homa_sim::{ReplayError, Shape, SimConfig, SimError, Workload};
 use serde_json::Value;
 
 use super::args::SimArgs;
@@ -116,7 +116,10 @@ impl<'a> Source<'a> {
         self.settings.iter().chain(swept).for_each(|given| setting::set(&mut tree, given));
         let read = setting::read(tree).map_err(Stop::Usage)?;
         let config = SimConfig { workload, ..read };
-        config.validate().map_err(|error| Stop::Usage(format!("{error}{}", at(swept))))?;
+        config.validate().map_err(|error| match error {
+            SimError::Replay(ReplayError::Unreadable { .. }) => Stop::Failed(error.to_string()),
+            _ => Stop::Usage(format!("{error}{}", at(swept))),
+        })?;
         Ok(config)
     }
 
@@ -125,7 +128,11 @@ impl<'a> Source<'a> {
         let given = self.settings.iter().chain(swept).rfind(|setting| setting.key == "workload");
         let given = given.map(|setting| setting.text.as_str());
         let in_file = || self.file.as_ref()?.get("workload")?.as_str();
-        let text = given.or_else(in_file).unwrap_or(WORKLOAD);
+        let default = if self.args.replay.is_some() { preset::REPLAY } else { WORKLOAD };
+        let text = given.or_else(in_file).unwrap_or(default);
+        if text == preset::REPLAY {
+            return Ok(text.into());
+        }
         let workload: Workload =
             text.parse().map_err(|error| Stop::Usage(format!("workload: {error}")))?;
         Ok(workload.name().into())
@@ -138,6 +145,7 @@ fn settings(args: &SimArgs) -> Vec<Setting> {
     let options = [
         ("workload", args.workload.clone()),
         ("load", args.load.map(|load| load.to_string())),
+        ("replay", args.replay.as_deref().map(json_text)),
         ("messages", args.messages.map(|count| count.to_string())),
         ("seed", args.seed.map(|seed| seed.to_string())),
         ("homa.priorities", args.priorities.map(|count| count.to_string())),
@@ -147,6 +155,11 @@ fn settings(args: &SimArgs) -> Vec<Setting> {
     ];
     let options = options.into_iter().filter_map(|(key, value)| Some(Setting::new(key, value?)));
     options.chain(args.settings.iter().cloned()).collect()
+}
+
+/// A path in quotes, lest it be taken for a number.
+fn json_text(path: &Path) -> String {
+    Value::from(path.to_string_lossy()).to_string()
 }
 
 fn read_file(path: &Path) -> Result<Value, Stop> {

@@ -12,6 +12,9 @@ pub(crate) enum Preset {
     Kernel,
 }
 
+/// The workload that has the lengths of the messages that are replayed.
+pub(super) const REPLAY: &str = "replay";
+
 /// How much is measured unless something else is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Effort {
@@ -46,6 +49,8 @@ fn effort(workload: &str) -> Effort {
         "w3" => 350_000,
         "w4" => 78_000,
         "w5" => 55_000,
+        // All that there are.
+        REPLAY => return Effort { messages: u64::MAX, runs: 1 },
         _ => return Effort { messages: 100_000, runs: 1 },
     };
     Effort { messages, runs: 2 }

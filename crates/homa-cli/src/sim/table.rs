@@ -26,6 +26,9 @@ fn title(run: &Run) -> String {
         [first, .., last] => format!("seeds {first} to {last}"),
         [] => "no seed".into(),
     };
+    if let Some(file) = &run.config.replay {
+        return format!("{protocol}, replay of {}, {hosts} hosts, {seeds}", file.display());
+    }
     format!("{protocol}, {} at load {load}, {hosts} hosts, {seeds}", workload.to_uppercase())
 }
 

@@ -275,6 +275,58 @@ fn sim__the_kernel_preset_runs_rpcs() {
     assert_eq!((&run["config"]["exchange"], &run["unfinished"]), (&"echo".into(), &0.into()));
 }
 
+/// A run is traced and repeated; a capture of the kernel's is sent again.
+#[test]
+fn sim__replays_traces_and_captures() {
+    let folder = Folder::new("replay");
+    let (trace, again) = (folder.file("1.csv"), folder.file("2.csv"));
+    let whole = report(&[&W3[..], &["--trace", &trace]].concat());
+    let same = report(&[&W3[..], &["--replay", &trace, "--trace", &again]].concat());
+    assert_eq!(fingerprints(&whole), fingerprints(&same));
+    assert_eq!(std::fs::read(&trace).unwrap(), std::fs::read(&again).unwrap());
+
+    let captures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests-data/captures");
+    let capture = format!("{captures}/loss-w4.pcap");
+    let output = run(&["decode", "--messages", &capture]);
+    let (csv, _) = texts(&output);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(csv.starts_with("time_us,from,to,bytes\n0.000,"), "{csv}");
+    let lines: Vec<Vec<_>> = csv.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    assert!(lines.len() > 100 && lines.iter().all(|line| line.len() == 4 && line[1] != line[2]));
+    assert!(lines.is_sorted_by_key(|line| line[0].parse::<f64>().unwrap()));
+    // The first RPC: there and back.
+    assert_eq!([lines[0][3], lines[1][3]], ["271"; 2]);
+    assert_eq!([lines[0][1], lines[0][2]], [lines[1][2], lines[1][1]]);
+    let messages = folder.file("messages.csv");
+    std::fs::write(&messages, &csv).unwrap();
+    let (code, out, err) = sim(&["--replay", &messages, "--hosts", "2", "--trace", "-"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.starts_with("homa, replay of ") && err.contains(" 0 unfinished"), "{err}");
+    let replayed: Vec<Vec<_>> = out.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    assert_eq!(replayed.len(), lines.len());
+    for (theirs, ours) in lines.iter().zip(&replayed) {
+        let us = |text: &str| text.parse::<f64>().unwrap();
+        assert_eq!((us(theirs[0]), theirs[3]), (us(ours[0]) / 1e3, ours[3]));
+        assert_eq!(ours[6], "1", "it is measured");
+    }
+}
+
+#[test]
+fn sim__files_that_cannot_be_replayed() {
+    let folder = Folder::new("no-replay");
+    let file = folder.file("a.csv");
+    std::fs::write(&file, "time_us,from,to,bytes\n1,a,b,5\n1,a,b,many\n").unwrap();
+    let (code, out, err) = sim(&["--replay", &file]);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(err.contains("a.csv, line 3: 'many' is no length from 1 to"), "{err}");
+    let (code, _, err) = sim(&["--replay", "/nonexistent.csv"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("cannot read /nonexistent.csv"), "{err}");
+    let (code, _, err) = sim(&["--workload", "replay"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("workload replay needs a replay"), "{err}");
+}
+
 /// In a file and on the command line, where a list replaces the list that there was.
 #[test]
 fn sim__faults() {

@@ -5,6 +5,7 @@ mod guide;
 mod size;
 mod steps;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -165,6 +166,28 @@ impl Workload {
     /// The text is none such; the error says where.
     pub fn from_csv(name: &str, text: &str) -> Result<Self, WorkloadError> {
         Ok(Self::from_steps(name.into(), steps::parse(text)?, None))
+    }
+
+    /// The lengths that some messages have, each as often as it occurs.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or one is 0.
+    pub fn of_lengths(
+        name: &str,
+        lengths: impl IntoIterator<Item = u32>,
+    ) -> Result<Self, WorkloadError> {
+        let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+        lengths.into_iter().for_each(|length| *counts.entry(length).or_default() += 1);
+        let total: u64 = counts.values().sum();
+        match counts.keys().next() {
+            None => return Err(WorkloadError::Table("there are no lengths".into())),
+            Some(0) => return Err(WorkloadError::Length(0)),
+            Some(_) => {}
+        }
+        let step =
+            |(length, count): (u32, u64)| Step { length, probability: count as f64 / total as f64 };
+        Ok(Self::from_steps(name.into(), counts.into_iter().map(step).collect(), None))
     }
 
     /// The same with another treatment of lengths between those listed, for a workload made by
