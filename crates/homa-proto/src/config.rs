@@ -34,6 +34,11 @@ pub struct Config {
     /// Bytes of a message sent without waiting for grants. Default 40,000 (`unsched_bytes`).
     /// At 0 a message is announced by an empty DATA packet (HOMA-DATA-14).
     pub unscheduled_bytes: u32,
+    /// Messages of so many bytes or more have no unscheduled bytes: they are announced by an empty DATA packet,
+    /// which goes before all that waits and at the level of the shortest message, and wait a round
+    /// trip for their first grant. So what senders send unasked does not fill switches, and receivers
+    /// learn early of what is to come. Default 4,294,967,295, none.
+    pub wholly_scheduled_min: u32,
     /// Lowers a peer's unscheduled bytes to what the link carries in a measured minimum round
     /// trip, at `link_mbps`; a local decision (KNOWN_ISSUES 3.2). Default off.
     pub unscheduled_by_round_trip: bool,
@@ -92,6 +97,7 @@ impl Default for Config {
             wire_version: Version::V1,
             message_length_max: homa_wire::MESSAGE_LENGTH_MAX,
             unscheduled_bytes: 40_000,
+            wholly_scheduled_min: u32::MAX,
             unscheduled_by_round_trip: false,
             unscheduled_by_remaining: false,
             incast_calls_max: None,
@@ -376,6 +382,8 @@ impl Config {
         rule(self.grants.incoming_bytes_max >= 1, "grants.incoming_bytes_max", "at least 1 byte")?;
         let segments_ok = (1..=16).contains(&self.grants.grant_segments_min);
         rule(segments_ok, "grants.grant_segments_min", "1 to 16")?;
+        let tells_idle = self.grants.idle_after == Duration::ZERO || self.grants.window_bytes > 0;
+        rule(tells_idle, "grants.idle_after", "0 if grants.window_bytes is 0")?;
         rule(self.grants.fifo_share_permille <= 500, "grants.fifo_share_permille", "at most 500")?;
         rule(self.pacer.fifo_share_permille <= 500, "pacer.fifo_share_permille", "at most 500")?;
         rule(
@@ -542,6 +550,12 @@ mod tests {
             config.grants.grant_segments_min = segments;
             assert_eq!(config.validate().unwrap_err().field, "grants.grant_segments_min");
         }
+
+        let mut config = Config::default();
+        config.grants.idle_after = Duration::from_micros(5);
+        assert_eq!(config.validate().unwrap_err().field, "grants.idle_after");
+        config.grants.window_bytes = 100_000;
+        assert_eq!(config.validate(), Ok(()));
 
         let mut config = Config::default();
         config.limits.incoming_bytes_max = 999_999;

@@ -11,6 +11,7 @@
 //! messages plus the number of active ones.
 
 mod config;
+mod held;
 mod oldest;
 mod places;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use alloc::vec::Vec;
 use homa_wire::Priority;
 
 pub use self::config::GrantConfig;
+use self::held::{HeldGrants, LinkUse};
 use self::oldest::fifo_interval;
 use self::places::{Order, Places};
 use crate::cutoffs::{UnscheduledCutoffs, unscheduled_priority};
@@ -69,6 +71,7 @@ struct Message {
     birth: u64,
     /// Whether it is longer than its unscheduled part.
     scheduled: bool,
+    held: HeldGrants,
 }
 
 impl Message {
@@ -127,6 +130,7 @@ pub(crate) struct GrantScheduler {
     /// are still to be looked at.
     search: (u32, u32),
     memory_is_short: bool,
+    link_use: LinkUse,
 }
 
 impl GrantScheduler {
@@ -146,6 +150,7 @@ impl GrantScheduler {
             fifo_bytes: 0,
             search: (0, 0),
             memory_is_short: false,
+            link_use: LinkUse::new(),
         }
     }
 
@@ -182,6 +187,7 @@ impl GrantScheduler {
             segment_bytes: new.segment_bytes,
             birth: new.birth,
             scheduled: granted < new.length,
+            held: HeldGrants::new(now, granted),
         };
         self.reserve_slot(new.slot)?;
         if message.scheduled {
@@ -252,6 +258,7 @@ impl GrantScheduler {
         now: Instant,
         memory_room: impl Fn(u32) -> u64,
     ) -> Option<GrantDecision> {
+        self.look_at_link(now);
         if let Some(decision) = self.poll_oldest(now, &memory_room) {
             return Some(decision);
         }
@@ -262,14 +269,17 @@ impl GrantScheduler {
                 Want::Nothing => {}
                 Want::Memory => self.memory_is_short = true,
                 // Those behind do not take the room that this one waits for.
-                Want::Room => return None,
+                Want::Room => {
+                    self.plan_look(now);
+                    return None;
+                }
                 Want::Bytes(bytes) => {
                     let priority = self.scheduled_priority(rank).max(self.tail_priority(slot));
-                    return Some(self.grant(slot, bytes, priority));
+                    return Some(self.grant(now, slot, bytes, priority));
                 }
             }
         }
-        if self.memory_is_short { self.poll_waiting(&memory_room) } else { None }
+        if self.memory_is_short { self.poll_waiting(now, &memory_room) } else { None }
     }
 
     /// Something changed: all messages may be looked at again for one that little memory would help.
@@ -295,10 +305,11 @@ impl GrantScheduler {
         self.places.are_short() || self.places.active().iter().any(|active| wants_room(active.slot))
     }
 
-    /// When the next grant to the oldest message falls due, which no other input announces. `None`
-    /// if there is no message for it.
+    /// When the next grant to the oldest message falls due, or the link is to be looked at, which no
+    /// other input announces. `None` if there is no message for it.
     pub(crate) fn next_time(&self) -> Option<Instant> {
-        (self.fifo_interval.is_some() && !self.oldest.is_empty()).then_some(self.fifo_due)
+        let is_fifo = self.fifo_interval.is_some() && !self.oldest.is_empty();
+        is_fifo.then_some(self.fifo_due).into_iter().chain(self.link_use.look_at()).min()
     }
 
     /// The offset up to which a message's sender may send, or `None` for an unknown slot.
@@ -388,7 +399,8 @@ impl GrantScheduler {
         let needed = want.min(step);
         // With nothing on its way, nothing will make room: go on, however little there is.
         let is_last_hope = self.incoming_bytes == 0;
-        let room = self.config.incoming_bytes_max.saturating_sub(self.incoming_bytes);
+        let coming = self.incoming_bytes.saturating_sub(self.held_bytes());
+        let room = self.config.incoming_bytes_max.saturating_sub(coming);
         let bytes = match u64::from(want).min(room) as u32 {
             bytes if bytes >= needed => bytes,
             _ if is_last_hope => needed,
@@ -404,7 +416,11 @@ impl GrantScheduler {
 
     /// The messages in the places need more memory than is there: one that needs less may go on, and
     /// make room by its end. A call looks at a few messages only; the next goes on from there.
-    fn poll_waiting(&mut self, memory_room: &impl Fn(u32) -> u64) -> Option<GrantDecision> {
+    fn poll_waiting(
+        &mut self,
+        now: Instant,
+        memory_room: &impl Fn(u32) -> u64,
+    ) -> Option<GrantDecision> {
         let slots = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
         for _ in 0..SEARCH_STEPS {
             let (last, left) = self.search;
@@ -416,7 +432,7 @@ impl GrantScheduler {
             if let Want::Bytes(bytes) = self.want(slot, memory_room(slot))
                 && !self.places.is_active(slot)
             {
-                return Some(self.grant(slot, bytes, Priority::LOWEST));
+                return Some(self.grant(now, slot, bytes, Priority::LOWEST));
             }
         }
         None
@@ -434,6 +450,10 @@ impl GrantScheduler {
             }
             fixed => u64::from(fixed),
         };
+        let is_shortest =
+            self.places.active().first().is_none_or(|first| first.order() == message.order());
+        let window =
+            if is_shortest { window } else { window.min(self.config.later_window_bytes.into()) };
         u32::try_from(window.max(segments).min(limit)).unwrap_or(u32::MAX)
     }
 
@@ -471,12 +491,13 @@ impl GrantScheduler {
         self.config.priority_levels.saturating_sub(1)
     }
 
-    fn grant(&mut self, slot: u32, bytes: u32, priority: Priority) -> GrantDecision {
+    fn grant(&mut self, now: Instant, slot: u32, bytes: u32, priority: Priority) -> GrantDecision {
         let Some(message) = self.message_mut(slot) else {
             unreachable!("only known messages are granted to");
         };
         let before = message.incoming();
         message.granted += bytes;
+        message.held.note_grant(now, message.granted, message.received);
         let message = *message;
         self.incoming_bytes += u64::from(message.incoming() - before);
         if message.ungranted() == 0 {

@@ -138,6 +138,11 @@ impl Outgoing {
         self.length - self.next
     }
 
+    /// By what it is ordered among others: what remains, but an announcement goes before all that.
+    pub(crate) fn rank(&self) -> u32 {
+        if self.announce { 0 } else { self.remaining() }
+    }
+
     /// The packet that contains byte `offset`: cut at multiples of the segment size from the
     /// message's start, and anew from the end of the unscheduled bytes.
     fn packet_at(&self, offset: u32) -> Payload {

@@ -3,7 +3,7 @@
 
 use homa_proto::{CallOptions, Config, Duration, Event, Instant, Priority, RpcKey};
 use homa_testkit::{FaultPlan, Network, Outcome, Probe, Remote, data};
-use homa_wire::{Body, Data, Resend};
+use homa_wire::{Body, Data, Grant, Resend};
 
 fn micros(micros: u64) -> Duration {
     Duration::from_micros(micros)
@@ -30,6 +30,32 @@ fn messages__leave_in_order_of_their_remaining_bytes() {
     });
     probe.drain();
     assert_eq!(order(&mut probe), [1, 3, 2, 0, 4].map(|n| keys[n]));
+}
+
+/// HOMA-DATA-14: a message that is wholly scheduled is announced before shorter ones that wait, at their level,
+/// and sends nothing else until it is granted.
+#[test]
+fn wholly_scheduled_message__is_announced_first() {
+    let mut config = Config::default();
+    config.pacing = false;
+    config.wholly_scheduled_min = 50_000;
+    config.cutoffs.fixed = Some([u32::MAX, 20_000, 10_000, 5_000, 500, 400, 300, 200]);
+    let mut probe = Probe::new(&config);
+    let (now, socket, to) = (probe.now, probe.client_socket, Remote::server(1));
+    let [long, short] = [50_000, 49_999].map(|length| {
+        let options = CallOptions::default();
+        probe.endpoint.send_request(now, socket, to.addr, to.port, length, options).unwrap()
+    });
+    probe.drain();
+    let sent = probe.take_sent();
+    assert!(sent[0].payload.is_none() && sent[0].priority == Priority::HIGHEST, "{:?}", sent[0]);
+    let Body::Data(announcement) = sent[0].header.body else { panic!("{:?}", sent[0]) };
+    assert_eq!((announcement.message_length, announcement.incoming), (50_000, 0));
+    let others = sent[1..].iter().map(|transmit| transmit.payload.unwrap().0);
+    assert!(others.into_iter().all(|key| key == short));
+    assert_eq!(probe.take_data(), []);
+    probe.answer(long, Body::Grant(Grant::new(1_000, Priority::clamped(1))), 0);
+    assert_eq!(probe.take_sent()[0].priority, Priority::clamped(1));
 }
 
 /// HOMA-PACER-2, HOMA-PACER-3, HOMA-PACER-4, HOMA-PACER-5, HOMA-PACER-7: long messages leave at

@@ -117,11 +117,18 @@ pub struct HomaConfig {
     pub overcommit_per_sender: usize,
     /// Bytes of a message that are sent without a grant.
     pub unscheduled_bytes: u32,
+    /// Messages of so many bytes or more are announced, and sent only when granted.
+    pub wholly_scheduled_bytes: u32,
     /// Bytes of a message that may be granted and not received (RTTbytes), or 0 for a share of
     /// `incoming_bytes`.
     pub rtt_bytes: u32,
+    /// The same for all but the shortest of a receiver's messages.
+    pub later_rtt_bytes: u32,
     /// Bytes that may be on their way to a host.
     pub incoming_bytes: u64,
+    /// Nanoseconds without an arrival after which unanswered grants do not count as on their way, or 0 if they
+    /// always do.
+    pub idle_ns: u64,
     /// Least bytes of a grant.
     pub grant_bytes: u32,
     /// Least full packets of a grant.
@@ -170,8 +177,11 @@ impl HomaConfig {
             overcommit: usize::from(8 - unscheduled_priorities),
             overcommit_per_sender: 1,
             unscheduled_bytes: 9328,
+            wholly_scheduled_bytes: u32::MAX,
             rtt_bytes: 10_000,
+            later_rtt_bytes: u32::MAX,
             incoming_bytes: u64::MAX >> 1,
+            idle_ns: 0,
             grant_bytes: 0,
             grant_packets: 1,
             places_end_when_granted: true,
@@ -195,8 +205,11 @@ impl HomaConfig {
             overcommit: 8,
             overcommit_per_sender: 8,
             unscheduled_bytes: 40_000,
+            wholly_scheduled_bytes: u32::MAX,
             rtt_bytes: 0,
+            later_rtt_bytes: u32::MAX,
             incoming_bytes: 400_000,
+            idle_ns: 0,
             grant_bytes: 10_000,
             grant_packets: 2,
             places_end_when_granted: false,
@@ -376,11 +389,14 @@ impl SimConfig {
         config.seed = self.seed;
         config.message_length_max = longest;
         config.unscheduled_bytes = homa.unscheduled_bytes;
+        config.wholly_scheduled_min = homa.wholly_scheduled_bytes;
         config.priority_levels = homa.priorities;
         config.link_mbps = (self.network.host_gbps * 1000.0) as u32;
         config.pacing = homa.pacing;
         config.grants.incoming_bytes_max = homa.incoming_bytes;
         config.grants.window_bytes = homa.rtt_bytes;
+        config.grants.later_window_bytes = homa.later_rtt_bytes;
+        config.grants.idle_after = Duration::from_nanos(homa.idle_ns);
         config.grants.overcommit_max = homa.overcommit;
         config.grants.messages_per_peer_max = homa.overcommit_per_sender;
         config.grants.grant_increment_bytes = homa.grant_bytes;

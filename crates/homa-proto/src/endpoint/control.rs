@@ -173,7 +173,7 @@ impl<O: Observer> Endpoint<O> {
             self.fail(now, key, Failure::Refused { reason, detail: 0 });
             return;
         }
-        let priority = self.unscheduled_priority(key, 0);
+        let priority = self.unscheduled_priority(key, u32::MAX);
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
         rpc.sent_at = rpc.sent_at.map(|_| now);
         rpc.patience.last_restart = Some(now);

@@ -445,7 +445,10 @@ impl<O: Observer> Endpoint<O> {
     /// without grants.
     fn new_outgoing(&self, peer: u32, length: u32, unscheduled_max: u32) -> Outgoing {
         let packet_max = self.packet_payload_max(peer);
-        let unscheduled = self.unscheduled_bytes(peer, packet_max).min(unscheduled_max);
+        let unscheduled = match length {
+            length if length >= self.config.wholly_scheduled_min => 0,
+            _ => self.unscheduled_bytes(peer, packet_max).min(unscheduled_max),
+        };
         Outgoing::new(length, unscheduled, packet_max)
     }
 

@@ -191,17 +191,17 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
-    /// Takes the next packet of a message, and the bytes it had left before.
+    /// Takes the next packet of a message, and the rank it had before.
     fn pop_packet(&mut self, now: Instant, key: RpcKey) -> Option<(Payload, u32)> {
         let rpc = self.rpcs.get_mut(key)?;
         let is_client = rpc.is_client();
         let popped = rpc.outgoing.as_mut().and_then(|out| {
-            let remaining = out.remaining();
+            let remaining = out.rank();
             out.pop_next().map(|payload| (payload, remaining))
         });
         let out = rpc.outgoing.as_ref();
         if let Some(out) = out.filter(|out| out.is_sendable()) {
-            self.sender.set(key.slot(), out.remaining(), rpc.birth);
+            self.sender.set(key.slot(), out.rank(), rpc.birth);
             return popped;
         }
         self.sender.remove(key.slot());
@@ -226,24 +226,27 @@ impl<O: Observer> Endpoint<O> {
     fn data_priority(&self, key: RpcKey, payload: Payload) -> Priority {
         let out = self.rpcs.get(key).and_then(|rpc| rpc.outgoing.as_ref());
         match out {
-            // An announcement has no bytes, so it can't have scheduled ones.
-            Some(out) if payload.start >= out.unscheduled && !payload.is_empty() => {
+            // An announcement has no bytes, and is as urgent as the shortest message.
+            _ if payload.is_empty() => self.unscheduled_priority(key, 1),
+            Some(out) if payload.start >= out.unscheduled => {
                 self.clamp_priority(out.scheduled_priority)
             }
-            _ => self.unscheduled_priority(key, payload.start),
+            Some(out) if self.config.unscheduled_by_remaining => {
+                self.unscheduled_priority(key, out.length - payload.start)
+            }
+            _ => self.unscheduled_priority(key, u32::MAX),
         }
     }
 
-    /// The level that the receiver wants for unscheduled bytes of this message (HOMA-CUTOFFS-2), in a
-    /// packet that begins at `start`.
-    pub(super) fn unscheduled_priority(&self, key: RpcKey, start: u32) -> Priority {
+    /// The level that the receiver wants for unscheduled bytes of a message of such a length, or of
+    /// this one's if that is less (HOMA-CUTOFFS-2).
+    pub(super) fn unscheduled_priority(&self, key: RpcKey, length: u32) -> Priority {
         let levels = self.config.priority_levels;
         let rpc = self.rpcs.get(key);
         let chosen = rpc.and_then(|rpc| {
             let out = rpc.outgoing.as_ref()?;
             let table = &self.peers.get(rpc.peer)?.cutoffs;
-            let sent = if self.config.unscheduled_by_remaining { start } else { 0 };
-            let by_length = cutoffs::unscheduled_priority(table, levels, out.length - sent);
+            let by_length = cutoffs::unscheduled_priority(table, levels, length.min(out.length));
             Some(out.unscheduled_priority.unwrap_or(by_length))
         });
         chosen.unwrap_or(Priority::LOWEST)

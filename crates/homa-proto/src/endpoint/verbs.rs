@@ -252,7 +252,7 @@ impl<O: Observer> Endpoint<O> {
     pub(super) fn schedule_send(&mut self, key: RpcKey) {
         let Some(rpc) = self.rpcs.get(key).filter(|rpc| !rpc.credit.held) else { return };
         if let Some(out) = rpc.outgoing.as_ref().filter(|out| out.is_sendable()) {
-            self.sender.set(key.slot(), out.remaining(), rpc.birth);
+            self.sender.set(key.slot(), out.rank(), rpc.birth);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Parameters of the receiver's scheduling.
 
+use crate::time::Duration;
+
 /// Parameters of granting (PROTOCOL section 8, PARAMETERS section 1).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -37,6 +39,17 @@ pub struct GrantConfig {
     /// place's: the end of a long message is as urgent as a short one. The published simulation has a
     /// round trip's bytes here. Default 0, off.
     pub tail_bytes: u32,
+    /// Bytes of a message that may be on their way if a shorter one is granted to as well; more than
+    /// the window changes nothing. What a sender holds because it serves somebody else is no more than this, so
+    /// that less arrives at once when several senders come back. Raised to two segments of the peer.
+    /// Default 4,294,967,295, no limit.
+    pub later_window_bytes: u32,
+    /// The link to this host counts as idle when nothing has arrived for so long. Grants that are unanswered
+    /// then, a round trip (the time of `window_bytes` at the link's speed) after they were sent, are
+    /// held by their senders, and do not count towards `incoming_bytes_max` until they are
+    /// answered: so that limit can be low, and switches need less memory (ADR 0013). Longer than what
+    /// the driver adds between packets that come in a row; needs `window_bytes`. Default 0, off.
+    pub idle_after: Duration,
     /// Share of the link, in thousandths, granted to the oldest message regardless of its length
     /// (HOMA-GRANT-13); 0 = off. Default 50 (`grant_fifo_fraction`).
     pub fifo_share_permille: u32,
@@ -60,6 +73,8 @@ impl Default for GrantConfig {
             grant_increment_bytes: 10_000,
             grant_segments_min: 2,
             tail_bytes: 0,
+            later_window_bytes: u32::MAX,
+            idle_after: Duration::ZERO,
             fifo_share_permille: 50,
             fifo_increment_bytes: 50_000,
             link_mbps: 25_000,

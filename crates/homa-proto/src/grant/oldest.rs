@@ -25,7 +25,7 @@ impl GrantScheduler {
         let bytes = u64::from(wanted).min(memory_room(slot)) as u32;
         let priority = Priority::clamped(self.config.priority_levels.saturating_sub(2));
         self.fifo_bytes += u64::from(bytes);
-        (bytes > 0).then(|| self.grant(slot, bytes, priority))
+        (bytes > 0).then(|| self.grant(now, slot, bytes, priority))
     }
 
     /// The message of the last such grant, or else the oldest, passing over those that do not

@@ -38,6 +38,12 @@ pub(super) struct Active {
     satisfied: bool,
 }
 
+impl Active {
+    pub(super) fn order(&self) -> Order {
+        self.order
+    }
+}
+
 /// Precedence among peers with waiting messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct PeerOrder {

@@ -6,15 +6,15 @@ use std::vec;
 use std::vec::Vec;
 
 const AMPLE: u64 = u64::MAX;
-const START: Instant = Instant::from_nanos(1_000_000_000);
+pub(super) const START: Instant = Instant::from_nanos(1_000_000_000);
 
 /// Ordinary grants only.
-fn config() -> GrantConfig {
+pub(super) fn config() -> GrantConfig {
     GrantConfig { fifo_share_permille: 0, ..GrantConfig::default() }
 }
 
 /// A long message whose unscheduled part has arrived, each of a peer of its own.
-fn message(slot: u32, length: u32) -> IncomingMessage {
+pub(super) fn message(slot: u32, length: u32) -> IncomingMessage {
     IncomingMessage {
         slot,
         peer: slot,
@@ -34,7 +34,7 @@ fn of_peer(peer: u32, message: IncomingMessage) -> IncomingMessage {
     IncomingMessage { peer, ..message }
 }
 
-fn scheduler(config: GrantConfig, messages: &[IncomingMessage]) -> GrantScheduler {
+pub(super) fn scheduler(config: GrantConfig, messages: &[IncomingMessage]) -> GrantScheduler {
     let mut scheduler = GrantScheduler::new(config);
     scheduler.set_cutoffs(&scheduled_max(3));
     for message in messages {
@@ -44,7 +44,7 @@ fn scheduler(config: GrantConfig, messages: &[IncomingMessage]) -> GrantSchedule
     scheduler
 }
 
-fn drain(scheduler: &mut GrantScheduler, now: Instant) -> Vec<GrantDecision> {
+pub(super) fn drain(scheduler: &mut GrantScheduler, now: Instant) -> Vec<GrantDecision> {
     let decisions = core::iter::from_fn(|| scheduler.poll(now, |_| AMPLE)).collect();
     scheduler.check_invariants();
     decisions
@@ -54,7 +54,7 @@ fn active(scheduler: &GrantScheduler) -> Vec<u32> {
     scheduler.places.active().iter().map(|active| active.slot).collect()
 }
 
-fn decision(slot: u32, offset: u32, level: u8) -> GrantDecision {
+pub(super) fn decision(slot: u32, offset: u32, level: u8) -> GrantDecision {
     GrantDecision { slot, offset, priority: Priority::clamped(level) }
 }
 
@@ -540,9 +540,12 @@ fn any_config() -> impl Strategy<Value = GrantConfig> {
         (prop_oneof![Just(10_000u32), 0..60_000u32], 1..5u32, any::<bool>(), 0..20_000u32),
         prop_oneof![Just(0u32), Just(50u32)],
         1..9u8,
+        (prop_oneof![Just(u32::MAX), 1..100_000u32], 0..100_000u64),
     )
-        .prop_map(|(incoming, window, overcommit, per_peer, step, share, levels)| {
+        .prop_map(|(incoming, window, overcommit, per_peer, step, share, levels, later)| {
             let (increment, grant_segments_min, places_end_when_granted, tail_bytes) = step;
+            let (later_window_bytes, idle_ns) = later;
+            let idle_ns = if window == 0 { 0 } else { idle_ns.saturating_sub(50_000) };
             GrantConfig {
                 incoming_bytes_max: incoming,
                 window_bytes: window,
@@ -554,6 +557,8 @@ fn any_config() -> impl Strategy<Value = GrantConfig> {
                 grant_segments_min,
                 places_end_when_granted,
                 tail_bytes,
+                later_window_bytes,
+                idle_after: Duration::from_nanos(idle_ns),
                 ..GrantConfig::default()
             }
         })
@@ -582,7 +587,10 @@ fn check_decision(
     assert!(u64::from(grant.offset - granted_before) <= memory_room);
     assert!(grant.priority.level() < scheduler.config.priority_levels);
     if ordinary && incoming_before > 0 {
-        assert!(scheduler.incoming_bytes() <= scheduler.config.incoming_bytes_max);
+        // What is held counts as long as its message has a place, which it may have lost by this grant.
+        let own = scheduler.message(grant.slot).unwrap().held_bytes();
+        let limit = scheduler.config.incoming_bytes_max + scheduler.held_bytes() + own;
+        assert!(scheduler.incoming_bytes() <= limit);
     }
 }
 
@@ -614,6 +622,7 @@ proptest! {
                 }
                 Op::Progress(which, bytes) => if let Some(slot) = pick(&scheduler, which) {
                     let received = scheduler.message(slot).unwrap().received;
+                    scheduler.arrived(now, bytes.min(1_500));
                     scheduler.progress(slot, received + bytes);
                 },
                 Op::Remove(which) => if let Some(slot) = pick(&scheduler, which) {
@@ -624,12 +633,12 @@ proptest! {
                 Op::Poll { wait, mut memory_room } => {
                     now += Duration::from_nanos(wait);
                     loop {
-                        let due = scheduler.next_time();
+                        let (due, fifo_due) = (scheduler.next_time(), scheduler.fifo_due);
                         let granted: Vec<_> = (0..scheduler.messages.len() as u32)
                             .map(|slot| scheduler.granted(slot)).collect();
                         let incoming = scheduler.incoming_bytes();
                         let Some(grant) = scheduler.poll(now, |_| memory_room) else { break };
-                        let ordinary = scheduler.fifo_due == due.unwrap_or(scheduler.fifo_due);
+                        let ordinary = scheduler.fifo_due == fifo_due;
                         if !ordinary {
                             prop_assert!(due.unwrap() <= now);
                             let interval = scheduler.fifo_interval.unwrap();

@@ -324,6 +324,14 @@ impl Mix {
         if dice.chance(300) {
             config.overload.answer = OverloadAnswer::Busy;
         }
+        if dice.chance(300) {
+            config.wholly_scheduled_min = dice.magnitude(1..=100_000) as u32;
+        }
+        if dice.chance(300) {
+            config.grants.window_bytes = dice.magnitude(1..=200_000) as u32;
+            config.grants.later_window_bytes = dice.magnitude(1..=200_000) as u32;
+            config.grants.idle_after = Duration::from_nanos(dice.magnitude(1..=100_000));
+        }
     }
 
     fn draw_limits(&mut self) {
