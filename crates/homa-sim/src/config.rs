@@ -377,8 +377,12 @@ impl SimConfig {
         let incast_bytes = self.incast.map_or(0, |incast| incast.bytes);
         let replay = self.replayed()?;
         let replayed = replay.and_then(|replay| replay.lengths().max()).unwrap_or(0);
-        let longest =
-            workload.longest().max(replayed).max(incast_bytes).max(self.framing.payload_bytes);
+        let reply_bytes = match self.exchange {
+            Exchange::Reply(bytes) => bytes,
+            Exchange::OneWay | Exchange::Echo => 0,
+        };
+        let others = [replayed, incast_bytes, reply_bytes, self.framing.payload_bytes];
+        let longest = others.into_iter().fold(workload.longest(), u32::max);
         Ok(self.homa_config_for(&workload, longest))
     }
 

@@ -172,6 +172,31 @@ fn priorities__separate_short_from_long() {
     assert!(short(&with) * 1.5 < short(&without), "{} {}", short(&with), short(&without));
 }
 
+/// One client with many RPCs; responses are longer than any request, and with control do not come all at once.
+#[test]
+fn clients__get_long_responses() {
+    let base = small("w4");
+    // With places that end when granted all responses would be granted at once.
+    let homa = HomaConfig { places_end_when_granted: false, ..base.homa.clone() };
+    let config = SimConfig {
+        workload: "100".into(),
+        exchange: Exchange::Reply(10_000),
+        traffic: Pattern::Clients { clients: 1, outstanding: 50 },
+        messages: 500,
+        warmup_ms: 0.0,
+        homa,
+        ..base
+    };
+    let without = run(&config, &|_| {}).unwrap();
+    let homa = HomaConfig { incast_calls_max: Some(10), ..config.homa.clone() };
+    let with = run(&SimConfig { homa, ..config }, &|_| {}).unwrap();
+    for report in [&without, &with] {
+        assert_eq!((report.messages, report.unfinished, report.counts.failures), (500, 0, 0));
+    }
+    let longest = |report: &homa_sim::RunReport| report.queues["tor_to_host"].max_bytes;
+    assert!(longest(&with) * 2 < longest(&without), "{} {}", longest(&with), longest(&without));
+}
+
 /// A grant for the oldest message that falls due while the link is busy waits for it; time goes on.
 #[test]
 fn fifo_share__with_hosts_that_decide_late() {
