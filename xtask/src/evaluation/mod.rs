@@ -7,6 +7,7 @@ mod incast;
 mod markdown;
 mod page;
 mod presets;
+mod ramcloud_cutoffs;
 mod sensitivity;
 mod slowdown;
 mod starvation;
@@ -50,8 +51,9 @@ struct Rendered {
 }
 
 /// All of them, the most important first.
-const EXPERIMENTS: [&Experiment; 13] = [
+const EXPERIMENTS: [&Experiment; 14] = [
     &slowdown::AT_80,
+    &ramcloud_cutoffs::RAMCLOUD_CUTOFFS,
     &yardstick::UNLOADED,
     &yardstick::ORACLE,
     &capacity::WASTE,

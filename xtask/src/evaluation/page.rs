@@ -52,7 +52,8 @@ pub(super) fn text(
     text += &format!("\n{}", rendered.text);
     for (suffix, _) in &rendered.plots {
         let file = plot_name(experiment, suffix);
-        text += &format!("\n![{title}: {suffix}]({file})\n");
+        let what = [title, suffix.as_str()].join(" ");
+        text += &format!("\n![{}]({file})\n", what.trim_end());
     }
     text.trim_end().to_owned() + "\n"
 }

@@ -22,9 +22,9 @@ implementation has 5 %). Nothing is published to set beside it.",
 };
 
 fn commands() -> Vec<Command> {
-    let arguments = "--workload starve --load 0.9 --hosts 32 --messages 40000 --runs 1 --set warmup_ms=100 \
+    let arguments = "--workload starve --load 0.9 --hosts 32 --messages 10000 --runs 1 --set warmup_ms=50 \
                      --sweep homa.fifo_permille=0,50,100";
-    vec![Command::new("all", arguments).quick("messages=4000 warmup_ms=20")]
+    vec![Command::new("all", arguments).quick("messages=2000 warmup_ms=10")]
 }
 
 fn render(results: &Results) -> Rendered {

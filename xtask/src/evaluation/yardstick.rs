@@ -28,7 +28,7 @@ A central scheduler that knows all messages and always has the shortest remainin
     render: render_oracle,
 };
 
-const WORKLOADS: [&str; 3] = ["w1", "w3", "w4"];
+const WORKLOADS: [&str; 4] = ["w1", "w1-pareto", "w3", "w4"];
 const ORACLE_RATIOS: std::ops::RangeInclusive<f64> = 0.90..=1.10;
 const SLOWDOWN_ERROR_MAX: f64 = 0.01;
 
@@ -130,12 +130,12 @@ mod tests {
         {
             (bin.p50, bin.p99) = (Some(row.p50 * 1.05), Some(row.p99));
         }
-        figures.put(&commands[2], vec![run.clone()]);
+        figures.put(&commands[3], vec![run.clone()]);
         let rendered =
             render_oracle(&Results { commands: commands.clone(), figures: figures.clone() });
         assert!(rendered.findings.is_empty(), "{:?}", rendered.findings);
         run.bins.iter_mut().for_each(|bin| bin.p50 = bin.p50.map(|p50| 0.5 * p50));
-        figures.put(&commands[2], vec![run]);
+        figures.put(&commands[3], vec![run]);
         let rendered = render_oracle(&Results { commands, figures });
         assert_eq!(rendered.findings.len(), 10);
     }
