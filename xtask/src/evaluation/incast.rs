@@ -136,11 +136,11 @@ mod tests {
             run.messages = (gbps * 1e9 * run.window_seconds / 80_000.0) as u64 + u64::from(calls);
             run
         };
-        figures.put(&commands[0], vec![run(500, 2.15)]);
+        figures.put(&commands[0], vec![run(500, 2.2)]);
         figures.put(&commands[1], vec![run(500, 9.6)]);
         let rendered = render(&Results { commands, figures });
         assert!(rendered.text.contains("| with control | 500 | 9.60 | 9."), "{}", rendered.text);
-        assert!(rendered.text.contains("| without | 500 | 2.15 | 2."), "{}", rendered.text);
+        assert!(rendered.text.contains("| without | 500 | 2.20 | 2."), "{}", rendered.text);
         assert_eq!(rendered.plots.len(), 1);
     }
 }
