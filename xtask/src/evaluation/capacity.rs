@@ -16,8 +16,9 @@ pub(super) const WASTE: Experiment = Experiment {
     about: "\
 For how much of the time, in percent, links to hosts are idle while their receivers withhold grants, with 1 to 7 scheduled priorities, \
 which is the degree of overcommitment; beside figure 16 of SIGCOMM'18. 48 hosts, so that runs are short, and 40 ms of traffic before \
-what is measured. At a load that is not sustained (the paper has no figure then, or the backlog grew by more than 10 % of what was offered, \
-marked `*`) waste depends on how long one waits.",
+what is measured. Where the backlog still grew by more than 10 % of what was offered (marked `*`), waste depends on how long one \
+waits, and figures are too low: load is not sustained (the paper has no figure then), or 40 ms were too short, as they are for the \
+longest of W4's messages at high load.",
     commands: waste_commands,
     render: render_waste,
 };
