@@ -44,7 +44,7 @@ impl<O: Observer> Endpoint<O> {
             let queued = self.sender.key(key.slot());
             assert_eq!(
                 queued,
-                out.is_sendable().then_some((out.remaining(), rpc.birth)),
+                out.is_sendable().then_some((out.rank(), rpc.birth)),
                 "SRPT order"
             );
             let waits = rpc.in_resend_queue;
