@@ -42,11 +42,7 @@ impl<O: Observer> Endpoint<O> {
             }
             sendable += usize::from(out.is_sendable());
             let queued = self.sender.key(key.slot());
-            assert_eq!(
-                queued,
-                out.is_sendable().then_some((out.rank(), rpc.birth)),
-                "SRPT order"
-            );
+            assert_eq!(queued, out.is_sendable().then_some((out.rank(), rpc.birth)), "SRPT order");
             let waits = rpc.in_resend_queue;
             assert_eq!(waits, !out.resend.is_empty(), "resend queue");
         }
