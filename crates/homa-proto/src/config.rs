@@ -140,6 +140,10 @@ pub struct Timing {
     pub timeout_resends: u32,
     /// Least spacing of RESENDs to one peer. Default 10 us.
     pub resend_spacing: Duration,
+    /// Spacing up to which RESENDs to one peer slow down while they find nothing: those that go
+    /// unanswered, and, apart from them, those for RPCs that the peer has said it works on. Default
+    /// 1 ms.
+    pub resend_spacing_max: Duration,
     /// Time from the end of the response's transmission to the first NEED_ACK. Default 2 ms
     /// (`request_ack_ticks`); doubles with each further one.
     pub need_ack_delay: Duration,
@@ -177,6 +181,7 @@ impl Default for Timing {
             timeout: Duration::from_millis(100),
             timeout_resends: 5,
             resend_spacing: Duration::from_micros(10),
+            resend_spacing_max: Duration::from_millis(1),
             need_ack_delay: Duration::from_millis(2),
             need_ack_delay_max: Duration::from_millis(100),
             client_silence_max: Duration::from_secs(10),
@@ -486,6 +491,12 @@ impl Timing {
         positive(self.rpc_silence_max, "timing.rpc_silence_max")?;
         positive(self.call_deadline, "timing.call_deadline")?;
         positive(self.granularity, "timing.granularity")?;
+        if self.resend_spacing_max < self.resend_spacing {
+            return Err(ConfigError {
+                field: "timing.resend_spacing_max",
+                rule: "at least timing.resend_spacing",
+            });
+        }
         if self.resend_interval_max < self.resend_interval {
             return Err(ConfigError {
                 field: "timing.resend_interval_max",

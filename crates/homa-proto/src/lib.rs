@@ -109,6 +109,7 @@ mod outgoing;
 mod pacer;
 mod peer;
 mod peer_table;
+mod probes;
 mod proof;
 mod random;
 mod range_set;

@@ -4,6 +4,7 @@ use crate::addr::PeerAddr;
 use crate::cutoffs::CutoffTable;
 use crate::delay::DelayEstimate;
 use crate::finished::FinishedIds;
+use crate::probes::Probes;
 use crate::proof::AddressProof;
 use crate::slab::RpcKey;
 use crate::time::{Duration, Instant};
@@ -41,7 +42,7 @@ pub(crate) struct Peer {
     as_server: Liveness,
     as_client: Liveness,
     /// Keeps probes of it apart.
-    pub(crate) probes: ProbeQueue,
+    pub(crate) probes: Probes,
     /// Whether it has shown that its address is its own, and what it may draw before.
     pub(crate) proof: AddressProof,
 }
@@ -71,7 +72,7 @@ impl Peer {
             seen: now,
             as_server: Liveness::new(now),
             as_client: Liveness::new(now),
-            probes: ProbeQueue { next: now },
+            probes: Probes::default(),
             proof,
         }
     }
@@ -189,32 +190,6 @@ impl Liveness {
     }
 }
 
-/// The order in which RPCs may probe a peer.
-#[derive(Debug)]
-pub(crate) struct ProbeQueue {
-    /// Earliest time for a further probe of any RPC.
-    next: Instant,
-}
-
-impl ProbeQueue {
-    /// Takes a place in the queue of probes, which are at least `spacing` apart, and returns its
-    /// time. `None` if the queue reaches beyond `horizon`: many places in it are no longer needed
-    /// when their time comes, and must not put off the others for ever.
-    pub(crate) fn reserve(
-        &mut self,
-        now: Instant,
-        spacing: Duration,
-        horizon: Duration,
-    ) -> Option<Instant> {
-        let at = self.next.max(now);
-        if at > now + horizon {
-            return None;
-        }
-        self.next = at + spacing;
-        Some(at)
-    }
-}
-
 /// Acknowledgements waiting for a packet to take them along; the latest leaves first
 /// (PROTOCOL section 6).
 #[derive(Clone, Copy, Debug)]
@@ -312,17 +287,5 @@ mod tests {
         assert!(liveness.is_dead(at(105), limit, 5));
         liveness.hear(at(106));
         assert!(!liveness.is_dead(at(300), limit, 5));
-    }
-
-    #[test]
-    fn reserve__spaces_probes() {
-        let mut probes = ProbeQueue { next: at(0) };
-        let (spacing, horizon) = (Duration::from_millis(1), Duration::from_millis(2));
-        assert_eq!(probes.reserve(at(5), spacing, horizon), Some(at(5)));
-        assert_eq!(probes.reserve(at(5), spacing, horizon), Some(at(6)));
-        assert_eq!(probes.reserve(at(5), spacing, horizon), Some(at(7)));
-        assert_eq!(probes.reserve(at(5), spacing, horizon), None);
-        assert_eq!(probes.reserve(at(6), spacing, horizon), Some(at(8)));
-        assert_eq!(probes.reserve(at(20), spacing, horizon), Some(at(20)));
     }
 }

@@ -110,6 +110,11 @@ impl Patience {
         self.reserved = None;
     }
 
+    /// Whether the other side has said that it works on the RPC, and nothing else since.
+    pub(crate) fn is_told_busy(&self) -> bool {
+        self.busy_streak > 0
+    }
+
     /// When the wait for the other side began, or began anew with the last probe.
     pub(crate) fn waits_since(&self) -> Instant {
         self.last_probe.map_or(self.since, |probe| probe.max(self.since))

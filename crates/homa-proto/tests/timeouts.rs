@@ -369,6 +369,65 @@ fn lost_request__is_asked_for_at_high_rates() {
     assert_eq!(outcome, Some(Outcome::Response(100)));
 }
 
+/// A network with many calls in service at host 1, all of which host 0 has asked for already.
+fn many_in_service(calls: u32) -> Network {
+    let faults = FaultPlan::perfect(Duration::from_micros(5));
+    let mut network = Network::new(2, &Config::default(), faults);
+    network.checks = false;
+    network.host_mut(1).application = Application::Hold;
+    for _ in 0..calls {
+        network.call(0, 1, 100).unwrap();
+    }
+    network.run_for(millis(100));
+    assert_eq!(network.host(1).held.len(), calls as usize);
+    network
+}
+
+fn resends_sent(network: &Network) -> u64 {
+    network.host(0).endpoint.stats().packets_sent[PacketType::Resend.index()]
+}
+
+/// A server that is busy with many calls is not kept busy with questions, too: at 100,000 per second a
+/// slow one did nothing else, and lost the requests for which its socket had no room.
+#[test]
+fn busy_server__is_asked_ever_less() {
+    let mut network = many_in_service(5000);
+    let asked = resends_sent(&network);
+    assert!((5000..6000).contains(&asked), "each once: {asked}");
+    network.run_for(millis(1000));
+    let again = resends_sent(&network) - asked;
+    assert!((900..=1100).contains(&again), "{again} RESENDs in 1 s");
+}
+
+/// What was lost is asked for at once, however many other calls the server works on.
+#[test]
+fn lost_request__does_not_wait_behind_those_in_service() {
+    let mut network = many_in_service(5000);
+    network.set_filter(|_, _, header| !matches!(header.body, Body::Data(_)));
+    let lost = network.call(0, 1, 100).unwrap();
+    network.run_for(millis(1));
+    network.clear_filter();
+    network.host_mut(1).application = Application::Echo;
+    let outcome = network.run_until_outcome(0, lost, millis(20));
+    assert_eq!(outcome, Some(Outcome::Response(100)));
+}
+
+/// So is a lost response: its server asks whether it has arrived.
+#[test]
+fn lost_response__does_not_wait_behind_those_in_service() {
+    let mut network = many_in_service(5000);
+    let lost = network.call(0, 1, 100).unwrap();
+    network.run_for(millis(30));
+    network.set_filter(|_, _, header| !matches!(header.body, Body::Data(_)));
+    network.host_mut(1).application = Application::Echo;
+    network.host_mut(1).held.rotate_right(1);
+    network.reply_to_held(1, 100);
+    network.run_for(millis(1));
+    network.clear_filter();
+    let outcome = network.run_until_outcome(0, lost, millis(20));
+    assert_eq!(outcome, Some(Outcome::Response(100)));
+}
+
 /// An idle endpoint has no deadline, whatever it did before; refusals are forgotten.
 #[test]
 fn poll_timeout__is_none_when_idle() {

@@ -159,6 +159,7 @@ impl<O: Observer> Endpoint<O> {
         // The RESEND was answered. Should this go on for ever, the call's deadline ends it.
         rpc.patience.heard = now;
         rpc.patience.unanswered = 0;
+        rpc.patience.busy_streak = 0;
         let spacing = timing.gap_patience_min.saturating_mul(1 << rpc.patience.restarts.min(10));
         let spacing = spacing.min(timing.timeout).max(timing.gap_patience_min);
         let last = rpc.patience.last_restart;
@@ -223,6 +224,8 @@ impl<O: Observer> Endpoint<O> {
             self.answer_need_ack(packet, Some(peer));
             return;
         }
+        // It has responded: what is missing was lost.
+        rpc.patience.busy_streak = 0;
         self.stats.ignored_need_acks += 1;
         // At the pace of other probes, however often the server asks.
         if rpc.is_owed_data()

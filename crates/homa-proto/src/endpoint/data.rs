@@ -15,7 +15,7 @@ use crate::rpc::{CreditWait, Patience, Rpc, State};
 use crate::slab::RpcKey;
 use crate::sockets::Socket;
 use crate::time::Instant;
-use homa_wire::{Ack, Body, Data, Refuse, RefuseReason};
+use homa_wire::{Ack, Body, Data, PacketType, Refuse, RefuseReason};
 
 impl<O: Observer> Endpoint<O> {
     /// DATA of an RPC that exists. Returns the RPC and offset of accepted payload.
@@ -56,7 +56,7 @@ impl<O: Observer> Endpoint<O> {
         let created = self.create_server_rpc(packet, socket, data);
         let peer = self.peers.find(&packet.meta.peer);
         if let Some((key, peer)) = created.zip(peer) {
-            self.hear(packet.now, key);
+            self.hear(packet.now, key, PacketType::Data);
             self.check_cutoff_version(packet, key, peer, data.cutoff_version);
         }
         let delivered = created.filter(|&key| self.accept_data(packet, key, data));

@@ -6,7 +6,7 @@ use crate::observer::{DropReason, Observer, TraceEvent};
 use crate::slab::RpcKey;
 use crate::sockets::{Service, Socket};
 use crate::time::Instant;
-use homa_wire::{AckList, Body, Header, ParseError, Refuse, RefuseReason};
+use homa_wire::{AckList, Body, Header, PacketType, ParseError, Refuse, RefuseReason};
 
 /// A packet being handled.
 #[derive(Clone, Copy)]
@@ -88,7 +88,7 @@ impl<O: Observer> Endpoint<O> {
                 self.drop_packet(packet, DropReason::WrongPort);
                 return None;
             }
-            self.hear(now, key);
+            self.hear(now, key, header.packet_type());
         }
         match (header.body, key) {
             (Body::Data(data), Some(key)) => self.on_data(packet, key, &data),
@@ -120,11 +120,14 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// A packet names an open RPC exactly: its peer is alive.
-    pub(super) fn hear(&mut self, now: Instant, key: RpcKey) {
+    pub(super) fn hear(&mut self, now: Instant, key: RpcKey, packet_type: PacketType) {
         let Some(rpc) = self.rpcs.get(key) else { return };
-        let is_call = rpc.is_client();
-        let peer = self.peers.get_mut(rpc.peer);
-        if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(is_call).hear(now)) {
+        let Some(peer) = self.peers.get_mut(rpc.peer) else { return };
+        if rpc.patience.unanswered > 0 {
+            let is_told_busy = rpc.patience.is_told_busy();
+            peer.probes.answered(is_told_busy, packet_type, &self.config.timing);
+        }
+        if let Some(waiting) = peer.liveness_mut(rpc.is_client()).hear(now) {
             self.unpark(now, waiting);
         }
     }

@@ -206,11 +206,10 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// Whether an RPC may ask its peer now. A silent peer is asked by one RPC at a time, any peer
-    /// at most once per `resend_spacing`, and a dead one not at all.
+    /// at the pace that its answers allow, and a dead one not at all.
     pub(super) fn take_turn(&mut self, now: Instant, key: RpcKey, for_data: bool) -> Turn {
         let timing = &self.config.timing;
-        let (limit, probes, spacing) =
-            (timing.timeout, timing.timeout_resends, timing.resend_spacing);
+        let (limit, probes) = (timing.timeout, timing.timeout_resends);
         let Some(rpc) = self.rpcs.get(key) else { return Turn::Ended };
         let (slot, is_call) = (rpc.peer, rpc.is_client());
         let Some(peer) = self.peers.get(slot) else { return Turn::Ended };
@@ -225,7 +224,7 @@ impl<O: Observer> Endpoint<O> {
         if self.must_park(now, key) {
             return Turn::Later;
         }
-        self.reserve_turn(now, key, spacing)
+        self.reserve_turn(now, key)
     }
 
     /// Parks the RPC if its peer is silent and another RPC probes it.
@@ -253,13 +252,14 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// Keeps probes of one peer apart.
-    fn reserve_turn(&mut self, now: Instant, key: RpcKey, spacing: Duration) -> Turn {
+    fn reserve_turn(&mut self, now: Instant, key: RpcKey) -> Turn {
         let Some(rpc) = self.rpcs.get_mut(key) else { return Turn::Ended };
         if rpc.patience.reserved.take().is_some() {
             return Turn::Now;
         }
         let Some(peer) = self.peers.get_mut(rpc.peer) else { return Turn::Ended };
-        match peer.probes.reserve(now, spacing, self.config.timing.resend_interval) {
+        let is_told_busy = rpc.patience.is_told_busy();
+        match peer.probes.reserve(now, is_told_busy, &self.config.timing) {
             Some(at) if at <= now => return Turn::Now,
             Some(at) => rpc.patience.reserved = Some(at),
             // Too many want to ask: it tries again later, for the sake of its gaps too.
@@ -337,11 +337,13 @@ impl<O: Observer> Endpoint<O> {
 
     fn probe_sent(&mut self, now: Instant, key: RpcKey) {
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
-        rpc.patience.probed(now);
         let is_call = rpc.is_client();
-        if let Some(peer) = self.peers.get_mut(rpc.peer) {
-            peer.liveness_mut(is_call).probed(now, self.config.timing.resend_interval);
+        let Some(peer) = self.peers.get_mut(rpc.peer) else { return };
+        if rpc.patience.unanswered > 0 {
+            peer.probes.unanswered(rpc.patience.is_told_busy(), &self.config.timing);
         }
+        rpc.patience.probed(now);
+        peer.liveness_mut(is_call).probed(now, self.config.timing.resend_interval);
     }
 
     /// The RPC won't probe its peer, or not now: those that waited for its probe go on.

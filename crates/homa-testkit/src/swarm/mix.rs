@@ -316,6 +316,8 @@ impl Mix {
         config.pacer.usage_permille = dice.within(50..=1000) as u32;
         config.pacer.fifo_share_permille = dice.within(0..=500) as u32;
         config.timing.resend_interval = Duration::from_micros(dice.magnitude(500..=20_000));
+        config.timing.resend_spacing = Duration::from_micros(dice.magnitude(1..=1000));
+        config.timing.resend_spacing_max = Duration::from_micros(dice.magnitude(1000..=10_000));
         config.timing.gap_patience_min = Duration::from_micros(dice.magnitude(50..=5000));
         config.timing.timeout = Duration::from_millis(dice.magnitude(50..=500));
         config.timing.timeout_resends = dice.within(1..=8) as u32;
