@@ -114,6 +114,8 @@ pub(crate) struct GrantScheduler {
     places: Places,
     /// Sum of [`Message::incoming`].
     incoming_bytes: u64,
+    /// Sum of [`Message::held_bytes`].
+    held_bytes: u64,
     /// Number of messages with a scheduled part.
     grantable: usize,
     /// Time between grants to the oldest message, `None` for never.
@@ -143,6 +145,7 @@ impl GrantScheduler {
             cutoffs: UnscheduledCutoffs::default(),
             messages: Vec::new(),
             incoming_bytes: 0,
+            held_bytes: 0,
             grantable: 0,
             fifo_due: Instant::ZERO,
             oldest: IndexedHeap::new(),
@@ -225,10 +228,11 @@ impl GrantScheduler {
         if received <= message.received {
             return;
         }
-        let before = message.incoming();
+        let before = *message;
         message.received = received;
         let message = *message;
-        self.incoming_bytes -= u64::from(before - message.incoming());
+        self.incoming_bytes -= u64::from(before.incoming() - message.incoming());
+        self.held_bytes -= before.held_bytes() - message.held_bytes();
         if message.scheduled {
             self.places.advance(slot, message.peer, message.order());
             self.watch_responding(slot, &message);
@@ -241,6 +245,7 @@ impl GrantScheduler {
             return;
         };
         self.incoming_bytes -= u64::from(message.incoming());
+        self.held_bytes -= message.held_bytes();
         if message.scheduled {
             self.grantable -= 1;
             self.forget_oldest(slot);
@@ -341,7 +346,7 @@ impl GrantScheduler {
     /// If something is wrong.
     pub(crate) fn check_invariants(&self) {
         self.places.check_invariants();
-        let (mut incoming, mut grantable, mut watched) = (0, 0, 0);
+        let (mut incoming, mut held, mut grantable, mut watched) = (0, 0, 0, 0);
         for (slot, message) in (0u32..).zip(&self.messages) {
             let Some(message) = message else {
                 assert!(self.oldest.key(slot).is_none() && !self.places.is_active(slot));
@@ -349,6 +354,7 @@ impl GrantScheduler {
             };
             assert!(message.granted <= message.length && message.received < message.length);
             incoming += u64::from(message.incoming());
+            held += message.held_bytes();
             grantable += usize::from(message.scheduled);
             let known = self.places.order(slot, message.peer);
             assert!(known.is_none_or(|order| order == message.order()), "stale precedence");
@@ -358,7 +364,7 @@ impl GrantScheduler {
                 watched += 1;
             }
         }
-        assert_eq!(self.incoming_bytes, incoming);
+        assert_eq!((self.incoming_bytes, self.held_bytes), (incoming, held));
         assert_eq!(self.grantable, grantable);
         assert_eq!(self.oldest.len(), watched);
         assert!(self.fifo_message.is_none_or(|slot| self.oldest.key(slot).is_some()));
@@ -397,9 +403,9 @@ impl GrantScheduler {
             return Want::Nothing;
         }
         let needed = want.min(step);
+        let coming = self.incoming_bytes - self.held_bytes;
         // With nothing on its way, nothing will make room: go on, however little there is.
-        let is_last_hope = self.incoming_bytes == 0;
-        let coming = self.incoming_bytes.saturating_sub(self.held_bytes());
+        let is_last_hope = coming == 0;
         let room = self.config.incoming_bytes_max.saturating_sub(coming);
         let bytes = match u64::from(want).min(room) as u32 {
             bytes if bytes >= needed => bytes,

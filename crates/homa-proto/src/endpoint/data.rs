@@ -8,7 +8,6 @@ use crate::finished::Recorded;
 use crate::grant::IncomingMessage;
 use crate::incoming::Incoming;
 use crate::observer::{DropReason, Observer, TraceEvent};
-use crate::pacer;
 use crate::peer_table::FinishedLimits;
 use crate::reassembly::InsertError;
 use crate::rpc::{CreditWait, Patience, Rpc, State};
@@ -224,12 +223,13 @@ impl<O: Observer> Endpoint<O> {
             self.count_insert_error(packet, InsertError::NoMemory);
             return false;
         }
+        if self.grants.is_informed() {
+            let Packet { meta, header, payload_len, .. } = *packet;
+            self.grants.arrived(now, self.wire_bytes(header, payload_len, &meta.peer));
+        }
         let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) else {
             return false;
         };
-        let homa_bytes = packet.header.emitted_len(self.config.wire_version) as u32;
-        let ip_payload = homa_bytes + packet.payload_len + self.encapsulation.overhead();
-        let wire_bytes = pacer::wire_bytes(ip_payload, packet.meta.peer.is_ipv6());
         let (prefix, highest) = (incoming.bytes.prefix(), incoming.bytes.highest());
         let limits = &self.config.limits;
         let room_for_gaps = self.meters.gaps.used() < limits.gaps_total_max;
@@ -247,7 +247,6 @@ impl<O: Observer> Endpoint<O> {
             }
         };
         let is_first = !core::mem::replace(&mut incoming.begun, true);
-        self.grants.arrived(now, wire_bytes);
         self.stats.resent_packets_used += u64::from(data.retransmit);
         self.stats.gaps_created += u64::from(data.offset > highest);
         let observed = incoming.arrived(now, data.offset, end, data.retransmit);

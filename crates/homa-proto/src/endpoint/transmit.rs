@@ -2,6 +2,7 @@
 //! remaining length (PROTOCOL section 10).
 
 use super::{ControlPacket, Endpoint};
+use crate::addr::PeerAddr;
 use crate::cutoffs;
 use crate::error::NoMemory;
 use crate::event::{Payload, Transmit};
@@ -173,11 +174,11 @@ impl<O: Observer> Endpoint<O> {
             if self.must_wait_for_credit(now, key) {
                 continue;
             }
-            let Some((payload, remaining)) = self.pop_packet(now, key) else { continue };
+            let Some((payload, rank)) = self.pop_packet(now, key) else { continue };
             let priority = self.data_priority(key, payload);
             let transmit = self.data_packet(key, payload, priority, false)?;
-            let wire_bytes = self.wire_bytes(&transmit);
-            if self.sender.sent(now, slot, remaining, wire_bytes) {
+            let wire_bytes = self.transmit_wire_bytes(&transmit);
+            if self.sender.sent(now, slot, rank, wire_bytes) {
                 self.stats.pacer_fifo_bytes += u64::from(wire_bytes);
             }
             return Some(transmit);
@@ -196,8 +197,8 @@ impl<O: Observer> Endpoint<O> {
         let rpc = self.rpcs.get_mut(key)?;
         let is_client = rpc.is_client();
         let popped = rpc.outgoing.as_mut().and_then(|out| {
-            let remaining = out.rank();
-            out.pop_next().map(|payload| (payload, remaining))
+            let rank = out.rank();
+            out.pop_next().map(|payload| (payload, rank))
         });
         let out = rpc.outgoing.as_ref();
         if let Some(out) = out.filter(|out| out.is_sendable()) {
@@ -294,7 +295,7 @@ impl<O: Observer> Endpoint<O> {
     }
 
     fn count_transmit(&mut self, now: Instant, transmit: &Transmit) {
-        let wire_bytes = self.wire_bytes(transmit);
+        let wire_bytes = self.transmit_wire_bytes(transmit);
         let is_first_data = match transmit.header.body {
             Body::Data(data) => !data.retransmit,
             _ => false,
@@ -312,11 +313,15 @@ impl<O: Observer> Endpoint<O> {
         self.trace(now, TraceEvent::PacketSent { peer, header, payload_len, priority });
     }
 
-    /// Bytes that a packet takes up on an Ethernet link.
-    fn wire_bytes(&self, transmit: &Transmit) -> u32 {
-        let homa = transmit.header.emitted_len(self.config.wire_version) as u32
-            + transmit.payload.map_or(0, |(_, payload)| payload.len());
-        pacer::wire_bytes(homa + self.encapsulation.overhead(), transmit.peer.is_ipv6())
+    fn transmit_wire_bytes(&self, transmit: &Transmit) -> u32 {
+        let payload_len = transmit.payload.map_or(0, |(_, payload)| payload.len());
+        self.wire_bytes(&transmit.header, payload_len, &transmit.peer)
+    }
+
+    /// Bytes that a packet from or to a peer takes up on an Ethernet link.
+    pub(super) fn wire_bytes(&self, header: &Header, payload_len: u32, peer: &PeerAddr) -> u32 {
+        let homa = header.emitted_len(self.config.wire_version) as u32 + payload_len;
+        pacer::wire_bytes(homa + self.encapsulation.overhead(), peer.is_ipv6())
     }
 }
 

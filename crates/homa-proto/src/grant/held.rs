@@ -20,7 +20,7 @@ pub(super) struct HeldGrants {
     /// Bytes before this offset were granted by `since`.
     asked: u32,
     since: Instant,
-    /// Of the bytes before this offset, those that have not arrived are held.
+    /// Of the bytes before this offset, at most `asked`, those that have not arrived are held.
     upto: u32,
 }
 
@@ -29,11 +29,21 @@ impl HeldGrants {
         Self { asked: granted, since: now, upto: 0 }
     }
 
-    /// More was granted. While an earlier grant is unanswered, that is the one to be watched.
+    /// More was granted. While it is open what became of an earlier grant, that is the one to be
+    /// watched.
     pub(super) fn note_grant(&mut self, now: Instant, granted: u32, received: u32) {
-        if received >= self.asked {
+        if received >= self.asked || self.is_held() {
             (self.asked, self.since) = (granted, now);
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.upto == self.asked
+    }
+
+    /// Since when something is unanswered that is not known to be held.
+    fn unanswered_since(&self, received: u32) -> Option<Instant> {
+        (received < self.asked && !self.is_held()).then_some(self.since)
     }
 }
 
@@ -57,11 +67,13 @@ impl LinkUse {
 }
 
 impl GrantScheduler {
+    /// Whether it wants to know of each [arrival](Self::arrived).
+    pub(crate) fn is_informed(&self) -> bool {
+        self.config.idle_after > Duration::ZERO
+    }
+
     /// A packet of `wire_bytes` has arrived, of whatever message.
     pub(crate) fn arrived(&mut self, now: Instant, wire_bytes: u32) {
-        if self.config.idle_after == Duration::ZERO {
-            return;
-        }
         let begun = now.saturating_since(self.link_use.last_arrival);
         if begun.saturating_sub(self.link_time(wire_bytes)) >= self.config.idle_after {
             self.note_held(now);
@@ -69,37 +81,28 @@ impl GrantScheduler {
         self.link_use.last_arrival = now;
     }
 
-    /// Finds out which grants are held, if the link is idle.
+    /// Finds out which grants are held, if it is time and the link is idle.
     pub(super) fn look_at_link(&mut self, now: Instant) {
-        if self.config.idle_after == Duration::ZERO {
-            return;
-        }
-        self.link_use.look_at = None;
-        if now.saturating_since(self.link_use.last_arrival) >= self.config.idle_after {
+        let is_due = self.link_use.look_at.take_if(|at| *at <= now).is_some();
+        let last_arrival = self.link_use.last_arrival;
+        if is_due && now.saturating_since(last_arrival) >= self.config.idle_after {
             self.note_held(now);
         }
     }
 
     /// A message waits for room: grants that turn out to be held may make it.
     pub(super) fn plan_look(&mut self, now: Instant) {
-        if self.config.idle_after == Duration::ZERO {
+        if !self.is_informed() {
             return;
         }
         let active = self.places.active().iter();
-        let unanswered =
-            active.filter_map(|active| self.message(active.slot)).filter_map(|message| {
-                (message.received < message.held.asked).then_some(message.held.since)
-            });
+        let unanswered = active
+            .filter_map(|active| self.message(active.slot))
+            .filter_map(|message| message.held.unanswered_since(message.received));
         let ripe = unanswered.min().map(|since| since + self.round_trip());
-        let idle_after = self.config.idle_after;
-        let idle = (self.link_use.last_arrival + idle_after).max(now + idle_after);
-        self.link_use.look_at = ripe.map(|ripe| ripe.max(idle));
-    }
-
-    /// Granted bytes that wait at the senders of active messages.
-    pub(super) fn held_bytes(&self) -> u64 {
-        let active = self.places.active().iter();
-        active.filter_map(|active| self.message(active.slot)).map(Message::held_bytes).sum()
+        let idle = self.link_use.last_arrival + self.config.idle_after;
+        let after_now = now + Duration::from_nanos(1);
+        self.link_use.look_at = ripe.map(|ripe| ripe.max(idle).max(after_now));
     }
 
     /// The link is idle.
@@ -109,8 +112,11 @@ impl GrantScheduler {
             let slot = self.places.active()[rank].slot;
             let Some(message) = self.message_mut(slot) else { continue };
             if now.saturating_since(message.held.since) >= round_trip {
-                let upto = message.held.upto.max(message.held.asked);
-                message.held = HeldGrants { asked: message.granted, since: now, upto };
+                let before = message.held_bytes();
+                let HeldGrants { asked, .. } = message.held;
+                message.held = HeldGrants { asked: message.granted, since: now, upto: asked };
+                let after = message.held_bytes();
+                self.held_bytes += after - before;
             }
         }
     }
@@ -127,6 +133,7 @@ impl GrantScheduler {
 }
 
 impl Message {
+    /// Granted bytes that its sender holds.
     pub(super) fn held_bytes(&self) -> u64 {
         u64::from(self.held.upto.saturating_sub(self.received))
     }
@@ -172,7 +179,35 @@ mod tests {
         assert_eq!(drain(&mut scheduler, after(79)), []);
         let grants = drain(&mut scheduler, after(80));
         assert_eq!(grants, [decision(1, 110_000, 1), decision(2, 110_000, 0)]);
-        assert_eq!(scheduler.held_bytes(), 150_000);
+        assert_eq!(scheduler.held_bytes, 150_000);
+    }
+
+    /// What is known to be held is not looked for again.
+    #[test]
+    fn next_time__is_that_of_what_may_still_come() {
+        let mut scheduler = unanswered();
+        drain(&mut scheduler, after(80));
+        scheduler.insert(after(80), message(3, 900_003)).unwrap();
+        assert_eq!(drain(&mut scheduler, after(80)), []);
+        assert_eq!(scheduler.next_time(), Some(after(160)));
+        for slot in [1, 2] {
+            scheduler.arrived(after(100), 1_500);
+            scheduler.progress(slot, 110_000);
+        }
+        let grants = drain(&mut scheduler, after(100));
+        assert_eq!(grants, [decision(1, 210_000, 3), decision(2, 160_000, 2)]);
+        assert_eq!(scheduler.next_time(), Some(after(180)));
+    }
+
+    /// A limit below the smallest grant, and nothing on its way: waiting would be for ever.
+    #[test]
+    fn poll__goes_on_while_all_that_is_granted_is_held() {
+        let config = GrantConfig { incoming_bytes_max: 100, ..informed() };
+        let mut scheduler = scheduler(config, &[message(0, 900_000), message(1, 900_001)]);
+        scheduler.arrived(START, 1_500);
+        assert_eq!(drain(&mut scheduler, START), [decision(0, 11_416, 1)]);
+        assert_eq!(scheduler.next_time(), Some(START + scheduler.round_trip()));
+        assert_eq!(drain(&mut scheduler, after(80)), [decision(0, 12_832, 1)]);
     }
 
     /// What has not come through a link in use may wait in the switch before it.
@@ -184,7 +219,7 @@ mod tests {
             scheduler.arrived(now, 1_500);
             assert_eq!(drain(&mut scheduler, now), []);
         }
-        assert_eq!(scheduler.held_bytes(), 0);
+        assert_eq!(scheduler.held_bytes, 0);
     }
 
     /// A gap before a packet tells as much as silence.
@@ -196,9 +231,9 @@ mod tests {
             scheduler.arrived(after(packet), 3_750);
         }
         scheduler.arrived(now, 125);
-        assert_eq!(scheduler.held_bytes(), 0, "84 us, and 0.1 us of the packet: no gap");
+        assert_eq!(scheduler.held_bytes, 0, "84 us, and 0.1 us of the packet: no gap");
         scheduler.arrived(after(93), 1_500);
-        assert_eq!(scheduler.held_bytes(), 150_000, "6.8 us");
+        assert_eq!(scheduler.held_bytes, 150_000, "6.8 us");
     }
 
     /// A sender that comes back takes its part of what may be on its way.
@@ -208,13 +243,13 @@ mod tests {
         drain(&mut scheduler, after(80));
         scheduler.arrived(after(81), 1_500);
         scheduler.progress(0, 60_000);
-        assert_eq!(scheduler.held_bytes(), 100_000);
+        assert_eq!(scheduler.held_bytes, 100_000);
         // 50,000 of them have arrived, 50,000 more may come, and 110,000 were granted since.
-        let coming = scheduler.incoming_bytes() - scheduler.held_bytes();
+        let coming = scheduler.incoming_bytes() - scheduler.held_bytes;
         assert_eq!(coming, 150_000);
         assert_eq!(drain(&mut scheduler, after(81)), []);
         scheduler.progress(0, 110_000);
-        assert_eq!(scheduler.held_bytes(), 50_000);
+        assert_eq!(scheduler.held_bytes, 50_000);
         assert_eq!(drain(&mut scheduler, after(82)), []);
     }
 
@@ -236,6 +271,6 @@ mod tests {
         let mut scheduler = scheduler(informed(), &[short, message(1, 900_000)]);
         drain(&mut scheduler, START);
         drain(&mut scheduler, after(80));
-        assert_eq!(scheduler.held_bytes(), 90_000 + 60_000);
+        assert_eq!(scheduler.held_bytes, 90_000 + 60_000);
     }
 }
