@@ -131,6 +131,7 @@ pub(crate) struct GrantScheduler {
     /// The message looked at last in the search for one that little memory would help, and how many
     /// are still to be looked at.
     search: (u32, u32),
+    search_goes_on: bool,
     memory_is_short: bool,
     link_use: LinkUse,
 }
@@ -152,6 +153,7 @@ impl GrantScheduler {
             fifo_message: None,
             fifo_bytes: 0,
             search: (0, 0),
+            search_goes_on: false,
             memory_is_short: false,
             link_use: LinkUse::new(),
         }
@@ -268,6 +270,7 @@ impl GrantScheduler {
             return Some(decision);
         }
         self.memory_is_short = false;
+        self.search_goes_on = false;
         for rank in 0..self.places.active().len() {
             let slot = self.places.active()[rank].slot;
             match self.want(slot, memory_room(slot)) {
@@ -295,7 +298,7 @@ impl GrantScheduler {
     /// Whether the last [`poll`](Self::poll) ended before it had looked at all messages: poll again
     /// soon though nothing changes.
     pub(crate) fn search_goes_on(&self) -> bool {
-        self.memory_is_short && self.search.1 > 0
+        self.search_goes_on
     }
 
     /// Whether the last [`poll`](Self::poll) met messages for which there was not enough memory.
@@ -441,6 +444,7 @@ impl GrantScheduler {
                 return Some(self.grant(now, slot, bytes, Priority::LOWEST));
             }
         }
+        self.search_goes_on = self.search.1 > 0;
         None
     }
 

@@ -770,3 +770,17 @@ fn poll__without_memory_looks_at_a_bounded_number_of_messages() {
     while scheduler.poll(Instant::ZERO, room).is_none() && scheduler.search_goes_on() {}
     assert!(scheduler.is_memory_short() && !scheduler.search_goes_on(), "the search ends");
 }
+
+/// While another one waits for room nobody is searched, and so no search goes on: whoever polled until
+/// it ended would do nothing else.
+#[test]
+fn search_goes_on__not_while_a_message_waits_for_room() {
+    let config = GrantConfig { incoming_bytes_max: 22_000, ..config() };
+    let short = IncomingMessage { length: 10_500, received: 0, ..message(0, 0) };
+    let long = IncomingMessage { received: 0, ..message(1, 100_000) };
+    let mut scheduler = scheduler(config, &[short, long]);
+    scheduler.search_anew();
+    let short_has_no_memory = |slot| if slot == 0 { 0 } else { 100_000 };
+    assert_eq!(scheduler.poll(Instant::ZERO, short_has_no_memory), None);
+    assert!(scheduler.is_memory_short() && !scheduler.search_goes_on());
+}
