@@ -9,6 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::processes::resident_bytes;
+
+const MEBIBYTE: u64 = 1024 * 1024;
+
 /// Builds something with optimization.
 pub(crate) fn build(root: &Path, what: &[&str]) -> io::Result<()> {
     let mut cargo = Command::new(env!("CARGO"));
@@ -79,12 +83,12 @@ impl Server {
 
     /// Samples its resident memory once per second until told to stop.
     pub(crate) fn watch_memory(&self) -> Samples {
-        let (status, stop) = (format!("/proc/{}/status", self.process.0.id()), Arc::default());
+        let (pid, stop) = (self.process.0.id(), Arc::default());
         let stopped: Arc<AtomicBool> = Arc::clone(&stop);
         let sample = move || {
             let mut samples = Vec::new();
             while !stopped.load(Ordering::Relaxed) {
-                samples.extend(resident_mib(&status));
+                samples.extend(resident_bytes(pid).map(|bytes| bytes.div_ceil(MEBIBYTE)));
                 thread::sleep(Duration::from_secs(1));
             }
             samples
@@ -140,13 +144,6 @@ impl Samples {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap_or_default()
     }
-}
-
-fn resident_mib(status: &str) -> Option<u64> {
-    let text = fs::read_to_string(status).ok()?;
-    let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib.div_ceil(1024))
 }
 
 /// What `homa client` measured.

@@ -2,7 +2,7 @@
 //! must stay flat, and every call must end well with the right bytes.
 
 use crate::Findings;
-use crate::measured::median;
+use crate::measured::{self, binary, median};
 use crate::processes;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -166,16 +166,10 @@ fn slope(samples: &[(f64, f64)]) -> f64 {
 
 /// Builds the command, and copies it so that later builds do not disturb the run.
 fn build(root: &Path) -> io::Result<PathBuf> {
-    let status = Command::new(env!("CARGO"))
-        .current_dir(root)
-        .args(["build", "--release", "--locked", "--quiet", "--package", "homa-cli"])
-        .status()?;
-    if !status.success() {
-        return Err(io::Error::other("the build failed"));
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
-    let copy = target.join(format!("homa-soak-{}", std::process::id()));
-    std::fs::copy(target.join("release/homa"), &copy)?;
+    measured::build(root, &["--package", "homa-cli"])?;
+    let program = binary(root, "homa");
+    let copy = program.with_file_name(format!("homa-soak-{}", std::process::id()));
+    std::fs::copy(program, &copy)?;
     Ok(copy)
 }
 

@@ -1,13 +1,12 @@
 //! `homa sim`, run for its figures.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
-use std::process::{Command as Process, Stdio};
 
 use serde::Deserialize;
 
 use super::figures::Run;
-use crate::measured::binary;
+use crate::measured::{Process, binary};
 
 /// A `homa sim` command.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,14 +56,9 @@ impl Command {
     /// It gave no figures.
     pub(super) fn run(&self, root: &Path) -> io::Result<Vec<Run>> {
         eprintln!("{}", self.text());
-        let mut process = Process::new(binary(root, "homa"));
-        process.arg("sim").args(&self.arguments).args(["--json", "-"]);
-        let mut child = process.stdout(Stdio::piped()).stdin(Stdio::null()).spawn()?;
-        let mut text = String::new();
-        if let Some(out) = &mut child.stdout {
-            out.read_to_string(&mut text)?;
-        }
-        child.wait()?;
+        let mut command = std::process::Command::new(binary(root, "homa"));
+        command.arg("sim").args(&self.arguments).args(["--json", "-"]);
+        let text = Process::start(&mut command)?.output()?;
         let report: Report = serde_json::from_str(&text)
             .map_err(|error| io::Error::other(format!("{}: no figures: {error}", self.text())))?;
         Ok(report.runs)

@@ -7,7 +7,7 @@ use homa_sim::{Workload, stats};
 
 use super::command::Command;
 use super::figures::Run;
-use super::markdown::{one, table, two};
+use super::markdown::{one, ratio, table, two};
 use super::{Experiment, Rendered, Results};
 
 /// Figure 17.
@@ -155,7 +155,7 @@ fn rows(curve: &ParameterCurve, run: &Run) -> [Vec<String>; 3] {
     let ours = |percent| stats::bin_at(&run.bins, percent).and_then(|bin| bin.p99);
     let theirs =
         |percent| curve.points.iter().find(|point| point.0 >= percent).map(|point| point.1);
-    let ratio = |percent| Some(ours(percent)? / theirs(percent)?);
+    let ratio = |percent| ratio(ours(percent), theirs(percent));
     let row = |name: &str, value: &dyn Fn(f64) -> Option<f64>| {
         let values = PERCENTS.iter().map(|&percent| two(value(percent)));
         [curve.parameter.to_string(), name.into()].into_iter().chain(values).collect()

@@ -3,7 +3,7 @@
 use homa_sim::published;
 
 use super::command::Command;
-use super::markdown::{ratio, table, two};
+use super::markdown::{table, two};
 use super::slowdown::comparison_table;
 use super::{Experiment, Rendered, Results};
 
@@ -80,11 +80,7 @@ fn render_oracle(results: &Results) -> Rendered {
         let name = run.workload.to_uppercase();
         rendered.text += &format!("## {name}\n\n{}\n", comparison_table(&rows));
         for row in rows {
-            let ratios = [
-                ("P50", ratio(row.p50, Some(row.published_p50))),
-                ("P99", ratio(row.p99, Some(row.published_p99))),
-            ];
-            for (figure, ratio) in ratios {
+            for (figure, ratio) in [("P50", row.p50_ratio()), ("P99", row.p99_ratio())] {
                 if !ratio.is_some_and(|ratio| ORACLE_RATIOS.contains(&ratio)) {
                     let percent = row.percent;
                     let ratio = two(ratio);
