@@ -289,14 +289,8 @@ impl SimConfig {
     ///
     /// There is none of this name, or the file can't be replayed whose lengths it has.
     pub fn workload(&self) -> Result<Workload, SimError> {
-        if self.workload == REPLAY {
-            let replay = self.replayed()?;
-            let replay =
-                replay.ok_or_else(|| SimError::Config("workload replay needs a replay".into()))?;
-            return Ok(Workload::of_lengths(REPLAY, replay.lengths())?);
-        }
-        let workload: Workload = self.workload.parse()?;
-        Ok(workload.with_sampling(self.sampling))
+        let replay = if self.workload == REPLAY { self.replayed()? } else { None };
+        self.workload_with(replay.as_ref())
     }
 
     /// Checks it without running it: what this accepts, [`run`](crate::run) accepts.
@@ -307,15 +301,50 @@ impl SimConfig {
     pub fn validate(&self) -> Result<(), SimError> {
         self.network.topology.build()?;
         FaultPlan::new(&self.faults, &self.network)?;
-        self.replayed()?;
-        match self.protocol {
-            Protocol::Homa => Ok(self.homa_config()?.validate()?),
-            Protocol::Dctcp | Protocol::Oracle => self.check_ranges(),
+        let inputs = self.inputs()?;
+        if self.protocol == Protocol::Homa {
+            self.homa_config(&inputs).validate()?;
         }
+        Ok(())
+    }
+
+    /// What messages are made from, read once for all that needs it; with it all is checked that is not the
+    /// network's, the faults' or the core's own.
+    ///
+    /// # Errors
+    ///
+    /// A value is out of its range, or there is no such workload or file.
+    pub(crate) fn inputs(&self) -> Result<Inputs, SimError> {
+        let replay = self.replayed()?;
+        self.check_ranges()?;
+        let workload = self.workload_with(replay.as_ref())?;
+        if workload.longest() > homa_proto::MESSAGE_LENGTH_LIMIT {
+            return Err(SimError::Config("messages are too long".into()));
+        }
+        Ok(Inputs { workload, replay })
+    }
+
+    /// When the first message that is measured may start.
+    pub(crate) fn warmup(&self) -> SimTime {
+        SimTime::from_secs_f64(self.warmup_ms * 1e-3)
+    }
+
+    /// The core's parameters.
+    pub(crate) fn homa_config(&self, inputs: &Inputs) -> Config {
+        let Inputs { workload, replay } = inputs;
+        let incast_bytes = self.incast.map_or(0, |incast| incast.bytes);
+        let replayed = replay.as_ref().and_then(|replay| replay.lengths().max()).unwrap_or(0);
+        let reply_bytes = match self.exchange {
+            Exchange::Reply(bytes) => bytes,
+            Exchange::OneWay | Exchange::Echo => 0,
+        };
+        let others = [replayed, incast_bytes, reply_bytes, self.framing.payload_bytes];
+        let longest = others.into_iter().fold(workload.longest(), u32::max);
+        self.homa_config_for(workload, longest)
     }
 
     /// The messages that are replayed, if any are: then some from the end of the warm-up on.
-    pub(crate) fn replayed(&self) -> Result<Option<Replay>, SimError> {
+    fn replayed(&self) -> Result<Option<Replay>, SimError> {
         let Some(path) = &self.replay else { return Ok(None) };
         let replay = Replay::read(path, self.network.topology.hosts())?;
         if replay.count_since(self.warmup()) == 0 {
@@ -325,13 +354,19 @@ impl SimConfig {
         Ok(Some(replay))
     }
 
-    /// When the first message that is measured may start.
-    pub(crate) fn warmup(&self) -> SimTime {
-        SimTime::from_secs_f64(self.warmup_ms * 1e-3)
+    /// The distribution of lengths, which may be that of what is replayed.
+    fn workload_with(&self, replay: Option<&Replay>) -> Result<Workload, SimError> {
+        if self.workload == REPLAY {
+            let replay =
+                replay.ok_or_else(|| SimError::Config("workload replay needs a replay".into()))?;
+            return Ok(Workload::of_lengths(REPLAY, replay.lengths())?);
+        }
+        let workload: Workload = self.workload.parse()?;
+        Ok(workload.with_sampling(self.sampling))
     }
 
     /// Checks that values are in their ranges.
-    pub(crate) fn check_ranges(&self) -> Result<(), SimError> {
+    fn check_ranges(&self) -> Result<(), SimError> {
         let rule = |ok: bool, what: &str| {
             if ok { Ok(()) } else { Err(SimError::Config(what.into())) }
         };
@@ -360,30 +395,7 @@ impl SimConfig {
             rule(bytes >= 1, "incast.bytes are at least 1")?;
             rule((0.0..1.0).contains(&share), "incast.share is 0 to 1")?;
         }
-        rule(
-            self.workload()?.longest() <= homa_proto::MESSAGE_LENGTH_LIMIT,
-            "messages are too long",
-        )
-    }
-
-    /// The core's parameters.
-    ///
-    /// # Errors
-    ///
-    /// Something else of the configuration is not possible.
-    pub(crate) fn homa_config(&self) -> Result<Config, SimError> {
-        self.check_ranges()?;
-        let workload = self.workload()?;
-        let incast_bytes = self.incast.map_or(0, |incast| incast.bytes);
-        let replay = self.replayed()?;
-        let replayed = replay.and_then(|replay| replay.lengths().max()).unwrap_or(0);
-        let reply_bytes = match self.exchange {
-            Exchange::Reply(bytes) => bytes,
-            Exchange::OneWay | Exchange::Echo => 0,
-        };
-        let others = [replayed, incast_bytes, reply_bytes, self.framing.payload_bytes];
-        let longest = others.into_iter().fold(workload.longest(), u32::max);
-        Ok(self.homa_config_for(&workload, longest))
+        Ok(())
     }
 
     /// The core's parameters, for messages of this workload.
@@ -439,6 +451,15 @@ impl SimConfig {
         let table = || config.balanced_cutoffs(lengths, self.framing.payload_bytes).ok();
         self.homa.known_cutoffs.then(table).flatten()
     }
+}
+
+/// What the messages of a run are made from.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    /// Their lengths.
+    pub(crate) workload: Workload,
+    /// The messages of a file, if they are sent instead.
+    pub(crate) replay: Option<Replay>,
 }
 
 /// Why a run can't be.

@@ -1,7 +1,7 @@
 //! What all runs have in common, whatever protocol they are of: messages that come, and what is made of
 //! their arrival.
 
-use crate::config::{Exchange, SimConfig, SimError};
+use crate::config::{Exchange, Inputs, SimConfig};
 use crate::events::EventQueue;
 use crate::ideal::{Hop, IdealTimes, WayId};
 use crate::measure::{Measurement, Window};
@@ -50,16 +50,16 @@ impl Plan {
     /// For so many hosts, and messages of which so many bytes need no grant: best times depend on that.
     pub(crate) fn new(
         config: &SimConfig,
+        inputs: Inputs,
         hosts: u32,
         unscheduled_bytes: u32,
         trace: Option<Trace>,
-    ) -> Result<Self, SimError> {
-        let workload = config.workload()?;
+    ) -> Self {
+        let Inputs { workload, replay } = inputs;
         let begin = config.warmup();
-        let replay = config.replayed()?;
         let there_are = replay.as_ref().map_or(u64::MAX, |replay| replay.count_since(begin));
         let window = Window { begin, messages: config.messages.min(there_are) };
-        Ok(Self {
+        Self {
             lengths: Random::new(config.seed, "lengths", 0),
             traffic: traffic(config, &workload, hosts),
             replay,
@@ -68,7 +68,7 @@ impl Plan {
             trace,
             time_limit: SimTime::from_secs_f64(config.seconds_max),
             workload,
-        })
+        }
     }
 
     /// When each source has its first orders.

@@ -1,7 +1,7 @@
 //! From a configuration to a report.
 
 use crate::cluster::Cluster;
-use crate::config::{Protocol, SimConfig, SimError};
+use crate::config::{Inputs, Protocol, SimConfig, SimError};
 use crate::dctcp::{self, DctcpHost};
 use crate::faults::FaultPlan;
 use crate::homa::HomaHost;
@@ -59,7 +59,8 @@ pub fn run_with<T: Transport>(
     host: impl FnMut(HostId) -> Result<T, SimError>,
     progress: Progress<'_>,
 ) -> Result<RunReport, SimError> {
-    Ok(measure(config, config.homa.unscheduled_bytes, host, None, progress)?.0.report())
+    let inputs = config.inputs()?;
+    Ok(measure(config, inputs, config.homa.unscheduled_bytes, host, None, progress)?.0.report())
 }
 
 /// What was measured, and the trace, if there was one to begin with.
@@ -70,36 +71,38 @@ fn simulate(
     trace: Option<Trace>,
     progress: Progress<'_>,
 ) -> Result<Results, SimError> {
+    let inputs = config.inputs()?;
     match config.protocol {
         Protocol::Homa => {
-            let proto = config.homa_config()?;
+            let proto = config.homa_config(&inputs);
             let host =
                 |host| Ok(HomaHost::new(host, proto.clone(), config.framing, config.exchange)?);
-            measure(config, config.homa.unscheduled_bytes, host, trace, progress)
+            measure(config, inputs, config.homa.unscheduled_bytes, host, trace, progress)
         }
-        Protocol::Dctcp => run_dctcp(config, trace, progress),
-        Protocol::Oracle => run_oracle(config, trace, progress),
+        Protocol::Dctcp => run_dctcp(config, inputs, trace, progress),
+        Protocol::Oracle => run_oracle(config, inputs, trace, progress),
     }
 }
 
 /// So many bytes of a message go without a grant: best times depend on it.
 fn measure<T: Transport>(
     config: &SimConfig,
+    inputs: Inputs,
     unscheduled_bytes: u32,
     host: impl FnMut(HostId) -> Result<T, SimError>,
     trace: Option<Trace>,
     progress: Progress<'_>,
 ) -> Result<Results, SimError> {
-    config.check_ranges()?;
     let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
     let transports: Result<Vec<_>, _> = (0..network.hosts()).map(HostId).map(host).collect();
-    let plan = Plan::new(config, network.hosts(), unscheduled_bytes, trace)?;
+    let plan = Plan::new(config, inputs, network.hosts(), unscheduled_bytes, trace);
     let faults = FaultPlan::new(&config.faults, &config.network)?;
     Ok(results(config, Cluster::new(network, transports?, plan, faults).run(progress)))
 }
 
 fn run_dctcp(
     config: &SimConfig,
+    inputs: Inputs,
     trace: Option<Trace>,
     progress: Progress<'_>,
 ) -> Result<Results, SimError> {
@@ -112,18 +115,18 @@ fn run_dctcp(
     }
     let config = SimConfig { network, ..config.clone() };
     let host = |_| Ok(DctcpHost::new(config.dctcp, config.framing));
-    measure(&config, u32::MAX, host, trace, progress)
+    measure(&config, inputs, u32::MAX, host, trace, progress)
 }
 
 fn run_oracle(
     config: &SimConfig,
+    inputs: Inputs,
     trace: Option<Trace>,
     progress: Progress<'_>,
 ) -> Result<Results, SimError> {
-    config.check_ranges()?;
     let network = Network::new(&config.network, Random::new(config.seed, "network", 0))?;
     // It grants nothing, so all its packets are of one kind.
-    let plan = Plan::new(config, network.hosts(), u32::MAX, trace)?;
+    let plan = Plan::new(config, inputs, network.hosts(), u32::MAX, trace);
     Ok(results(config, Oracle::new(config, network, plan).run(progress)))
 }
 
