@@ -94,6 +94,7 @@ impl<T: Transport> Cluster<T> {
         progress(self.progress());
         let mut counts = TransportCounts::default();
         self.hosts.iter().for_each(|host| counts.add(&host.transport.counts()));
+        let memory = self.hosts.iter().filter_map(|host| host.transport.memory()).collect();
         Finished {
             sim_time: self.now,
             wall: begun.elapsed(),
@@ -103,6 +104,7 @@ impl<T: Transport> Cluster<T> {
             ports: self.network.ports,
             buffers: self.network.buffers,
             counts,
+            memory,
             measurement: self.plan.measurement,
             trace: self.plan.trace,
         }

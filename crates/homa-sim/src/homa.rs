@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use homa_proto::{
     CallOptions, Config, ConfigError, Duration, Encapsulation, Endpoint, Event, Header, Instant,
-    LocalAddr, PacketMeta, PeerAddr, RpcId, RpcKey, SocketId, Transmit,
+    LocalAddr, PacketMeta, PeerAddr, Resource, RpcId, RpcKey, SocketId, Transmit,
 };
 use homa_wire::{Body, PacketType};
 
 use crate::config::Exchange;
 use crate::framing::Framing;
+use crate::memory::HostMemory;
 use crate::packet::HostId;
 use crate::time::SimTime;
 use crate::transport::{Arrived, Incoming, MessageId, Outgoing, Transport, TransportCounts};
@@ -202,6 +203,16 @@ impl Transport for HomaHost {
             retransmissions: stats.resent_packets,
             failures: self.failures,
         }
+    }
+
+    fn memory(&self) -> Option<HostMemory> {
+        let accounts = self.endpoint.accounts();
+        let peak = |resource| Some(accounts.get(resource)?.high_water);
+        Some(HostMemory {
+            incoming_bytes: peak(Resource::IncomingBytes)?,
+            arrived_bytes: peak(Resource::ArrivedBytes)?,
+            outgoing_bytes: peak(Resource::OutgoingBytes)?,
+        })
     }
 }
 

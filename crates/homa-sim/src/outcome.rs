@@ -7,6 +7,7 @@ use crate::buffer::{Buffer, tier_name};
 use crate::config::{Protocol, SimConfig};
 use crate::drops::DropCounts;
 use crate::measure::{Measurement, mix};
+use crate::memory::{HostMemory, MemoryReport};
 use crate::port::{LEVELS, Place, Port};
 use crate::report::RunReport;
 use crate::stats::{QueueMeter, QueueReport, SlowdownBins};
@@ -25,6 +26,8 @@ pub(crate) struct Finished {
     pub(crate) ports: Vec<Port>,
     pub(crate) buffers: Vec<Buffer>,
     pub(crate) counts: TransportCounts,
+    /// Of the hosts that know.
+    pub(crate) memory: Vec<HostMemory>,
     pub(crate) measurement: Measurement,
     pub(crate) trace: Option<Trace>,
 }
@@ -59,6 +62,7 @@ pub struct Outcome {
     buffers: Meters,
     priority_bytes: [u64; LEVELS],
     counts: TransportCounts,
+    memory: Vec<HostMemory>,
     fingerprint: u64,
 }
 
@@ -87,6 +91,7 @@ impl Outcome {
             buffers: merged(finished.buffers.iter().map(|all| (tier_name(all.tier), &all.meter))),
             priority_bytes: measurement.priority_bytes,
             counts: finished.counts,
+            memory: finished.memory,
             fingerprint: measurement.fingerprint,
         }
     }
@@ -123,6 +128,7 @@ impl Outcome {
             *bytes += more;
         }
         self.counts.add(&other.counts);
+        self.memory.extend(other.memory);
         self.fingerprint = mix(self.fingerprint, other.fingerprint);
     }
 
@@ -161,6 +167,7 @@ impl Outcome {
             drops: self.drops.total(),
             drops_by_cause: self.drops,
             counts: self.counts,
+            memory: MemoryReport::of(&self.memory),
             fingerprint: format!("{:016x}", self.fingerprint),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::drops::DropCounts;
+use crate::memory::MemoryReport;
 use crate::port::LEVELS;
 use crate::stats::{BinReport, QueueReport, SlowdownSummary};
 use crate::transport::TransportCounts;
@@ -68,6 +69,10 @@ pub struct RunReport {
     pub drops_by_cause: DropCounts,
     /// What the transports counted.
     pub counts: TransportCounts,
+    /// The most that hosts held for messages at any time of the run, before and after the measurement too;
+    /// `None` if the protocol does not tell. Reports of earlier versions have none.
+    #[serde(default)]
+    pub memory: Option<MemoryReport>,
     /// The same for the same run, and another one for any other.
     pub fingerprint: String,
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use crate::memory::HostMemory;
 use crate::packet::HostId;
 use crate::time::SimTime;
 
@@ -82,6 +83,11 @@ pub trait Transport {
 
     /// What it counted.
     fn counts(&self) -> TransportCounts;
+
+    /// The most that it held so far for messages; `None` if it does not know.
+    fn memory(&self) -> Option<HostMemory> {
+        None
+    }
 }
 
 /// What a transport counted.

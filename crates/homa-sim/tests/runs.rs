@@ -133,6 +133,29 @@ fn buffers__that_are_full_drop() {
     assert_eq!((report.messages, report.unfinished), (3000, 0));
 }
 
+/// Messages of 100,000 bytes that meet no other: a host holds one at a time, and what ends earlier ones,
+/// a byte each. Receivers reserve 64 KiB at a time.
+#[test]
+fn memory__is_that_of_the_messages_held_at_once() {
+    let config = unloaded(100_000, Shape::SingleSwitch { hosts: 4 });
+    let memory = run(&config, &|_| {}).unwrap().memory.unwrap();
+    assert!((100_000..100_100).contains(&memory.outgoing_bytes.peak_max), "{memory:?}");
+    assert!((100_000..100_100).contains(&memory.arrived_bytes.peak_max), "{memory:?}");
+    assert!((131_072..131_200).contains(&memory.incoming_bytes.peak_max), "{memory:?}");
+
+    let idle = SimConfig { messages: 1, ..config };
+    let mut outcome = run_detailed(&idle, &|_| {}).unwrap();
+    outcome.merge(run_detailed(&SimConfig { seed: 2, ..idle.clone() }, &|_| {}).unwrap());
+    let memory = outcome.report().memory.unwrap();
+    // Of 4 hosts one sent a message, or a second one did while the first was under way.
+    assert!((25_000.0..50_100.0).contains(&memory.outgoing_bytes.peak_mean), "{memory:?}");
+    assert!(memory.outgoing_bytes.peak_max < 200_100, "{memory:?}");
+
+    for protocol in [Protocol::Dctcp, Protocol::Oracle] {
+        assert_eq!(run(&SimConfig { protocol, ..idle.clone() }, &|_| {}).unwrap().memory, None);
+    }
+}
+
 /// In a network of one switch, its memory holds the queues to all hosts: that of a single receiver of
 /// everything is all of it; those of many are at most as many times the longest.
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use homa_sim::{DropCounts, RunReport};
+use homa_sim::{DropCounts, MemoryReport, RunReport};
 
 use super::comparison::{self, Row};
 use super::report::{Run, SimReport};
@@ -130,6 +130,9 @@ fn figures(run: &Run) -> String {
         ),
         ("fingerprint", report.fingerprint.clone()),
     ];
+    if let Some(memory) = &report.memory {
+        lines.insert(6, ("memory", peaks(memory)));
+    }
     if let Some(incast) = &report.incast {
         let (p50, p99) = (slowdown(incast.p50), slowdown(incast.p99));
         lines.insert(3, ("incasts", format!("slowdown P50 {p50}, P99 {p99}")));
@@ -138,6 +141,16 @@ fn figures(run: &Run) -> String {
         let _ = writeln!(text, "{name:<18} {value}");
         text
     })
+}
+
+/// Such as `at a host at most 857.4 KB incoming, 1394.0 KB outgoing (mean over hosts 393.8, 665.3)`.
+fn peaks(memory: &MemoryReport) -> String {
+    let MemoryReport { incoming_bytes, outgoing_bytes, .. } = memory;
+    let [most_in, most_out] = [incoming_bytes, outgoing_bytes].map(|peak| kilobytes(peak.peak_max));
+    let [mean_in, mean_out] = [incoming_bytes, outgoing_bytes].map(|peak| peak.peak_mean / 1e3);
+    format!(
+        "at a host at most {most_in} KB incoming, {most_out} KB outgoing (mean over hosts {mean_in:.1}, {mean_out:.1})"
+    )
 }
 
 /// Such as `7 dropped (5 at random, 2 where links were down)`.

@@ -178,6 +178,10 @@ fn sim__json_has_all_bins_and_the_configuration() {
     );
     assert_eq!(run["priorities"].as_array().unwrap().len(), 8);
     assert!(run["queues"]["tor_to_host"]["max_bytes"].as_u64() > Some(0));
+    for held in ["incoming_bytes", "arrived_bytes", "outgoing_bytes"] {
+        let peak = |name: &str| run["memory"][held][name].as_f64().unwrap();
+        assert!(0.0 < peak("peak_mean") && peak("peak_mean") <= peak("peak_max"), "{held}");
+    }
 }
 
 /// Whatever threads do, the same command gives the same results.

@@ -129,6 +129,7 @@ impl Oracle {
             ports: self.network.ports,
             buffers: self.network.buffers,
             counts: TransportCounts::default(),
+            memory: Vec::new(),
             measurement: self.plan.measurement,
             trace: self.plan.trace,
         }
