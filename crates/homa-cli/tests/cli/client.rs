@@ -58,7 +58,8 @@ fn client__json_has_the_figures() {
     assert_eq!((&quiet["errors"], &quiet["failure_us"]), (&0.into(), &serde_json::Value::Null));
     let overloaded = json_of(&["--work", "20ms", "--queue-delay", "10ms"], "64");
     assert!(overloaded["errors"].as_u64() > Some(0), "{overloaded}");
-    assert!(overloaded["failure_us"]["p50"].as_f64() < Some(10_000.0), "{overloaded}");
+    // At once, not after the 1.3 s that 64 calls of 20 ms take.
+    assert!(overloaded["failure_us"]["p50"].as_f64() < Some(100_000.0), "{overloaded}");
 }
 
 #[test]
