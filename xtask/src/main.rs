@@ -28,9 +28,10 @@ usage: cargo xtask TASK
   tidy               checks sizes of files and functions, unsafe code, documents
   flood [ROUNDS SECONDS]
                      measures an honest client beside 100,000 hostile packets per second
-  evaluation [NAME ...] [--quick] [--render] [--list]
+  evaluation [NAME ...] [--quick] [--missing] [--render] [--list]
                      reproduces published results in docs/evaluation (--quick: roughly, within minutes,
-                     in target/evaluation; --render: from figures that are there)
+                     in target/evaluation; --missing: runs only what was not run before;
+                     --render: from figures that are there)
   overload           measures goodput at three times the load that a server can bear
   ns3                runs the simulator beside ns-3, if that is installed: speed, memory, slowdown
   core-gate          builds the core for a bare machine and looks at what it calls

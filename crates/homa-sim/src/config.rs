@@ -197,6 +197,32 @@ impl HomaConfig {
         }
     }
 
+    /// Homa as it was simulated for SIRD's evaluation: a round trip is 100,000 bytes, and seven messages are
+    /// granted at the same time.
+    fn nsdi25() -> Self {
+        Self {
+            unscheduled_priorities: None,
+            overcommit: 7,
+            unscheduled_bytes: 100_000,
+            rtt_bytes: 100_000,
+            tail_bytes: 100_000,
+            ..Self::sigcomm18(4)
+        }
+    }
+
+    /// The same with informed overcommitment (ADR 0013).
+    fn informed() -> Self {
+        Self {
+            overcommit: 24,
+            wholly_scheduled_bytes: 500_000,
+            later_rtt_bytes: 50_000,
+            incoming_bytes: 200_000,
+            idle_ns: 150,
+            places_end_when_granted: false,
+            ..Self::nsdi25()
+        }
+    }
+
     /// The protocol as the kernel implementation is deployed.
     fn kernel() -> Self {
         Self {
@@ -281,6 +307,38 @@ impl SimConfig {
             homa: HomaConfig::kernel(),
             ..Self::sigcomm18(workload)
         }
+    }
+
+    /// SIRD's evaluation (NSDI'25, table 5), with traffic all to all and a core that bears it all: 144 hosts
+    /// at 100 Gb/s, one-way messages, and Homa as it was simulated there.
+    #[must_use]
+    pub fn nsdi25(workload: &str) -> Self {
+        let network = NetworkConfig {
+            host_gbps: 100.0,
+            core_gbps: 400.0,
+            propagation_ns: 200,
+            switch_ns: 275,
+            host_receive_ns: 825,
+            ..NetworkConfig::default()
+        };
+        let warmup_ms = match workload {
+            "w5" => 20.0,
+            "w4" => 6.0,
+            _ => 2.0,
+        };
+        Self {
+            load: 0.5,
+            warmup_ms,
+            network,
+            homa: HomaConfig::nsdi25(),
+            ..Self::sigcomm18(workload)
+        }
+    }
+
+    /// The same with informed overcommitment (ADR 0013).
+    #[must_use]
+    pub fn informed(workload: &str) -> Self {
+        Self { homa: HomaConfig::informed(), ..Self::nsdi25(workload) }
     }
 
     /// The distribution of lengths.

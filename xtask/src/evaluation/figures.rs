@@ -31,6 +31,9 @@ pub(super) struct Run {
     pub(super) slowdown: SlowdownSummary,
     pub(super) bins: Vec<BinReport>,
     pub(super) queues: BTreeMap<String, QueueReport>,
+    /// By tier of switches. Not kept of older runs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) buffers: BTreeMap<String, QueueReport>,
     pub(super) priorities: [f64; 8],
     pub(super) drops: u64,
     pub(super) fingerprint: String,

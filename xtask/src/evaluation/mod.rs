@@ -9,6 +9,7 @@ mod page;
 mod presets;
 mod ramcloud_cutoffs;
 mod sensitivity;
+mod sird;
 mod slowdown;
 mod starvation;
 mod yardstick;
@@ -51,7 +52,7 @@ struct Rendered {
 }
 
 /// All of them, the most important first.
-const EXPERIMENTS: [&Experiment; 14] = [
+const EXPERIMENTS: [&Experiment; 15] = [
     &slowdown::AT_80,
     &ramcloud_cutoffs::RAMCLOUD_CUTOFFS,
     &yardstick::UNLOADED,
@@ -59,6 +60,7 @@ const EXPERIMENTS: [&Experiment; 14] = [
     &capacity::WASTE,
     &capacity::MAX_LOAD,
     &incast::INCAST,
+    &sird::SIRD,
     &starvation::STARVATION,
     &sensitivity::UNSCHEDULED_PRIORITIES,
     &sensitivity::CUTOFF,
@@ -83,6 +85,7 @@ struct Options<'a> {
     names: Vec<&'a str>,
     is_quick: bool,
     is_rendered_only: bool,
+    is_missing_only: bool,
     is_list: bool,
 }
 
@@ -93,6 +96,7 @@ impl<'a> Options<'a> {
             match option {
                 "--quick" => this.is_quick = true,
                 "--render" => this.is_rendered_only = true,
+                "--missing" => this.is_missing_only = true,
                 "--list" => this.is_list = true,
                 name if EXPERIMENTS.iter().any(|experiment| experiment.name == name) => {
                     this.names.push(name);
@@ -145,6 +149,9 @@ fn carry_out(
     let mut figures = Figures::read(&raw)?;
     if !options.is_rendered_only {
         for command in &commands {
+            if options.is_missing_only && !figures.runs(command).is_empty() {
+                continue;
+            }
             figures.put(command, command.run(root)?);
             figures.write(&raw)?;
         }

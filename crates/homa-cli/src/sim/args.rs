@@ -109,7 +109,8 @@ Simulates a cluster whose hosts run the protocol core of this command, and print
 divided by the shortest that one of its length can take) by length, beside what was published where it was.
 
 Presets: sigcomm18 is the published evaluation (144 hosts at 10 Gb/s, one-way messages); kernel has the parameters of the kernel \
-implementation (40 hosts at 25 Gb/s, RPCs). In order, later ones win: preset, --config, options, --set, --sweep. Paths and values \
+implementation (40 hosts at 25 Gb/s, RPCs); nsdi25 is Homa in the evaluation of SIRD (144 hosts at 100 Gb/s), informed the same with \
+informed overcommitment. In order, later ones win: preset, --config, options, --set, --sweep. Paths and values \
 are those of \"config\" in the JSON output; sizes may have a unit. The division of priorities, --messages and --runs follow the workload.
 
 Replays: the column start_ns may take the place of time_us; other columns are passed over. Times count from the start of the run. Hosts \

@@ -10,6 +10,10 @@ pub(crate) enum Preset {
     Sigcomm18,
     /// The parameters of the kernel implementation
     Kernel,
+    /// The evaluation of SIRD: NSDI 2025, section 6
+    Nsdi25,
+    /// The same with Homa's informed overcommitment
+    Informed,
 }
 
 /// The workload that has the lengths of the messages that are replayed.
@@ -27,11 +31,13 @@ struct Effort {
 impl Preset {
     /// The parameters for a workload of this name.
     pub(super) fn config(self, workload: &str) -> SimConfig {
-        let config = match self {
-            Self::Sigcomm18 => SimConfig::sigcomm18(workload),
-            Self::Kernel => SimConfig::kernel(workload),
+        let (config, messages) = match self {
+            Self::Sigcomm18 => (SimConfig::sigcomm18(workload), effort(workload).messages),
+            Self::Kernel => (SimConfig::kernel(workload), effort(workload).messages),
+            Self::Nsdi25 => (SimConfig::nsdi25(workload), nsdi25_messages(workload)),
+            Self::Informed => (SimConfig::informed(workload), nsdi25_messages(workload)),
         };
-        SimConfig { messages: effort(workload).messages, ..config }
+        SimConfig { messages, ..config }
     }
 }
 
@@ -54,4 +60,14 @@ fn effort(workload: &str) -> Effort {
         _ => return Effort { messages: 100_000, runs: 1 },
     };
     Effort { messages, runs: 2 }
+}
+
+/// At 50 % load, about the milliseconds that come before what is measured.
+fn nsdi25_messages(workload: &str) -> u64 {
+    match workload {
+        "w3" => 60_000,
+        "w4" => 24_000,
+        "w5" => 3_500,
+        _ => effort(workload).messages,
+    }
 }

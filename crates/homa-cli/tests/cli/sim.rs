@@ -279,6 +279,18 @@ fn sim__the_kernel_preset_runs_rpcs() {
     assert_eq!((&run["config"]["exchange"], &run["unfinished"]), (&"echo".into(), &0.into()));
 }
 
+/// Homa in SIRD's evaluation, as it was there and informed.
+#[test]
+fn sim__the_presets_of_nsdi25() {
+    for (preset, announced) in [("nsdi25", u64::from(u32::MAX)), ("informed", 500_000)] {
+        let report = report(&["--preset", preset, "--workload", "w4"]);
+        let (config, run) = (&report["config"], &report["runs"][0]);
+        assert_eq!(config["network"]["host_gbps"], 100.0, "{preset}");
+        assert_eq!(config["homa"]["wholly_scheduled_bytes"], announced, "{preset}");
+        assert_eq!(run["unfinished"], 0, "{preset}");
+    }
+}
+
 /// A run is traced and repeated; a capture of the kernel's is sent again.
 #[test]
 fn sim__replays_traces_and_captures() {
