@@ -17,7 +17,7 @@ use crate::units::{self, Size, parse_duration, parse_rate, parse_run_time, parse
 use crate::workload::Workload;
 
 /// Homa, an RPC transport for data centres, over UDP or raw IP: echo server, load generator, benchmarks
-/// beside TCP, a simulator of clusters, and a decoder of captured packets.
+/// beside TCP, QUIC and gRPC, a simulator of clusters, and a decoder of captured packets.
 #[derive(Debug, Parser)]
 #[command(name = "homa", version, after_long_help = EXAMPLES, after_help = SHORT_HELP)]
 pub(crate) struct Cli {
@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Server(ServerArgs),
     /// Load a server with calls and measure them
     Client(ClientArgs),
-    /// Measure Homa beside TCP on this machine
+    /// Measure Homa beside other transports on this machine
     Bench(BenchArgs),
     /// Simulate a cluster
     Sim(Box<SimArgs>),
@@ -245,7 +245,9 @@ pub(crate) struct BenchArgs {
     /// What to measure
     #[arg(value_enum, default_value = "suite")]
     pub(crate) test: TestChoice,
-    /// Protocols to compare: homa, raw (needs CAP_NET_RAW), tcp (both variants), tcp-connections, tcp-pipelined
+    /// Protocols to compare: homa, raw (needs CAP_NET_RAW), tcp (both variants), tcp-connections, tcp-pipelined, udp
+    /// (bare datagrams); and, in builds with the cargo feature 'peers', quic, grpc (one connection), grpc-connections
+    /// (one per outstanding call)
     #[arg(long, value_name = "LIST", default_value = "homa,tcp")]
     pub(crate) transports: Contenders,
     /// How long to measure each test with each protocol, over all rounds
@@ -268,7 +270,7 @@ pub(crate) struct BenchArgs {
     pub(crate) workload: Option<Workload>,
     #[command(flatten)]
     pub(crate) pace: PaceArgs,
-    /// Use a running server (for TCP at the same port number) instead of starting one
+    /// Use a running server (for other transports at the same port number) instead of starting one
     #[arg(long, value_name = "ADDR")]
     pub(crate) server: Option<ServerAddress>,
     /// Damage Homa's packets on both sides, for instance
@@ -301,14 +303,18 @@ fn bench_examples() -> String {
   workload     W4, 64 outstanding
 each with each protocol in turn, and ends with one table. TCP is measured in two variants: one connection per \
 outstanding call, with which Homa is compared, and one connection with pipelined messages and coalesced writes. \
+UDP is a bare datagram each way, without any protocol: the floor. It carries no message above 65,451 bytes. QUIC (which alone \
+encrypts) and gRPC are in builds made with 'cargo build --release --features peers'. \
 Gbps counts message data in the direction of the requests, CPU is in cores. Every byte of every response is verified.
 
---fail-if: TRANSPORT is homa, raw, tcp, tcp-pipelined, or ratio (of homa to tcp); TEST is latency, rate, throughput or \
+--fail-if: TRANSPORT is homa, raw, tcp, tcp-pipelined, quic, grpc, grpc-connections, udp, or ratio (of homa to tcp; \
+ratio-quic: to quic); TEST is latency, rate, throughput or \
 workload; METRIC is min, p50, p99, p99_9 or max (with a unit of time, us unless given), kops, gbps, errors, \
 cpu_client or cpu_server. Of ratio: p50, p99, p99_9, kops, gbps.
 
 Examples:
   homa bench
+  homa bench --transports homa,tcp,quic,grpc,udp --rounds 5 --duration 10s
   homa bench latency --size 1K --duration 10s
   homa bench workload --workload w3 --gbps 2 --transports homa
   homa bench workload --transports homa --fault drop=0.05,dup=0.02,reorder=0.05,corrupt=0.01

@@ -13,8 +13,8 @@ use crate::keys;
 use crate::load::{Ending, Load, Outcome, Pace, Plan, Progress, Watcher};
 use crate::output_file::OutputFile;
 use crate::privileges;
-use crate::transport::tcp::{TcpClient, Variant};
-use crate::transport::{HomaClient, HomaOptions, LoadClient, Protocol};
+use crate::transport::tcp::Variant;
+use crate::transport::{Dial, HomaOptions, LoadClient, Protocol};
 
 /// Without any success for this long, the run ends.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -64,28 +64,23 @@ fn patience(args: &ClientArgs) -> Duration {
 }
 
 fn connect(args: &ClientArgs, plan: &Plan) -> Result<Box<dyn LoadClient>, Stop> {
-    let regime = args.regime.into();
-    let slots = plan.outstanding;
-    Ok(match args.transport {
-        Protocol::Homa | Protocol::Raw => {
-            let homa_port = args.server.homa_port().map_err(Stop::Usage)?;
-            let server = args.server.resolve().map_err(Stop::Failed)?;
-            let mut options = HomaOptions::for_messages_of(u64::from(plan.workload.max_len()))
-                .with_checksums(args.homa.checksums)
-                .with_timeout(args.homa.timeout)
-                .with_auth(keys::read(args.homa.key_file.as_deref())?);
-            if args.transport == Protocol::Raw {
-                options = options.over_raw_ip(args.raw.share, None);
-            }
-            let client = HomaClient::new(server, homa_port, slots, regime, &options);
-            Box::new(client.map_err(Stop::Failed)?)
-        }
-        Protocol::Tcp => {
-            let server = args.server.resolve().map_err(Stop::Failed)?;
-            let variant = if args.pipelined { Variant::Pipelined } else { Variant::Connections };
-            Box::new(TcpClient::new(server, variant, slots, regime)?)
-        }
-    })
+    let mut homa = HomaOptions::for_messages_of(u64::from(plan.workload.max_len()))
+        .with_checksums(args.homa.checksums)
+        .with_timeout(args.homa.timeout)
+        .with_auth(keys::read(args.homa.key_file.as_deref())?);
+    if args.transport == Protocol::Raw {
+        homa = homa.over_raw_ip(args.raw.share, None);
+    }
+    let dial = Dial {
+        protocol: args.transport,
+        variant: args.pipelined.then_some(Variant::Pipelined),
+        server: &args.server,
+        certificate: None,
+        slots: plan.outstanding,
+        regime: args.regime.into(),
+        homa,
+    };
+    dial.client()
 }
 
 /// What the outcome means for whoever called the command.

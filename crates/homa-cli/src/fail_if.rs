@@ -23,8 +23,8 @@ pub(crate) struct Condition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject {
     Of(Contender),
-    /// Homa's figure divided by that of TCP on one connection per outstanding call.
-    Ratio,
+    /// Homa's figure divided by that of another transport.
+    RatioTo(Contender),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Condition {
     pub(crate) fn contenders(&self) -> Vec<Contender> {
         match self.subject {
             Subject::Of(contender) => vec![contender],
-            Subject::Ratio => vec![Contender::Homa, Contender::TcpConnections],
+            Subject::RatioTo(other) => vec![Contender::Homa, other],
         }
     }
 
@@ -81,7 +81,7 @@ impl Condition {
 
     fn measured(&self, report: &Report) -> Option<f64> {
         match self.subject {
-            Subject::Ratio => report.ratio(self.test.as_str(), self.metric.name()),
+            Subject::RatioTo(other) => report.ratio(self.test.as_str(), self.metric.name(), other),
             Subject::Of(contender) => {
                 let result = report.result(self.test.as_str(), contender)?;
                 self.metric.of(result)
@@ -112,7 +112,7 @@ impl FromStr for Condition {
             ));
         }
         let value = match subject {
-            Subject::Ratio if !metric.is_compared() => {
+            Subject::RatioTo(_) if !metric.is_compared() => {
                 return Err(format!("there is no ratio of {}", metric.name()));
             }
             Subject::Of(_) if metric.is_latency() => parse_us(value)?,
@@ -136,16 +136,23 @@ impl FromStr for Subject {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "ratio" {
-            return Ok(Self::Ratio);
+        match text.strip_prefix("ratio") {
+            Some("") => Ok(Self::RatioTo(Contender::TcpConnections)),
+            Some(other) => match contender(other.strip_prefix('-').unwrap_or_default()) {
+                Some(other) if !other.protocol().is_homa() => Ok(Self::RatioTo(other)),
+                _ => Err(format!("'{text}' is no ratio: such are ratio (to tcp) and ratio-quic")),
+            },
+            None => contender(text).map(Self::Of).ok_or_else(|| {
+                let names = Contender::ALL.map(|contender| contender.to_string()).join(", ");
+                format!("'{text}' is none of {names} and ratio")
+            }),
         }
-        let found = Contender::ALL.into_iter().find(|contender| contender.to_string() == text);
-        let alias = (text == "tcp-connections").then_some(Contender::TcpConnections);
-        found
-            .or(alias)
-            .map(Self::Of)
-            .ok_or_else(|| format!("'{text}' is none of homa, raw, tcp, tcp-pipelined and ratio"))
     }
+}
+
+fn contender(name: &str) -> Option<Contender> {
+    let found = Contender::ALL.into_iter().find(|contender| contender.to_string() == name);
+    found.or((name == "tcp-connections").then_some(Contender::TcpConnections))
 }
 
 impl Metric {
@@ -250,13 +257,16 @@ mod tests {
         let report = report(9.0, 5.0);
         assert!(holds("ratio.latency.p50>1.5", &report));
         assert!(!holds("ratio.latency.kops<1", &report));
+        assert!(holds("ratio-tcp.latency.p50>1.5", &report));
+        assert!(holds("ratio-tcp-pipelined.latency.kops<0.3", &report));
+        assert!(!holds("ratio-tcp-pipelined.latency.kops<0.2", &report));
     }
 
     #[test]
     fn evaluate__a_missing_figure_is_a_failure() {
         let mut none = result("latency", Contender::Homa, 0.0, 0.0);
         (none.rpcs, none.rtt_us) = (0, None);
-        let report = Report::new(vec![none]);
+        let report = Report::new(vec![none], Vec::new());
         assert!(holds("homa.latency.p50>20us", &report));
         assert!(holds("tcp.latency.p50>20us", &report));
     }
@@ -267,7 +277,11 @@ mod tests {
             "",
             "homa.latency.p50",
             "homa.latency<1",
-            "quic.latency.p50<1us",
+            "sctp.latency.p50<1us",
+            "ratio-homa.latency.p50<1",
+            "ratio-raw.latency.p50<1",
+            "ratio-sctp.latency.p50<1",
+            "ratiotcp.latency.p50<1",
             "homa.speed.p50<1us",
             "homa.latency.p51<1us",
             "homa.latency.p50<fast",
@@ -287,5 +301,7 @@ mod tests {
         let condition: Condition = "ratio.rate.kops<1".parse().unwrap();
         assert_eq!(condition.contenders(), [Contender::Homa, Contender::TcpConnections]);
         assert!(!condition.needs_server_cpu());
+        let condition: Condition = "ratio-quic.rate.kops<15".parse().unwrap();
+        assert_eq!(condition.contenders(), [Contender::Homa, Contender::Quic]);
     }
 }

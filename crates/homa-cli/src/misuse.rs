@@ -6,6 +6,7 @@ use crate::args::{BenchArgs, ClientArgs, DecodeArgs, HomaArgs, RawArgs, ServerAr
 use crate::bench::Contender;
 use crate::exit::Stop;
 use crate::transport::Protocol;
+use crate::transport::udp::MAX_MESSAGE;
 
 /// Polling for longer keeps a processor busy for nothing.
 const LONGEST_POLL: Duration = Duration::from_secs(1);
@@ -24,33 +25,39 @@ pub(crate) fn of_server(args: &ServerArgs) -> Result<(), Stop> {
     raw(args.transport, args.raw, args.listen.has_homa_port())?;
     udp_alone(args.transport, &args.homa)?;
     memory(args)?;
-    if args.transport == Protocol::Tcp {
-        homa_alone(&args.homa)?;
-        without(args.memory.is_some(), "--memory limits Homa's; TCP's is the kernel's")?;
+    present(args.transport)?;
+    if !args.transport.is_homa() {
+        let other = args.transport.title();
+        homa_alone(args.transport, &args.homa)?;
+        without(args.memory.is_some(), &format!("--memory limits Homa's, not that of {other}"))?;
         without(args.queue_delay.is_some(), "--queue-delay is Homa's")?;
         without(!args.work.is_zero(), "--work is for servers of Homa")?;
         without(args.accounts.is_some(), "--accounts are Homa's")?;
-        let port = args.listen.has_homa_port();
-        without(port, "TCP has no Homa port: give HOST:P, not HOST:U/H")?;
+        no_homa_port(args.transport, args.listen.has_homa_port())?;
     }
     Ok(())
 }
 
 /// # Errors
 ///
-/// An option of `homa client` that has no effect.
+/// An option of `homa client` that has no effect, or what its transport can't do.
 pub(crate) fn of_client(args: &ClientArgs) -> Result<(), Stop> {
     poll(args.regime.poll)?;
     raw(args.transport, args.raw, args.server.has_homa_port())?;
     udp_alone(args.transport, &args.homa)?;
-    match args.transport {
-        Protocol::Tcp => {
-            homa_alone(&args.homa)?;
-            let port = args.server.has_homa_port();
-            without(port, "TCP has no Homa port: give HOST:P, not HOST:U/H")
-        }
-        _ => without(args.pipelined, "--pipelined is a variant of TCP: it needs --transport tcp"),
+    present(args.transport)?;
+    if !args.transport.is_homa() {
+        homa_alone(args.transport, &args.homa)?;
+        no_homa_port(args.transport, args.server.has_homa_port())?;
     }
+    let too_long = args.transport == Protocol::Udp && args.workload.max_len() > MAX_MESSAGE;
+    let why = format!(
+        "--workload {}: a datagram of --transport udp holds {MAX_MESSAGE} bytes",
+        args.workload
+    );
+    without(too_long, &why)?;
+    let needs_tcp = args.pipelined && args.transport != Protocol::Tcp;
+    without(needs_tcp, "--pipelined is a variant of TCP: it needs --transport tcp")
 }
 
 /// # Errors
@@ -58,16 +65,15 @@ pub(crate) fn of_client(args: &ClientArgs) -> Result<(), Stop> {
 /// An option of `homa bench` that has no effect.
 pub(crate) fn of_bench(args: &BenchArgs) -> Result<(), Stop> {
     poll(args.regime.poll)?;
-    let is_tcp = |contender: &Contender| contender.protocol() == Protocol::Tcp;
     let contenders = args.transports.list();
-    let tcp_alone = contenders.iter().all(is_tcp);
-    without(tcp_alone && args.homa.checksums, "--checksums is Homa's, which is not measured")?;
-    let times_nothing = tcp_alone && args.homa.timeout.is_some();
+    let no_homa = contenders.iter().all(|contender| !contender.protocol().is_homa());
+    without(no_homa && args.homa.checksums, "--checksums is Homa's, which is not measured")?;
+    let times_nothing = no_homa && args.homa.timeout.is_some();
     without(times_nothing, "--timeout is Homa's, which is not measured")?;
     let has_key = args.homa.key_file.is_some();
-    without(tcp_alone && has_key, "--key-file is Homa's, which is not measured")?;
+    without(no_homa && has_key, "--key-file is Homa's, which is not measured")?;
     without(has_key && contenders.contains(&Contender::Raw), KEYS_OVER_UDP)?;
-    let damages_nothing = tcp_alone && args.fault.is_some();
+    let damages_nothing = no_homa && args.fault.is_some();
     without(damages_nothing, "--fault damages Homa's packets, which are not measured")
 }
 
@@ -95,11 +101,22 @@ fn memory(args: &ServerArgs) -> Result<(), Stop> {
     without(memory.0 < needed, &why)
 }
 
-/// What TCP does not know.
-fn homa_alone(args: &HomaArgs) -> Result<(), Stop> {
-    without(args.checksums, "--checksums is Homa's; TCP has its own")?;
+/// A transport that this build lacks.
+fn present(transport: Protocol) -> Result<(), Stop> {
+    transport.check_present().map_err(Stop::Usage)
+}
+
+/// What other transports do not know.
+fn homa_alone(transport: Protocol, args: &HomaArgs) -> Result<(), Stop> {
+    let other = transport.title();
+    without(args.checksums, &format!("--checksums is Homa's, not an option of {other}"))?;
     without(args.key_file.is_some(), "--key-file is Homa's")?;
-    without(args.timeout.is_some(), "--timeout is Homa's; TCP has its own")
+    without(args.timeout.is_some(), &format!("--timeout is Homa's, not an option of {other}"))
+}
+
+fn no_homa_port(transport: Protocol, has_one: bool) -> Result<(), Stop> {
+    let other = transport.title();
+    without(has_one, &format!("{other} has no Homa port: give HOST:P, not HOST:U/H"))
 }
 
 fn raw(transport: Protocol, args: RawArgs, has_homa_port: bool) -> Result<(), Stop> {
@@ -164,6 +181,12 @@ mod tests {
             ("homa bench --transports tcp --timeout 1s", "--timeout"),
             ("homa bench --transports tcp --fault drop=0.1", "--fault"),
             ("homa decode --udp-port 0 x", "--udp-port"),
+            ("homa server --transport udp --memory 8Mi", "that of UDP"),
+            ("homa server --transport udp --listen 127.0.0.1:1/2", "UDP has no Homa port"),
+            ("homa client h:1 --transport udp --checksums", "--checksums"),
+            ("homa client h:1 --transport udp --workload w4", "65451 bytes"),
+            ("homa client h:1 --transport udp --pipelined", "--pipelined"),
+            ("homa bench --transports tcp,udp --fault drop=0.1", "--fault"),
             ("homa server --transport raw --key-file k", "over UDP"),
             ("homa client h:1 --transport raw --key-file k", "over UDP"),
             ("homa bench --transports homa,raw --key-file k", "over UDP"),
@@ -193,6 +216,16 @@ mod tests {
         }
     }
 
+    /// The benchmark says it as it reads its list of transports.
+    #[test]
+    fn peers__need_a_build_that_has_them() {
+        for line in ["homa server --transport quic", "homa client h:1 --transport grpc"] {
+            let why = misuse(line);
+            assert_eq!(why.is_none(), cfg!(feature = "peers"), "{line}");
+            assert!(why.is_none_or(|why| why.contains("--features peers")), "{line}");
+        }
+    }
+
     #[test]
     fn options_with_effect__are_accepted() {
         for line in [
@@ -204,6 +237,9 @@ mod tests {
             "homa client h:1/2 --checksums --poll 1s",
             "homa bench --checksums --timeout 1s",
             "homa bench --transports homa --fault drop=0.1",
+            "homa client h:1 --transport udp --workload 65451",
+            "homa server --transport udp",
+            "homa bench --transports homa,udp --checksums",
             "homa decode --udp-port 1 x",
             "homa server --memory 4Mi",
             "homa server --memory 256Mi --max-message 64Mi",

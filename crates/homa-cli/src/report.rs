@@ -5,7 +5,7 @@ mod host;
 use serde::Serialize;
 
 pub(crate) use self::host::Host;
-use crate::bench::Contender;
+use crate::bench::{Contender, Test};
 use crate::stats::{LatencySummary, SizeClass};
 
 /// All results of a benchmark.
@@ -15,6 +15,8 @@ pub(crate) struct Report {
     host: Host,
     pub(crate) results: Vec<TestResult>,
     pub(crate) ratios: Vec<Ratio>,
+    pub(crate) comparisons: Vec<Comparison>,
+    pub(crate) skipped: Vec<Skipped>,
 }
 
 /// The result of one test with one transport. Figures are medians over the rounds; `rpcs`, `errors`
@@ -24,7 +26,7 @@ pub(crate) struct Report {
 pub(crate) struct TestResult {
     pub(crate) test: String,
     pub(crate) transport: String,
-    /// TCP's variant.
+    /// How calls are spread over connections, unless it is the transport's only way, or its usual one.
     pub(crate) variant: Option<String>,
     /// How both sides wait.
     pub(crate) regime: String,
@@ -83,6 +85,28 @@ pub(crate) struct Ratio {
     pub(crate) homa_over_tcp: f64,
 }
 
+/// Homa compared with any other transport.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Comparison {
+    pub(crate) test: String,
+    pub(crate) metric: &'static str,
+    transport: &'static str,
+    variant: Option<&'static str>,
+    pub(crate) homa_over: f64,
+}
+
+/// A test that a transport was not measured in.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Skipped {
+    pub(crate) test: String,
+    /// Of its messages.
+    pub(crate) workload: String,
+    pub(crate) outstanding: usize,
+    transport: &'static str,
+    variant: Option<&'static str>,
+    pub(crate) reason: String,
+}
+
 /// A figure that is compared, and how to find it.
 type ComparedMetric = (&'static str, fn(&TestResult) -> Option<f64>);
 
@@ -96,9 +120,15 @@ const COMPARED: [ComparedMetric; 6] = [
 ];
 
 impl Report {
-    pub(crate) fn new(results: Vec<TestResult>) -> Self {
-        let ratios = ratios(&results);
-        Self { schema: "homa-bench/1", host: Host::detect(), results, ratios }
+    pub(crate) fn new(results: Vec<TestResult>, skipped: Vec<Skipped>) -> Self {
+        let comparisons = comparisons(&results);
+        let ratios = comparisons
+            .iter()
+            .filter(|c| c.is_with(Contender::TcpConnections))
+            .map(|c| Ratio { test: c.test.clone(), metric: c.metric, homa_over_tcp: c.homa_over });
+        let ratios = ratios.collect();
+        let (schema, host) = ("homa-bench/1", Host::detect());
+        Self { schema, host, results, ratios, comparisons, skipped }
     }
 
     /// The result of a test with a transport, if it was measured.
@@ -106,10 +136,24 @@ impl Report {
         self.results.iter().find(|result| result.test == test && result.is_of(contender))
     }
 
-    /// Homa's figure divided by that of TCP, if both were measured.
-    pub(crate) fn ratio(&self, test: &str, metric: &str) -> Option<f64> {
-        let mut ratios = self.ratios.iter();
-        ratios.find(|r| r.test == test && r.metric == metric).map(|r| r.homa_over_tcp)
+    /// Homa's figure divided by that of another transport, if both were measured.
+    pub(crate) fn ratio(&self, test: &str, metric: &str, other: Contender) -> Option<f64> {
+        let mut found = self.comparisons.iter().filter(|c| c.test == test && c.metric == metric);
+        found.find(|c| c.is_with(other)).map(|c| c.homa_over)
+    }
+
+    /// Why a transport was not measured in a test, if so.
+    pub(crate) fn skipped(&self, test: &str, contender: Contender) -> Option<&Skipped> {
+        self.skipped.iter().find(|skipped| skipped.test == test && skipped.is_of(contender))
+    }
+
+    /// What was measured, or would have been, in the order of the table.
+    pub(crate) fn contenders(&self) -> Vec<Contender> {
+        let is_here = |contender: &Contender| {
+            self.results.iter().any(|result| result.is_of(*contender))
+                || self.skipped.iter().any(|skipped| skipped.is_of(*contender))
+        };
+        Contender::ALL.into_iter().filter(is_here).collect()
     }
 
     pub(crate) fn to_json(&self) -> String {
@@ -119,29 +163,59 @@ impl Report {
 
 impl TestResult {
     pub(crate) fn is_of(&self, contender: Contender) -> bool {
-        self.transport == contender.protocol().name()
-            && self.variant.as_deref() == contender.variant().map(|variant| variant.name())
+        (self.transport.as_str(), self.variant.as_deref()) == names(contender)
     }
 }
 
-fn ratios(results: &[TestResult]) -> Vec<Ratio> {
-    let mut ratios = Vec::new();
+impl Comparison {
+    pub(crate) fn is_with(&self, contender: Contender) -> bool {
+        (self.transport, self.variant) == names(contender)
+    }
+}
+
+impl Skipped {
+    pub(crate) fn new(test: &Test, contender: Contender, reason: String) -> Self {
+        let (transport, variant) = names(contender);
+        let (workload, outstanding) = (test.workload.to_string(), test.outstanding);
+        Self { test: test.name.to_string(), workload, outstanding, transport, variant, reason }
+    }
+
+    pub(crate) fn is_of(&self, contender: Contender) -> bool {
+        (self.transport, self.variant) == names(contender)
+    }
+}
+
+/// Transport and variant as they stand in JSON.
+fn names(contender: Contender) -> (&'static str, Option<&'static str>) {
+    (contender.protocol().name(), contender.variant().map(|variant| variant.name()))
+}
+
+fn comparisons(results: &[TestResult]) -> Vec<Comparison> {
+    let mut comparisons = Vec::new();
+    let others: Vec<_> = Contender::ALL.into_iter().filter(|c| !c.protocol().is_homa()).collect();
     for homa in results.iter().filter(|result| result.is_of(Contender::Homa)) {
-        let tcp = results
-            .iter()
-            .find(|result| result.test == homa.test && result.is_of(Contender::TcpConnections));
-        let Some(tcp) = tcp else { continue };
-        for (metric, figure) in COMPARED {
-            // Nothing can be said of a transport that got nothing done.
-            if let (Some(of_homa), Some(of_tcp)) = (figure(homa), figure(tcp))
-                && of_tcp > 0.0
-            {
-                let homa_over_tcp = of_homa / of_tcp;
-                ratios.push(Ratio { test: homa.test.clone(), metric, homa_over_tcp });
+        for other in &others {
+            let mut of_test = results.iter().filter(|result| result.test == homa.test);
+            if let Some(result) = of_test.find(|result| result.is_of(*other)) {
+                comparisons.extend(compare(homa, result, *other));
             }
         }
     }
-    ratios
+    comparisons
+}
+
+/// Those figures that both have. Nothing can be said of a transport that got nothing done.
+fn compare<'a>(
+    homa: &'a TestResult,
+    other: &'a TestResult,
+    contender: Contender,
+) -> impl Iterator<Item = Comparison> + 'a {
+    let (transport, variant) = names(contender);
+    COMPARED.into_iter().filter_map(move |(metric, figure)| {
+        let of_other = figure(other).filter(|figure| *figure > 0.0)?;
+        let homa_over = figure(homa)? / of_other;
+        Some(Comparison { test: homa.test.clone(), metric, transport, variant, homa_over })
+    })
 }
 
 #[cfg(test)]
@@ -151,6 +225,8 @@ pub(crate) mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::bench::TestName;
+    use crate::load::Pace;
 
     /// A result with the given median latency and rate.
     pub(crate) fn result(test: &str, contender: Contender, p50: f64, kops: f64) -> TestResult {
@@ -187,11 +263,30 @@ pub(crate) mod tests {
 
     /// A report in which Homa takes `homa` us and TCP `tcp` us.
     pub(crate) fn report(homa: f64, tcp: f64) -> Report {
-        Report::new(vec![
+        let contenders = [
             result("latency", Contender::Homa, homa, 100.0),
             result("latency", Contender::TcpConnections, tcp, 50.0),
             result("latency", Contender::TcpPipelined, tcp, 400.0),
-        ])
+        ];
+        Report::new(contenders.into(), Vec::new())
+    }
+
+    /// A report of two tests with all transports, of which UDP can't do the second.
+    pub(crate) fn full_report() -> Report {
+        let mut results = Vec::new();
+        for contender in Contender::ALL {
+            results.push(result("latency", contender, 4.0, 100.0));
+        }
+        for contender in Contender::ALL.into_iter().filter(|c| *c != Contender::Udp) {
+            results.push(result("workload", contender, 123_456.78, 50.0));
+        }
+        let test = Test {
+            name: TestName::Workload,
+            workload: "w4".parse().unwrap(),
+            outstanding: 64,
+            pace: Pace::Closed,
+        };
+        Report::new(results, vec![Skipped::new(&test, Contender::Udp, "too long".into())])
     }
 
     fn keys(value: &Value) -> Vec<&str> {
@@ -205,7 +300,10 @@ pub(crate) mod tests {
             names.sort_unstable();
             names
         };
-        assert_eq!(keys(&json), sorted(vec!["schema", "host", "results", "ratios"]));
+        assert_eq!(
+            keys(&json),
+            sorted(vec!["schema", "host", "results", "ratios", "comparisons", "skipped"])
+        );
         assert_eq!(json["schema"], "homa-bench/1");
         assert!(json["host"]["cpus"].as_u64().unwrap() > 0);
         let result = &json["results"][0];
@@ -241,15 +339,34 @@ pub(crate) mod tests {
         assert_eq!(keys(&result["cpu"]), ["client", "server"]);
         assert_eq!(keys(&result["by_size"][0]), ["count", "p50", "p99", "upper_bytes"]);
         assert_eq!(keys(&json["ratios"][0]), ["homa_over_tcp", "metric", "test"]);
+        let names = sorted(vec!["homa_over", "metric", "test", "transport", "variant"]);
+        assert_eq!(keys(&json["comparisons"][0]), names);
+        let json: Value = serde_json::from_str(&full_report().to_json()).unwrap();
+        let names = ["outstanding", "reason", "test", "transport", "variant", "workload"];
+        assert_eq!(keys(&json["skipped"][0]), names);
     }
 
     #[test]
-    fn ratios__homa_over_tcp_on_connections() {
+    fn ratio__homa_over_each_other_transport() {
         let report = report(4.0, 5.0);
-        assert_eq!(report.ratio("latency", "p50"), Some(0.8));
-        assert_eq!(report.ratio("latency", "kops"), Some(2.0));
-        assert_eq!(report.ratio("rate", "p50"), None);
-        let alone = Report::new(vec![result("latency", Contender::Homa, 4.0, 1.0)]);
-        assert!(alone.ratios.is_empty());
+        let (connections, pipelined) = (Contender::TcpConnections, Contender::TcpPipelined);
+        assert_eq!(report.ratio("latency", "p50", connections), Some(0.8));
+        assert_eq!(report.ratio("latency", "kops", connections), Some(2.0));
+        assert_eq!(report.ratio("latency", "kops", pipelined), Some(0.25));
+        assert_eq!(report.ratio("rate", "p50", connections), None);
+        assert!(report.ratios.iter().all(|ratio| ratio.homa_over_tcp != 0.25), "of one variant");
+        let alone = Report::new(vec![result("latency", Contender::Homa, 4.0, 1.0)], Vec::new());
+        assert!(alone.ratios.is_empty() && alone.comparisons.is_empty());
+    }
+
+    #[test]
+    fn skipped__is_no_result_but_a_contender() {
+        let report = full_report();
+        assert!(report.result("workload", Contender::Udp).is_none());
+        assert_eq!(report.skipped("workload", Contender::Udp).unwrap().reason, "too long");
+        assert_eq!(report.skipped("latency", Contender::Udp), None);
+        assert_eq!(report.contenders(), Contender::ALL);
+        let skipped = Report::new(Vec::new(), report.skipped);
+        assert_eq!(skipped.contenders(), [Contender::Udp]);
     }
 }

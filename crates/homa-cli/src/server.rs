@@ -1,10 +1,14 @@
 //! `homa server`, and the servers that `homa bench` starts for itself.
 
+mod ready;
+
 use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
+
+pub(crate) use self::ready::Ready;
 
 use crate::accounts::AccountsFormat;
 use crate::address::ServerAddress;
@@ -16,14 +20,11 @@ use crate::interval::ServerLines;
 use crate::keys;
 use crate::privileges;
 use crate::stats::CpuTime;
-use crate::transport::tcp::TcpServer;
-use crate::transport::{HomaOptions, HomaServer, LoadServer, Protocol, Regime, Served, TurnedAway};
+use crate::transport::{HomaOptions, Listen, LoadServer, Protocol, Regime, Served, TurnedAway};
 
 /// The longest wait, so that Ctrl-C is noticed and lines come in time.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
-/// What a server of the benchmark begins its only line of output with.
-pub(crate) const READY: &str = "listening on ";
 /// Asks a server of the benchmark for the CPU time it has used, in nanoseconds.
 pub(crate) const ASK_CPU: &str = "cpu";
 
@@ -37,8 +38,8 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
         .working(args.work, args.queue_delay);
     let report_wish = ReportWish::install()?;
     privileges::keep_for(args.transport)?;
-    let how = How { protocol: args.transport, regime: args.regime.into(), share: args.raw.share };
-    let mut server = bind(how, &args.listen, options)?;
+    let mut server =
+        listen(args.transport, &args.listen, args.regime.into(), options, args.raw.share)?;
     eprintln!("homa: {} server listening on {}", args.transport.name(), server.address());
     let mut lines = ServerLines::new(args.transport.name());
     let mut drop_lines = DropLines::new();
@@ -120,9 +121,8 @@ pub(crate) fn run_for_bench(args: &BenchServerArgs) -> Result<(), Stop> {
         .with_timeout(args.homa.timeout)
         .with_auth(keys::read_again(args.homa.key_file.as_deref())?);
     privileges::keep_for(args.transport)?;
-    let how = How { protocol: args.transport, regime: args.regime.into(), share: true };
-    let mut server = bind(how, &args.listen, options)?;
-    println!("{READY}{}", server.address());
+    let mut server = listen(args.transport, &args.listen, args.regime.into(), options, true)?;
+    println!("{}", Ready::of_server(&*server)?);
     thread::spawn(answer_parent);
     let mut served = Served::default();
     loop {
@@ -142,34 +142,16 @@ fn answer_parent() {
     process::exit(0);
 }
 
-/// How a server is to work.
-#[derive(Clone, Copy)]
-struct How {
+/// `share`: over raw IP, with other processes.
+fn listen(
     protocol: Protocol,
-    regime: Regime,
-    /// Over raw IP, with other processes.
-    share: bool,
-}
-
-fn bind(
-    how: How,
     address: &ServerAddress,
-    mut options: HomaOptions,
+    regime: Regime,
+    mut homa: HomaOptions,
+    share: bool,
 ) -> Result<Box<dyn LoadServer>, Stop> {
-    let cannot = |why: String| Stop::Failed(format!("cannot listen on {address}: {why}"));
-    let How { protocol, regime, share } = how;
-    Ok(match protocol {
-        Protocol::Homa | Protocol::Raw => {
-            let homa_port = address.homa_port().map_err(Stop::Usage)?;
-            if protocol == Protocol::Raw {
-                options = options.over_raw_ip(share, Some(homa_port));
-            }
-            let resolved = address.resolve().map_err(cannot)?;
-            Box::new(HomaServer::bind(resolved, homa_port, regime, &options).map_err(cannot)?)
-        }
-        Protocol::Tcp => {
-            let resolved = address.resolve().map_err(cannot)?;
-            Box::new(TcpServer::bind(resolved, regime).map_err(|error| cannot(error.to_string()))?)
-        }
-    })
+    if protocol == Protocol::Raw {
+        homa = homa.over_raw_ip(share, Some(address.homa_port().map_err(Stop::Usage)?));
+    }
+    Listen { protocol, address, regime, homa }.server()
 }

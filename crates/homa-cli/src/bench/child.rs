@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::address::ServerAddress;
 use crate::args::BenchArgs;
-use crate::server::{ASK_CPU, READY};
+use crate::server::{ASK_CPU, Ready};
 use crate::stats::CpuTime;
 use crate::transport::Protocol;
 
@@ -22,6 +22,7 @@ pub(super) struct ServerProcess {
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     address: ServerAddress,
+    certificate: Option<Vec<u8>>,
 }
 
 impl ServerProcess {
@@ -60,11 +61,12 @@ impl ServerProcess {
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let input = child.stdin.take();
         let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
-        let address = read_line(&mut output)
-            .and_then(|line| line.strip_prefix(READY)?.parse().ok())
-            .ok_or("it ended at once");
-        match address {
-            Ok(address) => Ok(Self { child, input, output, address }),
+        let ready =
+            read_line(&mut output).and_then(|line| Ready::of_line(&line)).ok_or("it ended at once");
+        match ready {
+            Ok(Ready { address, certificate }) => {
+                Ok(Self { child, input, output, address, certificate })
+            }
             Err(why) => {
                 drop(input);
                 let _ = child.wait();
@@ -75,6 +77,11 @@ impl ServerProcess {
 
     pub(super) fn address(&self) -> &ServerAddress {
         &self.address
+    }
+
+    /// The certificate by which it is known, if its transport encrypts.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        self.certificate.as_deref()
     }
 
     /// The CPU time it has used so far; `None` if it doesn't answer.

@@ -1,9 +1,10 @@
-//! `homa bench`: Homa beside TCP, with a server in a second process.
+//! `homa bench`: Homa beside what others would take, each with a server in a second process.
 
 mod aggregate;
 mod child;
 mod contender;
 mod progress;
+mod ratio_table;
 mod rounds;
 mod table;
 mod tests_to_run;
@@ -20,7 +21,7 @@ use crate::fail_if;
 use crate::interrupt::Interrupt;
 use crate::output_file::OutputFile;
 use crate::privileges;
-use crate::report::{Report, TestResult};
+use crate::report::TestResult;
 use crate::transport::Protocol;
 
 /// Runs the benchmark, prints the table, writes the JSON, and judges.
@@ -28,15 +29,15 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     let tests = tests_to_run::of_args(args).map_err(Stop::Usage)?;
     let contenders = args.transports.list();
     check_conditions(args, &tests, contenders).map_err(Stop::Usage)?;
-    if args.fault.is_some() && contenders.iter().any(|contender| contender.variant().is_some()) {
-        eprintln!("homa: --fault damages Homa's packets only, not those of TCP");
+    let others: Vec<_> = contenders.iter().map(|contender| contender.protocol()).collect();
+    if let (true, Some(other)) = (args.fault.is_some(), others.iter().find(|p| !p.is_homa())) {
+        eprintln!("homa: --fault damages Homa's packets only, not those of {}", other.title());
     }
     let json = OutputFile::open(args.json.as_deref())?;
     if contenders.contains(&Contender::Raw) {
         privileges::keep_for(Protocol::Raw)?;
     }
-    let (results, finish) = Rounds::new(args, &tests, contenders, interrupt)?.run()?;
-    let report = Report::new(results);
+    let (report, finish) = Rounds::new(args, &tests, contenders, interrupt)?.run()?;
     writeln!(json.for_people(), "{}", table::render(&report))?;
     json.write(|| report.to_json())?;
     match finish {

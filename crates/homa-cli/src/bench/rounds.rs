@@ -17,10 +17,9 @@ use crate::interrupt::Interrupt;
 use crate::keys;
 use crate::load::{Ending, Load, Plan, Progress, Watcher};
 use crate::message::MIN_LEN;
-use crate::report::TestResult;
+use crate::report::{Report, Skipped};
 use crate::stats::CpuTime;
-use crate::transport::tcp::TcpClient;
-use crate::transport::{HomaClient, HomaOptions, LoadClient, Protocol, Regime};
+use crate::transport::{Dial, HomaOptions, LoadClient, Protocol, Regime};
 
 /// Without any success for this long, a run ends: far longer than any recovery takes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -77,11 +76,12 @@ impl<'a> Rounds<'a> {
         Ok(Self { args, tests, contenders, interrupt, max_message, auth, servers, progress })
     }
 
-    /// Runs everything; the results of what was measured until the end, whatever ended it.
-    pub(super) fn run(mut self) -> Result<(Vec<TestResult>, Finish), Stop> {
-        let mut results = Vec::new();
+    /// Runs everything; a report of what was measured until the end, whatever ended it.
+    pub(super) fn run(mut self) -> Result<(Report, Finish), Stop> {
+        let (mut results, mut skipped) = (Vec::new(), Vec::new());
         let mut finish = Finish::Complete;
         for test in self.tests {
+            skipped.extend(self.contenders.iter().filter_map(|contender| skip(test, *contender)));
             let (measured, ended) = self.run_test(test)?;
             let regime = Regime::from(self.args.regime);
             results.extend(
@@ -96,11 +96,12 @@ impl<'a> Rounds<'a> {
             }
         }
         self.progress.clear();
-        Ok((results, finish))
+        Ok((Report::new(results, skipped), finish))
     }
 
     fn run_test(&mut self, test: &Test) -> Result<(Measured, Finish), Stop> {
-        let mut measured: Vec<_> = self.contenders.iter().map(|c| (*c, Vec::new())).collect();
+        let able = self.contenders.iter().filter(|contender| skip(test, **contender).is_none());
+        let mut measured: Vec<_> = able.map(|contender| (*contender, Vec::new())).collect();
         for round in 0..self.args.rounds {
             for (contender, results) in &mut measured {
                 let (result, finish) = self.run_once(test, *contender, round)?;
@@ -163,34 +164,43 @@ impl<'a> Rounds<'a> {
         contender: Contender,
         round: u32,
     ) -> Result<Box<dyn LoadClient>, Stop> {
-        let address = self.server_address(contender.protocol());
-        let server = address.resolve().map_err(Stop::Failed)?;
-        let regime = self.args.regime.into();
-        Ok(match contender.variant() {
-            None => {
-                let homa_port = address.homa_port().map_err(Stop::Usage)?;
-                // Another seed in every round, or the same packets would be lost each time.
-                let seed = self.args.seed.wrapping_add(1 + u64::from(round));
-                let mut options = HomaOptions::for_messages_of(u64::from(self.max_message))
-                    .with_fault(self.args.fault, seed)
-                    .with_checksums(self.args.homa.checksums)
-                    .with_timeout(self.args.homa.timeout)
-                    .with_auth(self.auth.clone());
-                if contender.protocol() == Protocol::Raw {
-                    options = options.over_raw_ip(true, None);
-                }
-                let client = HomaClient::new(server, homa_port, test.outstanding, regime, &options);
-                Box::new(client.map_err(Stop::Failed)?)
-            }
-            Some(variant) => Box::new(TcpClient::new(server, variant, test.outstanding, regime)?),
-        })
+        let protocol = contender.protocol();
+        // Another seed in every round, or the same packets would be lost each time.
+        let seed = self.args.seed.wrapping_add(1 + u64::from(round));
+        let mut homa = HomaOptions::for_messages_of(u64::from(self.max_message))
+            .with_fault(self.args.fault, seed)
+            .with_checksums(self.args.homa.checksums)
+            .with_timeout(self.args.homa.timeout)
+            .with_auth(self.auth.clone());
+        if protocol == Protocol::Raw {
+            homa = homa.over_raw_ip(true, None);
+        }
+        let dial = Dial {
+            protocol,
+            variant: contender.variant(),
+            server: self.server_address(protocol),
+            certificate: self.own_server(protocol).and_then(ServerProcess::certificate),
+            slots: test.outstanding,
+            regime: self.args.regime.into(),
+            homa,
+        };
+        dial.client()
     }
 
     fn server_address(&self, protocol: Protocol) -> &ServerAddress {
-        let own = self.servers.iter().find(|(p, _)| *p == protocol);
-        let own = own.map(|(_, server)| server.address());
+        let own = self.own_server(protocol).map(ServerProcess::address);
         own.or(self.args.server.as_ref()).expect("without --server, one was started per protocol")
     }
+
+    fn own_server(&self, protocol: Protocol) -> Option<&ServerProcess> {
+        self.servers.iter().find(|(p, _)| *p == protocol).map(|(_, server)| server)
+    }
+}
+
+/// What is not measured, if the transport can't carry the test's messages.
+fn skip(test: &Test, contender: Contender) -> Option<Skipped> {
+    let reason = contender.cannot_carry(test.workload.max_len())?;
+    Some(Skipped::new(test, contender, reason))
 }
 
 fn plan(args: &BenchArgs, test: &Test, round: u32) -> Plan {

@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::contender::Contender;
+use super::ratio_table;
 use crate::report::{Report, TestResult};
 
 /// A line of the table: its name, its figure, and the name of its ratio, if there is one.
@@ -39,13 +40,13 @@ const LINES: [Line; 10] = [
     Line { name: "errors", figure: |r| r.errors.to_string(), ratio: None },
 ];
 
-/// One table of all results.
+/// One table of all results; another of ratios if there are more than TCP's; and why cells are empty.
 pub(super) fn render(report: &Report) -> String {
-    let contenders: Vec<_> = Contender::ALL
-        .into_iter()
-        .filter(|contender| report.results.iter().any(|result| result.is_of(*contender)))
-        .collect();
-    let compares = !report.ratios.is_empty();
+    let contenders = report.contenders();
+    let others = ratio_table::others(report);
+    // Ratios to TCP alone stand in the same table.
+    let compares = others == [Contender::TcpConnections]
+        || others == [Contender::TcpConnections, Contender::TcpPipelined];
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED);
     table.set_content_arrangement(ContentArrangement::Disabled);
@@ -56,21 +57,25 @@ pub(super) fn render(report: &Report) -> String {
     for test in test_names(report) {
         add_test(&mut table, report, test, &contenders, compares);
     }
+    let mut text = format!("{table}\n");
+    if !compares && !others.is_empty() {
+        text += &format!("{}\n", ratio_table::render(report, &others));
+    }
+    for skipped in &report.skipped {
+        let who = contenders.iter().find(|contender| skipped.is_of(**contender));
+        let who = who.map(|contender| contender.to_string()).unwrap_or_default();
+        text += &format!("-: {} over {who} is not measured: {}.\n", skipped.test, skipped.reason);
+    }
     let regime = report.results.first().map_or("", |result| result.regime.as_str());
-    format!(
-        "{table}\nBoth sides wait in the same way ({regime}). Gbps: message data of the requests. CPU: cores."
+    text + &format!(
+        "Both sides wait in the same way ({regime}). Gbps: message data of the requests. CPU: cores."
     )
 }
 
 fn header(contenders: &[Contender], compares: bool) -> Vec<&'static str> {
     let mut header = vec!["test", ""];
     for contender in contenders {
-        header.push(match contender {
-            Contender::Homa => "Homa",
-            Contender::Raw => "Homa raw IP",
-            Contender::TcpConnections => "TCP",
-            Contender::TcpPipelined => "TCP pipelined",
-        });
+        header.push(contender.title());
         // The ratio stands beside the two that it compares.
         if compares && *contender == Contender::TcpConnections {
             header.push("Homa/TCP");
@@ -86,23 +91,18 @@ fn add_test(
     contenders: &[Contender],
     compares: bool,
 ) {
-    let any = report.results.iter().find(|result| result.test == test);
     // The test's name and parameters fill the first cells of its lines.
-    let mut labels = any.into_iter().flat_map(|result| {
-        [
-            test.to_owned(),
-            format!("{}, {} outstanding", length_label(&result.workload), result.outstanding),
-        ]
-    });
+    let mut labels = [test.to_owned(), parameters(report, test)].into_iter();
     let lengths_differ =
         report.results.iter().any(|result| result.test == test && result.shorter_half.is_some());
     for line in LINES.iter().filter(|line| lengths_differ || !line.is_of_shorter_half()) {
         let mut row = vec![labels.next().unwrap_or_default(), line.name.to_owned()];
         for contender in contenders {
+            let absent = if report.skipped(test, *contender).is_some() { "-" } else { "" };
             let result = report.result(test, *contender);
-            row.push(result.map_or_else(String::new, line.figure));
+            row.push(result.map_or_else(|| absent.into(), line.figure));
             if compares && *contender == Contender::TcpConnections {
-                let ratio = line.ratio.and_then(|metric| report.ratio(test, metric));
+                let ratio = line.ratio.and_then(|metric| report.ratio(test, metric, *contender));
                 row.push(ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")));
             }
         }
@@ -110,10 +110,24 @@ fn add_test(
     }
 }
 
+fn parameters(report: &Report, test: &str) -> String {
+    let measured = report.results.iter().map(|r| (&r.test, &r.workload, r.outstanding));
+    let skipped = report.skipped.iter().map(|s| (&s.test, &s.workload, s.outstanding));
+    let any = measured.chain(skipped).find(|(name, ..)| *name == test);
+    any.map_or_else(String::new, |(_, workload, outstanding)| {
+        format!("{}, {outstanding} outstanding", length_label(workload))
+    })
+}
+
 /// The tests in the order they were run in.
 fn test_names(report: &Report) -> Vec<&str> {
-    let mut names: Vec<_> = report.results.iter().map(|result| result.test.as_str()).collect();
-    names.dedup();
+    let measured = report.results.iter().map(|result| result.test.as_str());
+    let mut names = Vec::new();
+    for name in measured.chain(report.skipped.iter().map(|skipped| skipped.test.as_str())) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     names
 }
 
@@ -127,9 +141,10 @@ fn length_label(workload: &str) -> String {
     }
 }
 
-/// A latency, or a dash where no call succeeded.
+/// A latency, or a dash where no call succeeded. From a millisecond on, fractions mean nothing.
 fn us(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".into(), |value| format!("{value:.2}"))
+    let digits = |value: f64| if value < 1000.0 { 2 } else { 0 };
+    value.map_or_else(|| "-".into(), |value| format!("{value:.*}", digits(value)))
 }
 
 fn cores(value: Option<f64>, absent: &str) -> String {
@@ -151,7 +166,7 @@ mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
 
     use super::*;
-    use crate::report::tests::{report, result};
+    use crate::report::tests::{full_report, report, result};
 
     #[test]
     fn render__side_by_side_with_ratio() {
@@ -165,9 +180,30 @@ mod tests {
 
     #[test]
     fn render__one_transport_alone() {
-        let text = render(&Report::new(vec![result("rate", Contender::Homa, 4.0, 1234.5)]));
+        let text =
+            render(&Report::new(vec![result("rate", Contender::Homa, 4.0, 1234.5)], Vec::new()));
         assert!(text.contains("Homa") && !text.contains("TCP"));
         assert!(text.contains("1234") || text.contains("1235"));
+    }
+
+    /// Ratios have a table of their own then, and what was not measured has a reason.
+    #[test]
+    fn render__all_transports_fit_on_a_screen() {
+        let text = render(&full_report());
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(130), "{text}");
+        assert!(text.contains("QUIC") && text.contains("gRPC") && text.contains("UDP"));
+        assert!(text.contains("Homa's figure divided by that of"), "{text}");
+        assert!(text.contains("-: workload over udp is not measured: too long."), "{text}");
+        assert!(text.contains("123457 "), "no fractions of long times: {text}");
+    }
+
+    #[test]
+    fn render__only_what_can_not_be_measured() {
+        let mut report = full_report();
+        report.results.clear();
+        let text = render(&Report::new(Vec::new(), report.skipped));
+        assert!(text.contains("W4, 64 outstanding") && text.contains("too long"), "{text}");
     }
 
     #[test]

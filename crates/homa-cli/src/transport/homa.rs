@@ -11,19 +11,15 @@ use ::homa::proto::{Duration as ProtoDuration, Limits, Resource, Unreachable};
 use ::homa::{
     Addr, AuthConfig, CallError, CallId, Config, Message, RawConfig, RefuseReason, ReplyError,
 };
-use bytes::{Buf, Bytes};
 use foldhash::fast::FixedState;
 
 pub(crate) use ::homa::FaultPlan;
 
+use super::echo::{echo, message_of};
 use super::{Failure, LoadClient, LoadServer, Outcome, Regime, Request, Served, TurnedAway};
 use crate::address::ServerAddress;
 use crate::drops::Drops;
-use crate::message::{HEADER_LEN, Header, make_response};
 
-/// Messages up to this length are made in one piece, longer ones of shared pieces: below, a copy
-/// costs less than keeping count of the pieces.
-const MAX_COPIED: usize = 4096;
 /// How long a server that was told to stop waits for what is under way.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long it waits for requests meanwhile before it looks again.
@@ -382,48 +378,6 @@ fn compute(work: Duration) {
     }
 }
 
-/// The response to a request of the load generator; anything else is sent back as it is.
-fn echo(mut request: Message) -> Message {
-    let length = request.len();
-    let Some(mut header) = (length >= HEADER_LEN).then(|| read_header(&mut request)) else {
-        return request;
-    };
-    if Header::decode(&header).length as usize != length {
-        return message_of_pieces(header, request);
-    }
-    let body_length = make_response(&mut header) as usize - HEADER_LEN;
-    if body_length < request.remaining() {
-        return message_of(header, request.slice(0..body_length));
-    }
-    message_of_pieces(header, request)
-}
-
-fn read_header(message: &mut Message) -> [u8; HEADER_LEN] {
-    let mut header = [0; HEADER_LEN];
-    message.copy_to_slice(&mut header);
-    header
-}
-
-fn message_of(header: [u8; HEADER_LEN], body: Bytes) -> Message {
-    message_of_pieces(header, Message::from(body))
-}
-
-fn message_of_pieces(header: [u8; HEADER_LEN], mut body: Message) -> Message {
-    if body.remaining() <= MAX_COPIED {
-        let mut bytes = Vec::with_capacity(HEADER_LEN + body.remaining());
-        bytes.extend_from_slice(&header);
-        while body.has_remaining() {
-            let chunk = body.chunk();
-            bytes.extend_from_slice(chunk);
-            body.advance(chunk.len());
-        }
-        return Message::from(bytes);
-    }
-    let mut pieces = vec![Bytes::copy_from_slice(&header)];
-    pieces.extend(body.chunks().cloned());
-    Message::from(pieces)
-}
-
 fn addr(server: SocketAddr, homa_port: u16, options: &HomaOptions) -> Result<Addr, String> {
     Addr::new(options.socket_addr(server), homa_port).map_err(|error| error.to_string())
 }
@@ -460,44 +414,7 @@ mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
 
     use super::*;
-    use crate::message::Pattern;
-
-    fn bytes_of(message: Message) -> Bytes {
-        message.into_bytes()
-    }
-
-    #[test]
-    fn echo__whole_short_and_in_pieces() {
-        let pattern = Pattern::new(200_000);
-        for length in [12, 100, 4000, 5000, 200_000] {
-            for short in [false, true] {
-                let header = Header::request(3, length, short);
-                let body = pattern.body(5, length);
-                let half = body.len() / 2;
-                let pieces = vec![
-                    Bytes::copy_from_slice(&header.encode()[..7]),
-                    Bytes::copy_from_slice(&header.encode()[7..]),
-                    body.slice(..half),
-                    body.slice(half..),
-                ];
-                for request in [Message::from(pieces), message_of(header.encode(), body)] {
-                    let mut response = echo(request);
-                    assert_eq!(
-                        pattern.verify(header, 5, &mut response),
-                        Ok(()),
-                        "{length} {short}"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn echo__other_messages_come_back_unchanged() {
-        for text in ["hello", "hello, this is not a load generator"] {
-            assert_eq!(bytes_of(echo(Message::from(text))), text);
-        }
-    }
+    use crate::message::{Header, Pattern};
 
     /// Over raw IP there are no keys that could differ.
     #[test]

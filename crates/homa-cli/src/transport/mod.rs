@@ -1,12 +1,21 @@
-//! What carries the messages: Homa, or TCP to compare with.
+//! What carries the messages: Homa, or what it is compared with.
 //!
-//! Both are driven in the same way, each by one thread: a client starts calls and waits for their
+//! All are driven in the same way, each by one thread: a client starts calls and waits for their
 //! outcomes, a server waits for requests and answers them. Whoever waits polls for a configured
 //! time, yielding the processor in between, and only then sleeps.
 
+mod echo;
 mod homa;
+mod open;
+#[cfg(feature = "peers")]
+mod peers;
+mod poller;
+mod protocol;
 mod regime;
 pub(crate) mod tcp;
+#[cfg(test)]
+mod testing;
+pub(crate) mod udp;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,34 +23,14 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use clap::ValueEnum;
 
 use crate::drops::Drops;
 use crate::message::Header;
 
-pub(crate) use self::homa::{FaultPlan, HomaClient, HomaOptions, HomaServer};
+pub(crate) use self::homa::{FaultPlan, HomaOptions};
+pub(crate) use self::open::{Dial, Listen};
+pub(crate) use self::protocol::Protocol;
 pub(crate) use self::regime::Regime;
-
-/// Which protocol carries the messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Protocol {
-    /// Homa over UDP
-    Homa,
-    /// Homa over raw IP, as the Linux kernel implementation speaks it; needs CAP_NET_RAW
-    Raw,
-    /// TCP, for comparison
-    Tcp,
-}
-
-impl Protocol {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Homa => "homa",
-            Self::Raw => "raw",
-            Self::Tcp => "tcp",
-        }
-    }
-}
 
 /// A request to be sent.
 #[derive(Debug, Clone)]
@@ -99,6 +88,11 @@ pub(crate) trait LoadClient {
 pub(crate) trait LoadServer {
     /// The address that it is reached at, as `host:P` or `host:U/H`.
     fn address(&self) -> String;
+
+    /// The certificate (DER) by which clients can know it, if the transport encrypts.
+    fn certificate(&self) -> Option<&[u8]> {
+        None
+    }
 
     /// What it holds of everything that grows, if the transport keeps account of that.
     fn accounts(&self) -> Option<::homa::Accounts> {

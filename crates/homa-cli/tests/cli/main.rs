@@ -5,6 +5,7 @@
 mod bench;
 mod client;
 mod common;
+mod peers;
 mod server;
 mod sim;
 mod usage;

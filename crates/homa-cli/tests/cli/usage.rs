@@ -8,7 +8,7 @@ fn usage__errors_end_with_2() {
         (&["frobnicate"][..], "frobnicate"),
         (&["bench", "speed"], "speed"),
         (&["bench", "--duration", "fast"], "not a time"),
-        (&["bench", "--transports", "quic"], "quic"),
+        (&["bench", "--transports", "sctp"], "sctp"),
         (&["server", "--timeout", "0"], "no time"),
         (&["client", "h:1", "--timeout", "6s"], "5s"),
         (&["bench", "--size", "1K"], "single test"),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::inbox::{Fill, Inbox};
 use super::outbox::Outbox;
-use super::poller::Poller;
 use super::{MAX_POLLED_DIRECTLY, Variant};
+use crate::transport::poller::Poller;
 use crate::transport::{Failure, LoadClient, Outcome, Regime, Request};
 
 /// How long to wait for a connection to be made.

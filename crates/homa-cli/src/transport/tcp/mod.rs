@@ -5,7 +5,6 @@
 mod client;
 mod inbox;
 mod outbox;
-mod poller;
 mod server;
 
 pub(crate) use self::client::TcpClient;
@@ -42,67 +41,15 @@ mod tests {
 
     use std::io::{Read, Write};
     use std::net::TcpStream;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::thread::{self, JoinHandle};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
     use crate::message::{Header, Pattern};
-    use crate::transport::{LoadClient, LoadServer, Regime, Request, Served};
+    use crate::transport::testing::{REGIME, Running, round_trips};
+    use crate::transport::{LoadClient, Request};
 
-    const REGIME: Regime = Regime { poll: Duration::from_micros(50) };
-
-    /// A server in a thread of its own, until dropped.
-    struct Running {
-        address: std::net::SocketAddr,
-        stop: Arc<AtomicBool>,
-        thread: Option<JoinHandle<Served>>,
-    }
-
-    impl Running {
-        fn start() -> Self {
-            let mut server = TcpServer::bind("127.0.0.1:0".parse().unwrap(), REGIME).unwrap();
-            let address = server.address().parse().unwrap();
-            let stop = Arc::new(AtomicBool::new(false));
-            let stopped = Arc::clone(&stop);
-            let thread = thread::spawn(move || {
-                let mut served = Served::default();
-                while !stopped.load(Ordering::Relaxed) {
-                    server.serve(Duration::from_millis(5), &mut served).unwrap();
-                }
-                served
-            });
-            Self { address, stop, thread: Some(thread) }
-        }
-
-        fn stop(&mut self) -> Served {
-            self.stop.store(true, Ordering::Relaxed);
-            self.thread.take().unwrap().join().unwrap()
-        }
-    }
-
-    /// Makes one call per length, all at once, and checks every response.
-    fn round_trips(client: &mut TcpClient, lengths: &[u32], short: bool) {
-        let pattern = Pattern::new(3_000_000);
-        let header = |slot: usize| Header::request(slot as u32, lengths[slot], short);
-        for (slot, &length) in lengths.iter().enumerate() {
-            let body = pattern.body(slot as u64, length);
-            client.send(Request { slot: slot as u32, header: header(slot), body });
-        }
-        let mut done = vec![0; lengths.len()];
-        let begin = Instant::now();
-        while done.contains(&0) {
-            assert!(begin.elapsed() < Duration::from_secs(20), "responses are missing");
-            let mut sink = |slot: u32, outcome: crate::transport::Outcome<'_>| {
-                let slot = slot as usize;
-                let response = outcome.expect("a response");
-                assert_eq!(pattern.verify(header(slot), slot as u64, response), Ok(()));
-                done[slot] += 1;
-            };
-            client.receive(Duration::from_millis(100), &mut sink).unwrap();
-        }
-        assert!(done.iter().all(|&count| count == 1));
+    fn server() -> Running {
+        Running::start(|any| Box::new(TcpServer::bind(any, REGIME).unwrap()))
     }
 
     const LENGTHS: [u32; 8] = [12, 100, 3_000_000, 13, 65_536, 1_000_000, 100, 20_000];
@@ -110,7 +57,7 @@ mod tests {
     #[test]
     fn calls__each_variant_echoes_all_lengths() {
         for variant in [Variant::Connections, Variant::Pipelined] {
-            let mut server = Running::start();
+            let mut server = server();
             let mut client =
                 TcpClient::new(server.address, variant, LENGTHS.len(), REGIME).unwrap();
             for _ in 0..3 {
@@ -127,7 +74,7 @@ mod tests {
 
     #[test]
     fn calls__a_thousand_small_ones_pipelined() {
-        let mut server = Running::start();
+        let mut server = server();
         let mut client = TcpClient::new(server.address, Variant::Pipelined, 1000, REGIME).unwrap();
         round_trips(&mut client, &[100; 1000], false);
         assert_eq!(server.stop().requests, 1000);
@@ -175,7 +122,7 @@ mod tests {
 
     #[test]
     fn serve__closes_connections_that_speak_something_else() {
-        let mut server = Running::start();
+        let mut server = server();
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

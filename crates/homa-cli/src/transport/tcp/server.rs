@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::MAX_POLLED_DIRECTLY;
 use super::inbox::{Fill, Inbox, is_transient};
-use super::poller::{Poller, Ready};
 use crate::message::make_response;
+use crate::transport::poller::{Poller, Ready};
 use crate::transport::{LoadServer, Regime, Served};
 
 /// The listening socket's number in the poller; those of connections are below.

@@ -1,0 +1,100 @@
+//! A tokio runtime on the calling thread, which waits in the way that all transports do.
+
+use std::future::Future;
+use std::io;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, EnterGuard, Runtime};
+
+use crate::transport::Regime;
+
+/// Timers are due in whole milliseconds, and late rather than early: so much before the end, sleeping
+/// ends and polling begins.
+const TIMER_SLACK: Duration = Duration::from_millis(2);
+
+/// Runs tasks while it is waited in, and only then.
+#[derive(Debug)]
+pub(super) struct Reactor {
+    runtime: Runtime,
+    regime: Regime,
+}
+
+impl Reactor {
+    pub(super) fn new(regime: Regime) -> io::Result<Self> {
+        Ok(Self { runtime: Builder::new_current_thread().enable_all().build()?, regime })
+    }
+
+    /// What is made while the guard lives belongs to this reactor.
+    pub(super) fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
+    /// Runs all tasks until `work` is done, for `timeout` at most; `None` if it was not done then.
+    pub(super) fn run<T>(&self, timeout: Duration, work: impl Future<Output = T>) -> Option<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                done = work => Some(done),
+                () = wait(self.regime, timeout) => None,
+            }
+        })
+    }
+}
+
+/// Is over after `timeout`. Keeps the thread from sleeping as long as it is to poll.
+async fn wait(regime: Regime, timeout: Duration) {
+    let begin = Instant::now();
+    let end = begin + timeout;
+    poll_until(end.min(begin + regime.poll)).await;
+    let left = end.saturating_duration_since(Instant::now());
+    if let Some(sleep) = left.checked_sub(TIMER_SLACK) {
+        tokio::time::sleep(sleep).await;
+    }
+    poll_until(end).await;
+}
+
+/// Lets other tasks and input be looked at again and again, and other processes run in between.
+async fn poll_until(end: Instant) {
+    while Instant::now() < end {
+        tokio::task::yield_now().await;
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case, reason = "tests are named function__case")]
+
+    use super::*;
+
+    fn reactor(poll: Duration) -> Reactor {
+        Reactor::new(Regime { poll }).unwrap()
+    }
+
+    #[test]
+    fn run__ends_with_the_work_or_in_time() {
+        for poll in [Duration::ZERO, Duration::from_micros(50), Duration::from_secs(1)] {
+            let reactor = reactor(poll);
+            assert_eq!(reactor.run(Duration::from_secs(60), async { 7 }), Some(7));
+            for timeout in [Duration::ZERO, Duration::from_micros(300), Duration::from_millis(20)] {
+                let begin = Instant::now();
+                assert_eq!(reactor.run(timeout, std::future::pending::<()>()), None);
+                let took = begin.elapsed();
+                assert!(took >= timeout && took < Duration::from_secs(5), "{took:?}");
+            }
+        }
+    }
+
+    /// A task that needs input and timers gets them while the thread polls and while it sleeps.
+    #[test]
+    fn run__tasks_go_on_while_it_waits() {
+        for poll in [Duration::ZERO, Duration::from_secs(1)] {
+            let reactor = reactor(poll);
+            let task = {
+                let _inside = reactor.enter();
+                tokio::spawn(tokio::time::sleep(Duration::from_millis(5)))
+            };
+            assert!(reactor.run(Duration::from_secs(20), task).is_some());
+        }
+    }
+}
