@@ -15,6 +15,7 @@ pub(crate) struct Dial<'a> {
     pub(crate) variant: Option<Variant>,
     pub(crate) server: &'a ServerAddress,
     /// The only certificate that the server may have; `None`: any.
+    #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "of QUIC alone"))]
     pub(crate) certificate: Option<&'a [u8]>,
     /// Calls under way at once, at most.
     pub(crate) slots: usize,

@@ -16,6 +16,7 @@ pub(super) const REGIME: Regime = Regime { poll: Duration::from_micros(50) };
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     /// That of a server that encrypts.
+    #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "of QUIC alone"))]
     pub(super) certificate: Option<Vec<u8>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Served>>,

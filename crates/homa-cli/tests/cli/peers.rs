@@ -15,6 +15,8 @@ const PEERS: &[&str] =
 const TRANSPORTS: &[&str] =
     if cfg!(feature = "peers") { &["udp", "quic", "grpc"] } else { &["udp"] };
 const SHORT: [&str; 6] = ["--duration", "200ms", "--warmup", "50ms", "--rounds", "2"];
+/// Enough for long messages, with unoptimized code, on a busy machine.
+const LONGER: [&str; 6] = ["--duration", "1s", "--warmup", "50ms", "--rounds", "1"];
 const LISTEN: &str = "127.0.0.1:0";
 
 fn client(transport: &str, address: &str, args: &[&str]) -> Child {
@@ -28,8 +30,8 @@ fn client(transport: &str, address: &str, args: &[&str]) -> Child {
 }
 
 /// The report of a benchmark that must succeed, and its table.
-fn bench(args: &[&str]) -> (Value, String) {
-    let output = run(&[&["bench"], args, &SHORT, &["--json", "-"]].concat());
+fn bench(args: &[&str], time: [&str; 6]) -> (Value, String) {
+    let output = run(&[&["bench"], args, &time, &["--json", "-"]].concat());
     let (out, err) = texts(&output);
     assert_eq!(output.status.code(), Some(0), "{args:?}: {err}");
     (serde_json::from_str(&out).expect("JSON"), err)
@@ -39,7 +41,8 @@ fn bench(args: &[&str]) -> (Value, String) {
 fn bench__each_peer_beside_homa() {
     for peer in PEERS {
         let transports = format!("homa,{peer}");
-        let (report, table) = bench(&["rate", "--outstanding", "8", "--transports", &transports]);
+        let args = ["rate", "--outstanding", "8", "--transports", &transports];
+        let (report, table) = bench(&args, SHORT);
         let results = report["results"].as_array().unwrap();
         assert_eq!(results.len(), 2, "{peer}");
         assert_eq!(results[0]["transport"], "homa");
@@ -63,15 +66,18 @@ fn bench__each_peer_beside_homa() {
 #[test]
 fn bench__all_in_one_run() {
     let transports = ["homa", "tcp"].iter().chain(PEERS).copied().collect::<Vec<_>>().join(",");
-    let args = ["throughput", "--outstanding", "2", "--transports", &transports];
-    let (report, table) = bench(&args);
+    let args = ["throughput", "--size", "100K", "--outstanding", "2", "--transports", &transports];
+    let (report, table) = bench(&args, LONGER);
     let results = report["results"].as_array().unwrap();
     assert_eq!(results.len(), 2 + PEERS.len(), "tcp is two, udp is none");
     assert!(results.iter().all(|result| result["gbps"].as_f64() > Some(0.0)), "{table}");
     assert!(results.iter().all(|result| result["transport"] != "udp"));
     let skipped = report["skipped"].as_array().unwrap();
     assert_eq!(skipped.len(), 1);
-    assert_eq!((&skipped[0]["test"], &skipped[0]["transport"]), (&"throughput".into(), &"udp".into()));
+    assert_eq!(
+        (&skipped[0]["test"], &skipped[0]["transport"]),
+        (&"throughput".into(), &"udp".into())
+    );
     assert!(skipped[0]["reason"].as_str().unwrap().contains("65451"), "{skipped:?}");
     assert!(table.contains("-: throughput over udp is not measured: "), "{table}");
 }

@@ -12,6 +12,10 @@ use crate::transport::Regime;
 /// ends and polling begins.
 const TIMER_SLACK: Duration = Duration::from_millis(2);
 
+/// A round through all tasks that took less has found nothing to do but to ask for input. (tokio does not
+/// tell; to receive or send a packet takes longer.)
+const IDLE_ROUND: Duration = Duration::from_nanos(1500);
+
 /// Runs tasks while it is waited in, and only then.
 #[derive(Debug)]
 pub(super) struct Reactor {
@@ -32,11 +36,15 @@ impl Reactor {
     /// Runs all tasks until `work` is done, for `timeout` at most; `None` if it was not done then.
     pub(super) fn run<T>(&self, timeout: Duration, work: impl Future<Output = T>) -> Option<T> {
         self.runtime.block_on(async {
-            tokio::select! {
+            // A task of its own takes its turn behind those that have something to do.
+            let mut waiting = tokio::spawn(wait(self.regime, timeout));
+            let done = tokio::select! {
                 biased;
                 done = work => Some(done),
-                () = wait(self.regime, timeout) => None,
-            }
+                _ = &mut waiting => None,
+            };
+            waiting.abort();
+            done
         })
     }
 }
@@ -53,11 +61,17 @@ async fn wait(regime: Regime, timeout: Duration) {
     poll_until(end).await;
 }
 
-/// Lets other tasks and input be looked at again and again, and other processes run in between.
+/// Lets other tasks and input be looked at again and again; and other processes run, as over TCP, after
+/// rounds in which there was nothing to do.
 async fn poll_until(end: Instant) {
-    while Instant::now() < end {
+    let mut now = Instant::now();
+    while now < end {
         tokio::task::yield_now().await;
-        std::thread::yield_now();
+        let begin = std::mem::replace(&mut now, Instant::now());
+        if now - begin < IDLE_ROUND {
+            std::thread::yield_now();
+            now = Instant::now();
+        }
     }
 }
 
