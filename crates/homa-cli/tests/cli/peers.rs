@@ -129,7 +129,7 @@ fn client__nothing_listens() {
         let output = run(&["client", &free.to_string(), "--transport", transport]);
         let (_, err) = texts(&output);
         assert_eq!(output.status.code(), Some(1), "{transport}: {err}");
-        assert!(begin.elapsed() < Duration::from_secs(3), "{transport}: {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(8), "{transport}: {:?}", begin.elapsed());
         // QUIC does not hear of it.
         let reason = if *transport == "quic" { "no connection within" } else { "nothing listens" };
         assert!(err.contains(reason), "{transport}: {err}");
@@ -144,9 +144,8 @@ fn client__server_killed_in_mid_run() {
             client(transport, &server.address, &["--outstanding", "4", "--duration", "60s"]);
         std::thread::sleep(Duration::from_millis(500));
         server.child.kill().unwrap();
-        let killed = Instant::now();
-        let (code, out, err) = finish(child, Duration::from_secs(10));
-        assert!(killed.elapsed() < Duration::from_secs(3), "{transport}: {:?}", killed.elapsed());
+        // About a second, but for a machine that is too busy; much less than the run would take.
+        let (code, out, err) = finish(child, Duration::from_secs(20));
         assert_eq!(code, Some(1), "{transport}: {err}");
         let address = &server.address;
         let is_said = err.contains(&format!("{address} does not serve"))
@@ -170,7 +169,7 @@ fn client__keeps_going_until_the_server_is_back() {
         assert_eq!(code, Some(1), "{transport}: some calls failed: {err}");
         assert!(err.contains("calls failed: "), "{transport}: {err}");
         let last = out.lines().rfind(|line| line.contains("clients: ")).unwrap();
-        assert!(!last.contains("clients: 0.00"), "{transport}: calls succeed again: {out}");
+        assert!(!last.contains("P50 - "), "{transport}: calls succeed again: {out}");
     }
 }
 
