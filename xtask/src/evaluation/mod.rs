@@ -52,8 +52,9 @@ struct Rendered {
 }
 
 /// All of them, the most important first.
-const EXPERIMENTS: [&Experiment; 15] = [
+const EXPERIMENTS: [&Experiment; 16] = [
     &slowdown::AT_80,
+    &slowdown::AT_50,
     &ramcloud_cutoffs::RAMCLOUD_CUTOFFS,
     &yardstick::UNLOADED,
     &yardstick::ORACLE,

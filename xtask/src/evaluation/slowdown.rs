@@ -21,7 +21,7 @@ data), queue lengths beside its table 1, and the share of the links' traffic tha
 configuration. Bars: P50 at most 1.10 and P99 at most 1.20 times the published, 1.30 in the last bin (of W1 and W3 that at 99 % is compared); \
 at least 1,000 messages in each bin. `w1` has the lengths of the authors' file, `w1-pareto` those of the formula from which they drew \
 them.",
-    commands,
+    commands: || commands("0.8"),
     render,
 };
 
@@ -40,7 +40,17 @@ const SAMPLES_MIN: u64 = 1000;
 /// Of W2 the bin here is shown instead of the last.
 const NEARLY_ALL_PERCENT: f64 = 99.0;
 
-fn commands() -> Vec<Command> {
+/// At half of the links' bandwidth.
+pub(super) const AT_50: Experiment = Experiment {
+    name: "slowdown-50",
+    title: "Slowdown at 50 % load",
+    about: "\
+The same at 50 % load, for comparison: of that load nothing is published as data.",
+    commands: || commands("0.5"),
+    render: render_alone,
+};
+
+fn commands(load: &str) -> Vec<Command> {
     let command = |&workload: &&str| {
         // W5's messages are so long that as many as elsewhere would take an hour, and no slowdown of it is
         // published as data.
@@ -50,7 +60,7 @@ fn commands() -> Vec<Command> {
             "w3" => ("", "messages=50K warmup_ms=5 seconds_max=0.06"),
             _ => ("", "messages=5K warmup_ms=10 seconds_max=0.06"),
         };
-        Command::new(workload, format!("--workload {workload} --load 0.8{less}")).quick(quick)
+        Command::new(workload, format!("--workload {workload} --load {load}{less}")).quick(quick)
     };
     WORKLOADS.iter().map(command).collect()
 }
@@ -72,6 +82,16 @@ fn render(results: &Results) -> Rendered {
         rendered.text += &format!("## Queues, KB\n\n{}\n", queue_table(&runs));
         rendered.text +=
             &format!("## Message data in the links' traffic\n\n{}\n", share_table(&runs));
+    }
+    rendered
+}
+
+fn render_alone(results: &Results) -> Rendered {
+    let mut rendered = Rendered::default();
+    for workload in WORKLOADS {
+        let Some(run) = results.runs(workload).first() else { continue };
+        let table = plain_table(&bins_of_note(run));
+        rendered.text += &format!("## {}\n\n{table}\n", workload.to_uppercase());
     }
     rendered
 }
@@ -264,7 +284,7 @@ mod tests {
 
     #[test]
     fn render__has_ours_and_the_published() {
-        let commands = commands();
+        let commands = commands("0.8");
         let mut figures = Figures::default();
         figures.put(&commands[4], vec![as_published(1.1)]);
         let rendered = render(&Results { commands, figures });
