@@ -39,6 +39,11 @@ pub struct Config {
     /// trip for their first grant. So what senders send unasked does not fill switches, and receivers
     /// learn early of what is to come. Default 4,294,967,295, none.
     pub wholly_scheduled_min: u32,
+    /// A receiver is told, by BUSY, that what it granted to a message has to wait, if the message that
+    /// goes before has so many granted bytes or more to send. With `grants.idle_after` a receiver does not count
+    /// them as on their way then (ADR 0013); without, and to kernels, this is but a sign of life. Default 4,294,967,295,
+    /// never.
+    pub tell_held_min: u32,
     /// Lowers a peer's unscheduled bytes to what the link carries in a measured minimum round
     /// trip, at `link_mbps`; a local decision (KNOWN_ISSUES 3.2). Default off.
     pub unscheduled_by_round_trip: bool,
@@ -98,6 +103,7 @@ impl Default for Config {
             message_length_max: homa_wire::MESSAGE_LENGTH_MAX,
             unscheduled_bytes: 40_000,
             wholly_scheduled_min: u32::MAX,
+            tell_held_min: u32::MAX,
             unscheduled_by_round_trip: false,
             unscheduled_by_remaining: false,
             incast_calls_max: None,

@@ -232,6 +232,7 @@ impl GrantScheduler {
         }
         let before = *message;
         message.received = received;
+        message.held.note_arrival();
         let message = *message;
         self.incoming_bytes -= u64::from(before.incoming() - message.incoming());
         self.held_bytes -= before.held_bytes() - message.held_bytes();

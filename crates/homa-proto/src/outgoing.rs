@@ -31,6 +31,8 @@ pub(crate) struct Outgoing {
     /// An empty DATA packet must tell the message's length, since nothing may be sent unasked
     /// (HOMA-DATA-14).
     announce: bool,
+    /// The receiver knows that what it granted waits; until something of it is sent.
+    told_held: bool,
     /// Payload per packet when the message began: fixes the packet boundaries for its life, since
     /// kernel receivers drop packets that overlap a gap partly (PROTOCOL section 4).
     segment: u32,
@@ -54,6 +56,7 @@ impl Outgoing {
             resent: (Instant::ZERO, 0),
             resend_priority: Priority::HIGHEST,
             announce: unscheduled == 0,
+            told_held: false,
             segment: packet_max.max(1),
             packet_max: packet_max.max(1),
         }
@@ -71,6 +74,7 @@ impl Outgoing {
         }
         let packet = self.packet_at(self.next);
         self.next = packet.end;
+        self.told_held = false;
         Some(packet)
     }
 
@@ -126,6 +130,20 @@ impl Outgoing {
     /// Whether something may be sent for the first time.
     pub(crate) fn is_sendable(&self) -> bool {
         self.announce || self.next < self.granted
+    }
+
+    /// Bytes that may be sent for the first time.
+    pub(crate) fn sendable_bytes(&self) -> u32 {
+        self.granted.saturating_sub(self.next)
+    }
+
+    /// Whether the receiver should be told now that granted bytes wait: it knows the message, and does
+    /// not know that.
+    pub(crate) fn tell_held(&mut self) -> bool {
+        let is_known = self.next > 0 || (self.unscheduled == 0 && !self.announce);
+        let tells = is_known && self.sendable_bytes() > 0 && !self.told_held;
+        self.told_held |= tells;
+        tells
     }
 
     /// Whether all bytes were sent at least once.

@@ -70,6 +70,11 @@ impl SendScheduler {
         }
     }
 
+    /// The message whose turn it is, if the oldest one has none.
+    pub(crate) fn first(&self) -> Option<u32> {
+        self.shortest.peek().map(|(slot, _)| slot)
+    }
+
     /// The message has nothing more to send for now.
     pub(crate) fn remove(&mut self, slot: u32) {
         self.shortest.remove(slot);

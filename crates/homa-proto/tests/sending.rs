@@ -341,3 +341,47 @@ fn observer__sees_the_life_of_a_call() {
         .collect();
     assert_eq!(names[..5], ["started", "sent", "received", "complete", "finished"]);
 }
+
+/// Whether BUSY was sent for an RPC, and for no other.
+fn is_told(probe: &mut Probe, key: RpcKey) -> bool {
+    let id = probe.endpoint.info(key).unwrap().id;
+    let sent = probe.take_sent();
+    let told: Vec<_> = sent.iter().filter(|t| matches!(t.header.body, Body::Busy)).collect();
+    assert!(told.iter().all(|transmit| transmit.header.sender_id == id), "{told:?}");
+    told.len() == 1
+}
+
+/// ADR 0013: who has granted to a message that has to wait for another one hears of it, once until some of it
+/// is sent.
+#[test]
+fn tell_held__says_busy_once_while_another_message_goes_before() {
+    let mut config = Config::default();
+    config.wholly_scheduled_min = 10_000;
+    config.tell_held_min = 20_000;
+    let mut probe = Probe::new(&config);
+    let (now, socket) = (probe.now, probe.client_socket);
+    let [long, short] = [(1, 90_000), (2, 80_000)].map(|(server, length)| {
+        let to = Remote::server(server);
+        let options = CallOptions::default();
+        probe.endpoint.send_request(now, socket, to.addr, to.port, length, options).unwrap()
+    });
+    probe.drain();
+    probe.take_sent();
+    let grant = |offset| Body::Grant(Grant::new(offset, Priority::LOWEST));
+    // The link is busy with the first packets of the short one, so that the rest waits.
+    probe.answer(short, grant(60_000), 0);
+    assert!(!is_told(&mut probe, short));
+    probe.answer(long, grant(10_000), 0);
+    assert!(is_told(&mut probe, long));
+    probe.answer(long, grant(20_000), 0);
+    assert!(!is_told(&mut probe, long), "it has been told");
+    // Until the short one has sent what it may.
+    probe.advance(Duration::from_millis(1));
+    assert!(order(&mut probe).contains(&long));
+    probe.answer(long, grant(30_000), 0);
+    assert!(!is_told(&mut probe, long));
+    // A message that is overtaken is one that waits, too.
+    probe.answer(long, grant(80_000), 0);
+    probe.answer(short, grant(80_000), 0);
+    assert!(is_told(&mut probe, long));
+}

@@ -129,6 +129,9 @@ pub struct HomaConfig {
     /// Nanoseconds without an arrival after which unanswered grants do not count as on their way, or 0 if they
     /// always do.
     pub idle_ns: u64,
+    /// A receiver is told that what it granted waits, if the message that goes before has so many granted bytes
+    /// to send.
+    pub tell_held_bytes: u32,
     /// Least bytes of a grant.
     pub grant_bytes: u32,
     /// Least full packets of a grant.
@@ -182,6 +185,7 @@ impl HomaConfig {
             later_rtt_bytes: u32::MAX,
             incoming_bytes: u64::MAX >> 1,
             idle_ns: 0,
+            tell_held_bytes: u32::MAX,
             grant_bytes: 0,
             grant_packets: 1,
             places_end_when_granted: true,
@@ -215,9 +219,10 @@ impl HomaConfig {
         Self {
             overcommit: 24,
             wholly_scheduled_bytes: 500_000,
-            later_rtt_bytes: 50_000,
-            incoming_bytes: 200_000,
+            later_rtt_bytes: 55_000,
+            incoming_bytes: 150_000,
             idle_ns: 150,
+            tell_held_bytes: 3_000,
             places_end_when_granted: false,
             ..Self::nsdi25()
         }
@@ -236,6 +241,7 @@ impl HomaConfig {
             later_rtt_bytes: u32::MAX,
             incoming_bytes: 400_000,
             idle_ns: 0,
+            tell_held_bytes: u32::MAX,
             grant_bytes: 10_000,
             grant_packets: 2,
             places_end_when_granted: false,
@@ -470,6 +476,7 @@ impl SimConfig {
         config.grants.incoming_bytes_max = homa.incoming_bytes;
         config.grants.window_bytes = homa.rtt_bytes;
         config.grants.later_window_bytes = homa.later_rtt_bytes;
+        config.tell_held_min = homa.tell_held_bytes;
         config.grants.idle_after = Duration::from_nanos(homa.idle_ns);
         config.grants.overcommit_max = homa.overcommit;
         config.grants.messages_per_peer_max = homa.overcommit_per_sender;

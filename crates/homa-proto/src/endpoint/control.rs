@@ -188,7 +188,8 @@ impl<O: Observer> Endpoint<O> {
         self.rearm(key);
     }
 
-    /// The peer is alive but has nothing to send yet. A single unanswered probe tells its delay.
+    /// The peer is alive but has nothing to send yet, or not now. A single unanswered probe tells its
+    /// delay.
     fn on_busy(&mut self, now: Instant, key: RpcKey) {
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
         let probe = rpc.patience.last_probe.filter(|_| rpc.patience.unanswered == 1);
@@ -196,6 +197,10 @@ impl<O: Observer> Endpoint<O> {
         rpc.patience.renew(now);
         rpc.patience.busy_streak = rpc.patience.busy_streak.saturating_add(1);
         let peer = rpc.peer;
+        if self.grants.is_informed() {
+            self.grants.told_held(now, key.slot());
+            self.grants_due = true;
+        }
         if let (Some(delay), Some(peer)) = (sample, self.peers.get_mut(peer)) {
             peer.delay.sample(delay);
         }

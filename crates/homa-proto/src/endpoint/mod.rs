@@ -11,6 +11,7 @@ mod data;
 mod ending;
 mod memory;
 mod network;
+mod order;
 mod overload;
 mod receive;
 mod room;

@@ -247,12 +247,4 @@ impl<O: Observer> Endpoint<O> {
         self.stats.ack_overflows += 1;
         self.queue_control(packet);
     }
-
-    /// Puts an RPC's outgoing message into the order of sending, if it may send anything.
-    pub(super) fn schedule_send(&mut self, key: RpcKey) {
-        let Some(rpc) = self.rpcs.get(key).filter(|rpc| !rpc.credit.held) else { return };
-        if let Some(out) = rpc.outgoing.as_ref().filter(|out| out.is_sendable()) {
-            self.sender.set(key.slot(), out.rank(), rpc.birth);
-        }
-    }
 }

@@ -1,5 +1,4 @@
-//! Which grants wait at their senders: informed overcommitment, as in SIRD (NSDI 2025), but without a
-//! word from senders.
+//! Which grants wait at their senders: informed overcommitment, as in SIRD (NSDI 2025).
 //!
 //! A sender to which several receivers have granted serves one after the other. What the others have
 //! granted is in no queue of the network, but counts as on its way, so that nobody else is granted to who
@@ -8,8 +7,10 @@
 //!
 //! But a receiver can tell. While its link is idle, the switch before it holds nothing for it: what it
 //! had granted a round trip earlier, and has not got, is held by its sender (or, seldom, by a switch
-//! farther away). Held bytes do not count towards `GrantConfig::incoming_bytes_max`; they do again when
-//! they arrive.
+//! farther away). And a sender may say so, by BUSY (`Config::tell_held_min`).
+//!
+//! Held bytes do not count towards `GrantConfig::incoming_bytes_max`; they do again as soon as anything of
+//! their message arrives.
 
 use super::{GrantScheduler, Message};
 use crate::time::{Duration, Instant};
@@ -35,6 +36,11 @@ impl HeldGrants {
         if received >= self.asked || self.is_held() {
             (self.asked, self.since) = (granted, now);
         }
+    }
+
+    /// Something has arrived: the sender is about to send the rest, or will say that it holds it.
+    pub(super) fn note_arrival(&mut self) {
+        self.upto = 0;
     }
 
     fn is_held(&self) -> bool {
@@ -79,6 +85,16 @@ impl GrantScheduler {
             self.note_held(now);
         }
         self.link_use.last_arrival = now;
+    }
+
+    /// The sender of a message has said that it holds what was granted.
+    pub(crate) fn told_held(&mut self, now: Instant, slot: u32) {
+        let Some(message) = self.message_mut(slot) else { return };
+        let before = message.held_bytes();
+        let granted = message.granted;
+        message.held = HeldGrants { asked: granted, since: now, upto: granted };
+        let after = message.held_bytes();
+        self.held_bytes += after - before;
     }
 
     /// Finds out which grants are held, if it is time and the link is idle.
@@ -210,6 +226,23 @@ mod tests {
         assert_eq!(drain(&mut scheduler, after(80)), [decision(0, 12_832, 1)]);
     }
 
+    /// What a sender says is known at once, and no longer true when something arrives.
+    #[test]
+    fn told_held__until_an_arrival() {
+        let mut scheduler = unanswered();
+        scheduler.told_held(after(1), 1);
+        assert_eq!(scheduler.held_bytes, 50_000);
+        let grants = drain(&mut scheduler, after(1));
+        assert_eq!(grants, [decision(1, 110_000, 1)]);
+        scheduler.told_held(after(2), 1);
+        assert_eq!(scheduler.held_bytes, 100_000);
+        assert_eq!(drain(&mut scheduler, after(2)), [decision(2, 60_000, 0)]);
+        scheduler.progress(1, 11_000);
+        assert_eq!(scheduler.held_bytes, 0);
+        scheduler.told_held(after(3), 7);
+        assert_eq!(scheduler.held_bytes, 0, "nobody knows that one");
+    }
+
     /// What has not come through a link in use may wait in the switch before it.
     #[test]
     fn poll__grants_no_more_while_the_link_is_busy() {
@@ -236,21 +269,18 @@ mod tests {
         assert_eq!(scheduler.held_bytes, 150_000, "6.8 us");
     }
 
-    /// A sender that comes back takes its part of what may be on its way.
+    /// A sender that comes back takes its part of what may be on its way, all of it.
     #[test]
-    fn held_bytes__count_again_as_they_arrive() {
+    fn held_bytes__count_again_when_something_arrives() {
         let mut scheduler = unanswered();
         drain(&mut scheduler, after(80));
         scheduler.arrived(after(81), 1_500);
         scheduler.progress(0, 60_000);
-        assert_eq!(scheduler.held_bytes, 100_000);
-        // 50,000 of them have arrived, 50,000 more may come, and 110,000 were granted since.
+        assert_eq!(scheduler.held_bytes, 50_000, "of the other one");
+        // 50,000 bytes of each of the first two, and 100,000 that were granted since.
         let coming = scheduler.incoming_bytes() - scheduler.held_bytes;
-        assert_eq!(coming, 150_000);
+        assert_eq!(coming, 200_000);
         assert_eq!(drain(&mut scheduler, after(81)), []);
-        scheduler.progress(0, 110_000);
-        assert_eq!(scheduler.held_bytes, 50_000);
-        assert_eq!(drain(&mut scheduler, after(82)), []);
     }
 
     /// Only the shortest may fill the link alone.

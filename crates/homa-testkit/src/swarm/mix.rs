@@ -327,6 +327,7 @@ impl Mix {
             config.overload.answer = OverloadAnswer::Busy;
         }
         if dice.chance(300) {
+            config.tell_held_min = dice.magnitude(1..=1_000_000) as u32;
             config.wholly_scheduled_min = dice.magnitude(1..=100_000) as u32;
         }
         if dice.chance(300) {
