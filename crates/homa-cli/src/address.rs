@@ -1,7 +1,7 @@
 //! Addresses as written on the command line: `host:P`, or `host:U/H` where ports differ.
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// The highest Homa port that a server can have (WIRE section 3); those above belong to clients.
@@ -26,6 +26,22 @@ impl ServerAddress {
             _ => String::new(),
         };
         Self { host: format!("{}{scope}", socket.ip()), port: socket.port(), homa_port }
+    }
+
+    /// At a host that is given by name or address, with the same UDP and Homa port.
+    pub(crate) fn of_host(host: &str, port: u16) -> Self {
+        Self { host: host.into(), port, homa_port: port }
+    }
+
+    /// The UDP or TCP port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether the host is given by its address.
+    pub(crate) fn is_literal(&self) -> bool {
+        let address = self.host.split_once('%').map_or(self.host.as_str(), |(address, _)| address);
+        address.parse::<IpAddr>().is_ok()
     }
 
     /// The UDP or TCP address.

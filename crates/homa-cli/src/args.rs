@@ -9,8 +9,10 @@ use crate::accounts::AccountsFormat;
 use crate::address::ServerAddress;
 use crate::bench::{Contenders, TestChoice};
 use crate::fail_if::Condition;
+use crate::lab::LabArgs;
 use crate::load::Pace;
 use crate::message::MAX_SLOTS;
+use crate::node::NodeArgs;
 use crate::sim::SimArgs;
 use crate::transport::{FaultPlan, Protocol, Regime};
 use crate::units::{self, Size, parse_duration, parse_rate, parse_run_time, parse_timeout};
@@ -33,6 +35,7 @@ Examples:
   homa server                         an echo server on 127.0.0.1:4000
   homa client 127.0.0.1:4000          load it with 100-byte calls for 10 s
   homa sim --workload w4              the published evaluation, simulated
+  srun homa node --json 'node-{rank}.json'  a cluster measures itself
   homa decode capture.pcap --rpcs     what a capture holds, call by call
 
 Addresses: HOST:P stands for UDP port P and Homa port P, HOST:U/H for UDP port U and Homa port H (over raw IP, where there are no UDP ports, write HOST:P); IPv6 addresses are \
@@ -51,6 +54,10 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Simulate a cluster
     Sim(Box<SimArgs>),
+    /// One host of a cluster that measures itself, as Slurm, Kubernetes or 'homa lab' starts it
+    Node(Box<NodeArgs>),
+    /// Join what the nodes of a cluster have measured
+    Lab(LabArgs),
     /// Print the Homa packets of a capture
     Decode(DecodeArgs),
     /// Print a new random key for --key-file
@@ -374,7 +381,7 @@ Examples:
   homa decode --rpcs --json capture.pcap
   homa decode --messages capture.pcap > messages.csv";
 
-fn parse_outstanding(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_outstanding(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (1..=MAX_SLOTS).contains(&count) => Ok(count),
         _ => Err(format!("'{text}' is not a number from 1 to {MAX_SLOTS}")),

@@ -10,7 +10,7 @@ use crate::exit::Stop;
 use crate::interrupt::Interrupt;
 use crate::interval::ClientLines;
 use crate::keys;
-use crate::load::{Ending, Load, Outcome, Pace, Plan, Progress, Watcher};
+use crate::load::{Ending, Load, OPEN_LOOP_OUTSTANDING, Outcome, Pace, Plan, Progress, Watcher};
 use crate::output_file::OutputFile;
 use crate::privileges;
 use crate::transport::tcp::Variant;
@@ -18,8 +18,6 @@ use crate::transport::{Dial, HomaOptions, LoadClient, Protocol};
 
 /// Without any success for this long, the run ends.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Calls at once in an open loop, unless said otherwise (that of the Linux experiments).
-const OPEN_LOOP_OUTSTANDING: usize = 200;
 
 /// Runs the load generator and prints its summary.
 pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> {

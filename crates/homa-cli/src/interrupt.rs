@@ -40,6 +40,11 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// Ends the run as the user would.
+    pub(crate) fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

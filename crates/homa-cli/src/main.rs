@@ -11,14 +11,17 @@ mod bench;
 mod client;
 mod dissect;
 mod drops;
+mod engine;
 mod exit;
 mod fail_if;
 mod interrupt;
 mod interval;
 mod keys;
+mod lab;
 mod load;
 mod message;
 mod misuse;
+mod node;
 mod output_file;
 mod privileges;
 mod report;
@@ -62,6 +65,11 @@ fn run(command: Command) -> Result<(), Stop> {
             bench::run(&args, &Interrupt::install()?)
         }
         Command::Sim(args) => sim::run(&args, &Interrupt::install()?),
+        Command::Node(args) => {
+            misuse::of_node(&args)?;
+            node::run(&args, &Interrupt::install()?)
+        }
+        Command::Lab(args) => lab::run(&args),
         Command::Decode(args) => {
             misuse::of_decode(&args)?;
             dissect::run(&args)

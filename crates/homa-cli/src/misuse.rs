@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::args::{BenchArgs, ClientArgs, DecodeArgs, HomaArgs, RawArgs, ServerArgs};
 use crate::bench::Contender;
 use crate::exit::Stop;
+use crate::node::NodeArgs;
 use crate::transport::Protocol;
 use crate::transport::udp::MAX_MESSAGE;
 
@@ -75,6 +76,20 @@ pub(crate) fn of_bench(args: &BenchArgs) -> Result<(), Stop> {
     without(has_key && contenders.contains(&Contender::Raw), KEYS_OVER_UDP)?;
     let damages_nothing = no_homa && args.fault.is_some();
     without(damages_nothing, "--fault damages Homa's packets, which are not measured")
+}
+
+/// # Errors
+///
+/// An option of `homa node` that has no effect.
+pub(crate) fn of_node(args: &NodeArgs) -> Result<(), Stop> {
+    poll(args.regime.poll)?;
+    match args.transport {
+        Protocol::Homa => {
+            without(args.pipelined, "--pipelined is a variant of TCP: it needs --transport tcp")
+        }
+        Protocol::Tcp => homa_alone(args.transport, &args.homa),
+        other => Err(Stop::Usage(format!("--transport is homa or tcp, not {}", other.name()))),
+    }
 }
 
 /// # Errors
@@ -153,7 +168,8 @@ mod tests {
             Command::Client(args) => of_client(&args),
             Command::Bench(args) => of_bench(&args),
             Command::Decode(args) => of_decode(&args),
-            Command::Key | Command::Sim(_) | Command::BenchServer(_) => Ok(()),
+            Command::Node(args) => of_node(&args),
+            Command::Key | Command::Lab(_) | Command::Sim(_) | Command::BenchServer(_) => Ok(()),
         };
         match result {
             Err(Stop::Usage(why)) => Some(why),
@@ -180,6 +196,10 @@ mod tests {
             ("homa client h:1 --transport tcp --timeout 1s", "--timeout"),
             ("homa bench --transports tcp --timeout 1s", "--timeout"),
             ("homa bench --transports tcp --fault drop=0.1", "--fault"),
+            ("homa node --transport raw", "homa or tcp"),
+            ("homa node --pipelined", "--pipelined"),
+            ("homa node --transport tcp --timeout 1s", "--timeout"),
+            ("homa node --poll 2s", "--poll"),
             ("homa decode --udp-port 0 x", "--udp-port"),
             ("homa server --transport udp --memory 8Mi", "that of UDP"),
             ("homa server --transport udp --listen 127.0.0.1:1/2", "UDP has no Homa port"),
@@ -240,6 +260,8 @@ mod tests {
             "homa client h:1 --transport udp --workload 65451",
             "homa server --transport udp",
             "homa bench --transports homa,udp --checksums",
+            "homa node --transport tcp --pipelined",
+            "homa node --checksums --timeout 1s",
             "homa decode --udp-port 1 x",
             "homa server --memory 4Mi",
             "homa server --memory 256Mi --max-message 64Mi",

@@ -94,6 +94,22 @@ pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Suffixes of rates of links, and the bits per second they stand for; longer ones first.
+const BIT_RATE_SUFFIXES: [(&str, f64); 4] =
+    [("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9), ("bit", 1.0)];
+
+/// The rate of a link in bits per second, such as `200mbit` or `25gbit`, as `tc` takes it.
+pub(crate) fn parse_bit_rate(text: &str) -> Result<f64, String> {
+    let wrong = || format!("'{text}' is not the rate of a link such as 200mbit or 25gbit");
+    let (digits, factor) = BIT_RATE_SUFFIXES
+        .iter()
+        .find_map(|&(suffix, factor)| Some((strip_suffix_any_case(text, suffix)?, factor)))
+        .ok_or_else(wrong)?;
+    let rate = parse_non_negative(digits).ok_or_else(wrong)? * factor;
+    // Less than a packet in a minute, and more than any link has.
+    if (200.0..=1e13).contains(&rate) { Ok(rate) } else { Err(wrong()) }
+}
+
 /// A duration with three digits or so, in the unit that suits it.
 pub(crate) fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -177,6 +193,16 @@ mod tests {
         for text in ["0", "fast", "1e3", "0.0000000000000000001", "1000000000000"] {
             let why = parse_rate(text).unwrap_err();
             assert!(why.contains("from 0.000001 to 1000000000, in plain decimals"), "{why}");
+        }
+    }
+
+    #[test]
+    fn parse_bit_rate__units() {
+        assert_eq!(parse_bit_rate("200mbit"), Ok(200e6));
+        assert_eq!(parse_bit_rate("2.5Gbit"), Ok(2.5e9));
+        assert_eq!(parse_bit_rate("64000bit"), Ok(64e3));
+        for text in ["", "0mbit", "200", "mbit", "-1mbit", "200mbps", "1000000gbit"] {
+            assert!(parse_bit_rate(text).is_err(), "{text}");
         }
     }
 

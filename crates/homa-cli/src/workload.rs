@@ -63,17 +63,26 @@ impl Workload {
     /// The mean length, which sets the rate of requests for a bandwidth: of the table as it is,
     /// without the few lengths below the header's raised to it, as in `cp_node`.
     pub(crate) fn mean_bytes(&self) -> f64 {
-        let mut last_fraction = 0.0;
-        self.points.iter().fold(0.0, |mean, point| {
-            let share = point.cumulative_fraction - last_fraction;
-            last_fraction = point.cumulative_fraction;
-            mean + f64::from(point.length) * share
-        })
+        self.mean(|point| f64::from(point.length))
+    }
+
+    /// The mean of a figure that follows from the length, of the messages that are drawn.
+    pub(crate) fn mean_of(&self, figure: impl Fn(u32) -> f64) -> f64 {
+        self.mean(|point| figure(point.length.max(MIN_LEN)))
     }
 
     /// The length of the longest message.
     pub(crate) fn max_len(&self) -> u32 {
         self.points.iter().map(|point| point.length).max().unwrap_or(MIN_LEN)
+    }
+
+    fn mean(&self, figure: impl Fn(&Point) -> f64) -> f64 {
+        let mut last_fraction = 0.0;
+        self.points.iter().fold(0.0, |mean, point| {
+            let share = point.cumulative_fraction - last_fraction;
+            last_fraction = point.cumulative_fraction;
+            mean + figure(point) * share
+        })
     }
 }
 

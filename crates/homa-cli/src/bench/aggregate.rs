@@ -152,6 +152,7 @@ mod tests {
             failures: Failures::default(),
             cpu: Some(0.5),
             lag: 0.0,
+            by_length: crate::stats::ByLength::default(),
         };
         RoundResult { outcome, cpu_server: Some(0.25) }
     }

@@ -9,8 +9,11 @@ use std::time::Duration;
 pub(crate) use self::pace::Pace;
 pub(crate) use self::run::{Load, Progress, Watcher};
 
-use crate::stats::{BySize, Failures, Latency};
+use crate::stats::{ByLength, BySize, Failures, Latency};
 use crate::workload::Workload;
+
+/// Calls at once in an open loop, unless said otherwise (that of the Linux experiments).
+pub(crate) const OPEN_LOOP_OUTSTANDING: usize = 200;
 
 /// What calls are to be made.
 #[derive(Debug, Clone)]
@@ -58,6 +61,9 @@ pub(crate) struct Outcome {
     pub(crate) cpu: Option<f64>,
     /// By what part of the time an open loop was behind at the end.
     pub(crate) lag: f64,
+    /// Of a run among several servers: latencies of the calls whose intended begin lay in the measured time,
+    /// whenever they ended, by exact length. Empty otherwise.
+    pub(crate) by_length: ByLength,
 }
 
 /// How a run ended.

@@ -1,6 +1,7 @@
 //! The loop that makes calls and takes their outcomes.
 
 use std::io;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use homa_sim::Random;
@@ -10,7 +11,7 @@ use super::pace::Arrivals;
 use super::{Ending, Outcome, Pace, Plan};
 use crate::interrupt::Interrupt;
 use crate::message::{Header, Pattern};
-use crate::stats::{BySize, CpuTime, Failures, Latency};
+use crate::stats::{ByLength, BySize, CpuTime, Failures, Latency};
 use crate::transport::{LoadClient, Outcome as CallOutcome, Request};
 
 /// How many calls begin before outcomes are looked at: those that wait meanwhile must not fill the
@@ -51,7 +52,7 @@ pub(crate) struct Progress<'a> {
     pub(crate) recent: &'a mut Latency,
 }
 
-/// A run of a plan against one server.
+/// A run of a plan against one server, or several.
 pub(crate) struct Load<'a> {
     client: &'a mut dyn LoadClient,
     watcher: &'a mut dyn Watcher,
@@ -76,9 +77,18 @@ struct Tracker {
     until_failure: Latency,
     recent: Latency,
     failures: Failures,
+    among: Option<Among>,
     /// How long a success has been waited for in vain; `None` if no call is under way.
     silence: Option<Duration>,
     nothing_listens: bool,
+}
+
+/// What a run among several servers has beyond that against one.
+struct Among {
+    servers: u32,
+    /// Calls count whose intended begin lies in this time.
+    span: Range<Instant>,
+    by_length: ByLength,
 }
 
 /// Counts of calls that succeeded.
@@ -99,6 +109,15 @@ impl<'a> Load<'a> {
         Self { client, watcher, interrupt, tracker: Tracker::new(plan) }
     }
 
+    /// The same plan among so many servers: for each call one is drawn, and latencies are kept by length
+    /// ([`Outcome::by_length`]). Calls that could not begin in time, as too many were under way, are failures.
+    pub(crate) fn among(mut self, servers: u32) -> Self {
+        let now = Instant::now();
+        self.tracker.among =
+            Some(Among { servers, span: now..now, by_length: ByLength::default() });
+        self
+    }
+
     /// Runs the plan.
     ///
     /// # Errors
@@ -107,6 +126,7 @@ impl<'a> Load<'a> {
     pub(crate) fn run(mut self) -> io::Result<Outcome> {
         let begin = Instant::now();
         self.tracker.arrivals = Arrivals::new(self.tracker.plan.pace, begin);
+        self.tracker.plan_span(begin);
         let mut ending = self.run_until(begin + self.tracker.plan.warmup)?;
         self.watcher.measuring(true);
         let cpu = CpuTime::of_this_process();
@@ -125,9 +145,11 @@ impl<'a> Load<'a> {
                 now.saturating_duration_since(next).as_secs_f64() / measured.as_secs_f64();
         }
         if ending == Ending::Complete {
+            self.tracker.begin_what_was_due(self.client);
             self.drain()?;
         }
         outcome.failures = self.tracker.failures;
+        outcome.by_length = self.tracker.among.map(|among| among.by_length).unwrap_or_default();
         Ok(outcome)
     }
 
@@ -187,9 +209,31 @@ impl Tracker {
             until_failure: Latency::new(),
             recent: Latency::new(),
             failures: Failures::default(),
+            among: None,
             silence: None,
             nothing_listens: false,
             plan,
+        }
+    }
+
+    /// Of a run among servers that begins now.
+    fn plan_span(&mut self, begin: Instant) {
+        if let Some(among) = &mut self.among {
+            let first = begin + self.plan.warmup;
+            among.span = first..first + self.plan.duration;
+        }
+    }
+
+    /// Begins the calls of a run among servers that were due before its end, and counts as failures those that
+    /// find no slot.
+    fn begin_what_was_due(&mut self, client: &mut dyn LoadClient) {
+        let Some(end) = self.among.as_ref().map(|among| among.span.end) else { return };
+        while self.release(end, client) {}
+        let due = std::iter::from_fn(|| self.arrivals.take(end, &mut self.random));
+        let count = due.count() as u64;
+        if count > 0 {
+            let most = self.plan.outstanding;
+            self.failures.record(&format!("not begun: {most} others were under way"), count);
         }
     }
 
@@ -216,6 +260,7 @@ impl Tracker {
             failures: Failures::default(),
             cpu,
             lag: 0.0,
+            by_length: ByLength::default(),
         }
     }
 
@@ -228,6 +273,7 @@ impl Tracker {
                 return false;
             };
             let length = self.plan.workload.draw(&mut self.random);
+            let server = self.among.as_ref().map_or(0, |among| self.random.below(among.servers));
             let header = Header::request(slot, length, self.plan.one_way);
             let number = self.next_number;
             self.next_number += 1;
@@ -237,7 +283,7 @@ impl Tracker {
             let intended = if self.plan.pace == Pace::Closed { released } else { intended };
             self.calls.begin(slot, Call { header, number, intended, released });
             self.silence.get_or_insert(Duration::ZERO);
-            client.send(Request { slot, header, body });
+            client.send_to(server, Request { slot, header, body });
         }
         true
     }
@@ -277,6 +323,11 @@ impl Tracker {
         self.totals.response_bytes += u64::from(call.header.response().length);
         let latency = now - call.intended;
         self.recent.record(latency);
+        if let Some(among) = &mut self.among
+            && among.span.contains(&call.intended)
+        {
+            among.by_length.record(call.header.length, latency);
+        }
         if self.is_measured(call) {
             self.by_size.class_mut(call.header.length).record(latency);
             if self.plan.pace != Pace::Closed {

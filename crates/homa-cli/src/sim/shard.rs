@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::{KUBERNETES_COUNT, KUBERNETES_INDEX, Variables};
 use crate::exit::Stop;
 
 /// Of a Slurm array: the number of this task, the lowest number, the distance between numbers, and how
@@ -14,12 +15,6 @@ const SLURM: [&str; 4] = [
     "SLURM_ARRAY_TASK_STEP",
     "SLURM_ARRAY_TASK_COUNT",
 ];
-
-/// Of an indexed Job of Kubernetes: the number of this pod, from 0.
-const KUBERNETES_INDEX: &str = "JOB_COMPLETION_INDEX";
-
-/// How many there are, which Kubernetes does not say: the Job's manifest has to.
-const KUBERNETES_COUNT: &str = "JOB_COMPLETIONS";
 
 /// One of several shares of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +41,7 @@ impl ShardChoice {
         match self {
             Self::This(shard) => Ok(shard),
             Self::Environment => {
-                of_environment(|name| std::env::var(name).ok()).map_err(Stop::Usage)
+                of_environment(&Variables::of_this_process("--shard env")).map_err(Stop::Usage)
             }
         }
     }
@@ -80,33 +75,24 @@ impl FromStr for ShardChoice {
     }
 }
 
-fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Shard, String> {
-    let number = |name: &str| match variable(name) {
-        None => Ok(None),
-        Some(text) => match text.parse::<usize>() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(format!("--shard env: {name} is '{text}', not a number")),
-        },
-    };
-    let needed =
-        |name: &str| number(name)?.ok_or_else(|| format!("--shard env: {name} is not set"));
+fn of_environment(variables: &Variables<impl Fn(&str) -> Option<String>>) -> Result<Shard, String> {
     let [id, min, step, count] = SLURM;
-    let (index, count) = match (number(id)?, number(KUBERNETES_INDEX)?) {
+    let (index, count) = match (variables.number(id)?, variables.number(KUBERNETES_INDEX)?) {
         (Some(_), Some(_)) => {
-            return Err(format!("--shard env: both {id} and {KUBERNETES_INDEX} are set"));
+            return Err(variables.wrong(&format!("both {id} and {KUBERNETES_INDEX} are set")));
         }
         (None, None) => {
-            return Err(format!("--shard env: neither {id} nor {KUBERNETES_INDEX} is set"));
+            return Err(variables.wrong(&format!("neither {id} nor {KUBERNETES_INDEX} is set")));
         }
         (Some(task), None) => {
-            let step = number(step)?.unwrap_or(1).max(1);
-            let index = task.checked_sub(needed(min)?).map(|distance| distance / step);
-            (index, needed(count)?)
+            let step = variables.number(step)?.unwrap_or(1).max(1);
+            let index = task.checked_sub(variables.needed(min)?).map(|distance| distance / step);
+            (index, variables.needed(count)?)
         }
-        (None, Some(index)) => (Some(index), needed(KUBERNETES_COUNT)?),
+        (None, Some(index)) => (Some(index), variables.needed(KUBERNETES_COUNT)?),
     };
     let shard = index.and_then(|index| Shard::new(index + 1, count));
-    shard.ok_or_else(|| "--shard env: the number is beyond the count".into())
+    shard.ok_or_else(|| variables.wrong("the number is beyond the count"))
 }
 
 #[cfg(test)]
@@ -119,7 +105,8 @@ mod tests {
         let find = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, text)| text.to_string())
         };
-        of_environment(find).map(|shard| (shard.number, shard.count))
+        of_environment(&Variables::new("--shard env", find))
+            .map(|shard| (shard.number, shard.count))
     }
 
     fn slurm(id: &str, min: &str, step: &str, count: &str) -> Result<(usize, usize), String> {

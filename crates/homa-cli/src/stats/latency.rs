@@ -23,6 +23,11 @@ impl Latency {
         self.0.saturating_record(latency.as_nanos() as u64);
     }
 
+    /// So many more of this latency.
+    pub(crate) fn record_many(&mut self, nanos: u64, count: u64) {
+        self.0.saturating_record_n(nanos, count);
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.0.add(&other.0).expect("all histograms have the same bounds");
     }
@@ -33,6 +38,11 @@ impl Latency {
 
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
+    }
+
+    /// Each latency that was met, in nanoseconds and to the resolution, with how often it was, shortest first.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value()))
     }
 
     /// The figures to report; `None` if nothing was recorded.

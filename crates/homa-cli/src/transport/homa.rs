@@ -121,6 +121,17 @@ impl HomaOptions {
         address
     }
 
+    /// With room for so many calls at once.
+    fn config_for_calls(&self, regime: Regime, slots: usize) -> Config {
+        let mut config = self.config(regime);
+        let limits = &mut config.proto.limits;
+        limits.client_rpcs_max = limits.client_rpcs_max.max(slots as u32);
+        // The bodies of requests are shared, so this memory is not really needed.
+        let outgoing = slots as u64 * u64::from(config.proto.message_length_max);
+        limits.outgoing_bytes_max = limits.outgoing_bytes_max.max(outgoing);
+        config
+    }
+
     fn config(&self, regime: Regime) -> Config {
         let mut config = Config::default();
         let max_message = u32::try_from(self.max_message).unwrap_or(u32::MAX);
@@ -145,13 +156,13 @@ impl HomaOptions {
     }
 }
 
-/// Makes calls to one server.
+/// Makes calls to one server, or several.
 #[derive(Debug)]
 pub(crate) struct HomaClient {
     endpoint: Endpoint,
-    server: Addr,
-    /// Requests to be sent together.
-    unsent: Vec<Request>,
+    servers: Vec<Addr>,
+    /// Requests to be sent together, with the number of their server.
+    unsent: Vec<(u32, Request)>,
     slots: HashMap<CallId, u32, FixedState>,
     outcomes: Vec<(CallId, Result<Message, CallError>)>,
     /// Calls that failed at once.
@@ -167,21 +178,21 @@ impl HomaClient {
         regime: Regime,
         options: &HomaOptions,
     ) -> Result<Self, String> {
-        let mut config = options.config(regime);
-        let limits = &mut config.proto.limits;
-        limits.client_rpcs_max = limits.client_rpcs_max.max(slots as u32);
-        // The bodies of requests are shared, so this memory is not really needed.
-        let outgoing = slots as u64 * u64::from(config.proto.message_length_max);
-        limits.outgoing_bytes_max = limits.outgoing_bytes_max.max(outgoing);
+        let config = options.config_for_calls(regime, slots);
         let endpoint = Endpoint::bind(SocketAddr::new(local_ip(server.ip()), 0), config);
-        Ok(Self {
-            endpoint: endpoint.map_err(|error| error.to_string())?,
-            server: addr(server, homa_port, options)?,
+        let endpoint = endpoint.map_err(|error| error.to_string())?;
+        Ok(Self::on(endpoint, vec![addr(server, homa_port, options)?]))
+    }
+
+    fn on(endpoint: Endpoint, servers: Vec<Addr>) -> Self {
+        Self {
+            endpoint,
+            servers,
             unsent: Vec::new(),
             slots: HashMap::with_hasher(FixedState::default()),
             outcomes: Vec::new(),
             failed: Vec::new(),
-        })
+        }
     }
 
     /// Waits for outcomes. As over TCP, the last millisecond before a deadline is polled away, since
@@ -202,9 +213,9 @@ impl HomaClient {
     fn flush(&mut self) {
         // One request leaves at once, many in few system calls.
         let _cork = (self.unsent.len() > 1).then(|| self.endpoint.cork());
-        for request in self.unsent.drain(..) {
+        for (server, request) in self.unsent.drain(..) {
             let message = message_of(request.header.encode(), request.body);
-            match self.endpoint.send(self.server, message) {
+            match self.endpoint.send(self.servers[server as usize], message) {
                 Ok(id) => drop(self.slots.insert(id, request.slot)),
                 Err(error) => self.failed.push((request.slot, failure_of(&error))),
             }
@@ -218,7 +229,11 @@ impl LoadClient for HomaClient {
     }
 
     fn send(&mut self, request: Request) {
-        self.unsent.push(request);
+        self.send_to(0, request);
+    }
+
+    fn send_to(&mut self, server: u32, request: Request) {
+        self.unsent.push((server, request));
     }
 
     fn receive(
@@ -264,7 +279,32 @@ impl HomaServer {
         regime: Regime,
         options: &HomaOptions,
     ) -> Result<Self, String> {
-        let endpoint = Endpoint::bind(options.socket_addr(address), options.config(regime));
+        Self::with_config(address, homa_port, options, options.config(regime))
+    }
+
+    /// A server, and a client for up to `slots` calls at once to `peers` (addresses and Homa ports), both of
+    /// one endpoint: grants and pacing are decided for all that a host receives and sends.
+    pub(crate) fn bind_with_client(
+        (address, homa_port): (SocketAddr, u16),
+        peers: &[(SocketAddr, u16)],
+        slots: usize,
+        regime: Regime,
+        options: &HomaOptions,
+    ) -> Result<(Self, HomaClient), String> {
+        let config = options.config_for_calls(regime, slots);
+        let server = Self::with_config(address, homa_port, options, config)?;
+        let peers = peers.iter().map(|&(peer, port)| addr(peer, port, options));
+        let client = HomaClient::on(server.endpoint.clone(), peers.collect::<Result<_, _>>()?);
+        Ok((server, client))
+    }
+
+    fn with_config(
+        address: SocketAddr,
+        homa_port: u16,
+        options: &HomaOptions,
+        config: Config,
+    ) -> Result<Self, String> {
+        let endpoint = Endpoint::bind(options.socket_addr(address), config);
         let endpoint = endpoint.map_err(|error| error.to_string())?;
         let server = endpoint.serve(homa_port).map_err(|error| error.to_string())?;
         let (requests, unsent) = (Vec::new(), VecDeque::new());

@@ -27,7 +27,7 @@ use bytes::{Buf, Bytes};
 use crate::drops::Drops;
 use crate::message::Header;
 
-pub(crate) use self::homa::{FaultPlan, HomaOptions};
+pub(crate) use self::homa::{FaultPlan, HomaOptions, HomaServer};
 pub(crate) use self::open::{Dial, Listen};
 pub(crate) use self::protocol::Protocol;
 pub(crate) use self::regime::Regime;
@@ -65,11 +65,17 @@ impl Failure {
     }
 }
 
-/// The client's side of a transport, for one server.
+/// The client's side of a transport, for one server or several.
 pub(crate) trait LoadClient {
     /// Starts a call. Slots in use at once differ and are below the number that the client was
     /// made for. Whatever goes wrong is the call's outcome.
     fn send(&mut self, request: Request);
+
+    /// The same to the server with this number, from 0, of a client that was made for several.
+    fn send_to(&mut self, server: u32, request: Request) {
+        debug_assert_eq!(server, 0, "this client has one server");
+        self.send(request);
+    }
 
     /// Hands outcomes to `sink` as they arrive. Returns after some did, or after `timeout`.
     fn receive(

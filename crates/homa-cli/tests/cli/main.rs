@@ -5,6 +5,7 @@
 mod bench;
 mod client;
 mod common;
+mod node;
 mod peers;
 mod server;
 mod sim;

@@ -47,7 +47,7 @@ fn usage__help_names_units_examples_and_exit_status() {
         assert!(out.contains(word), "{word}");
     }
     assert!(!out.contains("bench-server"));
-    for command in ["server", "client", "decode", "sim"] {
+    for command in ["server", "client", "decode", "sim", "node", "lab"] {
         let output = run(&[command, "--help"]);
         assert!(output.status.success());
         assert!(texts(&output).0.contains("Examples:"), "{command}");

@@ -14,12 +14,14 @@ use crate::transport::{Failure, LoadClient, Outcome, Regime, Request};
 /// How long to wait for a connection to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Makes calls to one server. Connections are made when first needed, and again after they broke.
+/// Makes calls to one server, or several. Connections are made when first needed, and again after they broke.
 #[derive(Debug)]
 pub(crate) struct TcpClient {
-    server: SocketAddr,
+    servers: Vec<SocketAddr>,
     regime: Regime,
+    /// Those to one server are neighbours.
     links: Vec<Option<Link>>,
+    links_per_server: usize,
     poller: Poller,
     /// Links that have something to send.
     unsent: Vec<usize>,
@@ -45,14 +47,26 @@ impl TcpClient {
         slots: usize,
         regime: Regime,
     ) -> io::Result<Self> {
-        let links = match variant {
+        Self::of_servers(vec![server], variant, slots, regime)
+    }
+
+    /// The same for several servers: each has as many connections as one alone would have.
+    pub(crate) fn of_servers(
+        servers: Vec<SocketAddr>,
+        variant: Variant,
+        slots: usize,
+        regime: Regime,
+    ) -> io::Result<Self> {
+        let links_per_server = match variant {
             Variant::Connections => slots,
             Variant::Pipelined => 1,
         };
+        let links = links_per_server * servers.len();
         Ok(Self {
-            server,
+            servers,
             regime,
             links: std::iter::repeat_with(|| None).take(links).collect(),
+            links_per_server,
             poller: Poller::new()?,
             unsent: Vec::new(),
             failed: Vec::new(),
@@ -124,7 +138,8 @@ impl TcpClient {
         let link = match self.links[index].take() {
             Some(link) => link,
             None => {
-                let socket = TcpStream::connect_timeout(&self.server, CONNECT_TIMEOUT)?;
+                let server = &self.servers[index / self.links_per_server];
+                let socket = TcpStream::connect_timeout(server, CONNECT_TIMEOUT)?;
                 socket.set_nodelay(true)?;
                 socket.set_nonblocking(true)?;
                 self.poller.add(&socket, index as u64)?;
@@ -142,7 +157,12 @@ impl TcpClient {
 
 impl LoadClient for TcpClient {
     fn send(&mut self, request: Request) {
-        let index = request.slot as usize % self.links.len();
+        self.send_to(0, request);
+    }
+
+    fn send_to(&mut self, server: u32, request: Request) {
+        let among = self.links_per_server;
+        let index = server as usize * among + request.slot as usize % among;
         match self.link(index) {
             Ok(link) => {
                 let idle = link.outbox.is_empty();
