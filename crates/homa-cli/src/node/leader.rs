@@ -53,6 +53,8 @@ struct Gathering {
     /// Connections that have not said who they are.
     strangers: BTreeMap<u64, TcpStream>,
     seats: BTreeMap<u64, Seat>,
+    /// Whether the node of this process has come.
+    has_own_come: bool,
     last_beat: Instant,
 }
 
@@ -77,6 +79,7 @@ impl Leader {
             news,
             strangers: BTreeMap::new(),
             seats: BTreeMap::new(),
+            has_own_come: false,
             last_beat: Instant::now(),
         };
         let thread = thread::spawn(move || {
@@ -133,15 +136,29 @@ impl Gathering {
             Err(why) => Message::Abort { why },
         };
         self.tell_all(&end);
-        self.see_off();
+        self.strangers.values().for_each(|stream| drop(end.send(stream)));
+        self.see_off(&end);
     }
 
     /// Waits until nodes have gone: what was told to them must have reached them before this process ends.
-    fn see_off(&mut self) {
+    /// Those that come only now are told as well, this process's own node among them.
+    fn see_off(&mut self, told: &Message) {
         let end = Instant::now() + FAREWELL;
-        while !self.seats.is_empty() && Instant::now() < end {
-            if let Ok((number, News::Gone(_))) = self.news.recv_timeout(ACCEPT_PAUSE) {
-                self.seats.remove(&number);
+        let is_anyone_left = |this: &Self| {
+            !this.seats.is_empty() || !this.strangers.is_empty() || !this.has_own_come
+        };
+        while is_anyone_left(self) && Instant::now() < end {
+            match self.news.recv_timeout(ACCEPT_PAUSE) {
+                Ok((number, News::Came(stream))) => {
+                    let _ = told.send(&stream);
+                    self.strangers.insert(number, stream);
+                }
+                Ok((number, News::Gone(_))) => {
+                    self.seats.remove(&number);
+                    self.strangers.remove(&number);
+                }
+                Ok((_, News::Said(Message::Hello { rank, .. }))) => self.has_own_come |= rank == 0,
+                _ => {}
             }
         }
     }
@@ -254,6 +271,7 @@ impl Gathering {
     /// Gives a node its seat, or tells it and all others why it can't have one.
     fn welcome(&mut self, number: u64, rank: usize, config: &NodeConfig) -> Result<(), String> {
         let Some(stream) = self.strangers.remove(&number) else { return Ok(()) };
+        self.has_own_come |= rank == 0;
         let from = stream.peer_addr().map_or_else(|_| "somebody".into(), |addr| addr.to_string());
         let wrong = if let Some(difference) = self.config.difference(config) {
             Some(format!("rank {rank} at {from} was started with other options: {difference}"))
