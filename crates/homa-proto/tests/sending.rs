@@ -357,7 +357,7 @@ fn is_told(probe: &mut Probe, key: RpcKey) -> bool {
 fn tell_held__says_busy_once_while_another_message_goes_before() {
     let mut config = Config::default();
     config.wholly_scheduled_min = 10_000;
-    config.tell_held_min = 20_000;
+    config.tell_held_min = 10_000;
     let mut probe = Probe::new(&config);
     let (now, socket) = (probe.now, probe.client_socket);
     let [long, short] = [(1, 90_000), (2, 80_000)].map(|(server, length)| {
