@@ -13,21 +13,24 @@
 //!
 //! [`swarm`] draws thousands of small worlds full of trouble, and checks what must hold in each.
 //!
-//! For what only real sockets, processes and kernels show, [`netns`] makes hosts of network
+//! [`CountingAllocator`] says how much memory something takes.
+//!
+//! For what only real sockets, processes and kernels show, `homa-netns` makes hosts of network
 //! namespaces.
 
 mod content;
 mod faults;
 pub mod fuzz;
 mod host;
-pub mod netns;
 mod network;
 mod probe;
 pub mod replay;
 pub mod swarm;
+mod sys;
 
 pub use content::Ledger;
 pub use faults::FaultPlan;
 pub use host::{Application, Host, HostId, Outcome};
 pub use network::Network;
 pub use probe::{Probe, Remote, data};
+pub use sys::CountingAllocator;

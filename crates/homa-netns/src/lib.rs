@@ -7,16 +7,18 @@
 //! * A [`Host`] runs programs ([`Namespace::command`]) and closures ([`Namespace::enter`]). Its cable
 //!   can be pulled, its addresses changed, its packets lost, duplicated and reordered.
 //! * A [`Capture`] records what crosses the bridge.
+//! * With [`LabOptions::shaping`] all links have a rate, and the bridge's ports are those of a switch with strict
+//!   priorities and buffers that end.
 //!
 //! It takes Linux, root, and the programs `ip` (iproute2) and `ethtool`; loss takes `nft` (nftables),
-//! captures take `tcpdump`. [`unavailable`] says what is missing.
+//! captures take `tcpdump`, rates take `tc`. [`unavailable`] says what is missing.
 //!
 //! Namespaces are named `homa-PID-...`. They are removed, with the processes in them, when their
 //! values are dropped, and those of processes that ended without dropping anything when the next lab
 //! is made.
 //!
 //! ```no_run
-//! use homa_testkit::netns::{Lab, LabOptions};
+//! use homa_netns::{Lab, LabOptions};
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let lab = Lab::new(2, &LabOptions::default())?;
@@ -32,6 +34,7 @@ mod host;
 mod lab;
 mod namespace;
 mod segment;
+mod shaping;
 mod sys;
 
 use std::io::{self, Write};
@@ -43,6 +46,7 @@ pub use disorder::{Disorder, DisorderCounts, Forwarder};
 pub use host::Host;
 pub use lab::{Lab, LabOptions};
 pub use namespace::Namespace;
+pub use shaping::Shaping;
 
 /// Why this machine has no labs for which `programs` are needed besides `ip` and `ethtool`; `None` if
 /// it has.

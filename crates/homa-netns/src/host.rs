@@ -57,6 +57,10 @@ impl Host {
         ))?;
         set_offload(network, &port, options.offload)?;
         set_offload(&host, "eth0", options.offload)?;
+        if let Some(shaping) = &options.shaping {
+            shaping.limit_port(network, &port)?;
+            shaping.limit_host(&host, "eth0")?;
+        }
         ask_neighbours_often(&host, "eth0")?;
         host.add_address(host.ipv4().into())?;
         if options.ipv6 {

@@ -167,7 +167,7 @@ mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
 
     use super::*;
-    use crate::netns::skip;
+    use crate::skip;
 
     fn exists(name: &str) -> bool {
         Path::new(DIRECTORY).join(name).exists()

@@ -4,9 +4,11 @@
 
 use std::fs;
 use std::net::{IpAddr, UdpSocket};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use homa_testkit::netns::{Capture, Disorder, Host, Lab, LabOptions, skip};
+use homa_netns::{Capture, Disorder, Host, Lab, LabOptions, Shaping, skip};
 
 /// After so long nothing more is expected to arrive.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -144,4 +146,69 @@ fn capture__has_everything_that_crossed() {
     // top. No packet is there twice.
     assert!((5_924..10_000).contains(&len), "{len} bytes");
     assert!(Capture::start(lab.network(), "nothing", 100, &file).is_err());
+}
+
+/// The address type of service that names a level.
+fn with_level(socket: UdpSocket, level: u32) -> UdpSocket {
+    socket2::SockRef::from(&socket).set_tos_v4(level << 5).unwrap();
+    socket
+}
+
+/// While one host fills another's port with packets of the lowest level, a third one's packets of that level wait for
+/// all the port's buffer, and those of the highest for next to nothing; and what comes through has the port's rate.
+#[test]
+fn shaping__limits_the_rate_and_lets_higher_levels_overtake() {
+    if skip(&["tc"]) {
+        return;
+    }
+    let shaping = Shaping { bits_per_second: 20_000_000, buffer_bytes: 128_000, priorities: 8 };
+    let mut options = LabOptions::default();
+    options.shaping = Some(shaping);
+    let lab = Lab::new(4, &options).unwrap();
+    let target = socket(lab.host(3), lab.host(3).ipv4());
+    let to = target.local_addr().unwrap();
+    let stop = AtomicBool::new(false);
+    let flood = |host| {
+        let socket = with_level(socket(lab.host(host), lab.host(host).ipv4()), 0);
+        socket.connect(to).unwrap();
+        // Twice what the port carries, as there are two of them.
+        while !stop.load(Ordering::Relaxed) {
+            socket.send(&[0; 1400]).unwrap();
+        }
+    };
+    let (mut bytes, mut delays) = (0, [Duration::ZERO; 2]);
+    thread::scope(|scope| {
+        scope.spawn(|| flood(0));
+        scope.spawn(|| flood(1));
+        let mut buffer = [0; 1500];
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(500) {
+            target.recv(&mut buffer).unwrap();
+        }
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(1) {
+            bytes += target.recv(&mut buffer).unwrap() + 42;
+        }
+        for (level, delay) in [0, 7].into_iter().zip(&mut delays) {
+            let probe = with_level(socket(lab.host(2), lab.host(2).ipv4()), level);
+            // Some are dropped where the buffer is full.
+            'sent: loop {
+                let sent = Instant::now();
+                probe.send_to(&[1; 10], to).unwrap();
+                while sent.elapsed() < PATIENCE {
+                    if target.recv(&mut buffer).unwrap() == 10 {
+                        *delay = sent.elapsed();
+                        break 'sent;
+                    }
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let rate = bytes as f64 * 8.0 / 20e6;
+    assert!((0.9..1.1).contains(&rate), "{rate} of the rate");
+    // 128 kB at 20 Mb/s are 51 ms.
+    assert!(delays[0] > Duration::from_millis(35), "{delays:?}");
+    assert!(delays[1] < delays[0] / 4, "{delays:?}");
+    assert!(lab.dropped_packets().unwrap() > 0);
 }
