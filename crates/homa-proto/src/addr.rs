@@ -3,6 +3,9 @@
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+/// What the addresses that hold an IPv4 address begin with (RFC 4291, section 2.5.5.2).
+const MAPPED_PREFIX: u128 = 0xFFFF;
+
 /// The address of a peer: all that belongs to one peer shares cutoffs, acks and liveness.
 ///
 /// Over UDP a peer is an IP address and a UDP port; over raw IP the port is 0. IPv4 addresses are
@@ -36,7 +39,14 @@ impl PeerAddr {
     /// Whether packets to this peer go over IPv6 (mapped IPv4 addresses do not).
     #[must_use]
     pub fn is_ipv6(&self) -> bool {
-        self.ip.to_ipv4_mapped().is_none()
+        self.ip.to_bits() >> 32 != MAPPED_PREFIX
+    }
+
+    /// Whether the peer is on this host: packets to it go over no link.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let bits = self.ip.to_bits();
+        bits >> 24 == MAPPED_PREFIX << 8 | 127 || bits == 1
     }
 
     /// The address in the form that sockets take.
@@ -117,6 +127,20 @@ mod tests {
         assert_eq!(PeerAddr::from(plain), PeerAddr::from(mapped));
         assert_eq!(PeerAddr::from(mapped).socket_addr(), plain);
         assert!(!PeerAddr::from(plain).is_ipv6());
+    }
+
+    #[test]
+    fn peer_addr__tells_families_and_this_host() {
+        let of = |ip: &str| PeerAddr::from_ip(ip.parse().unwrap());
+        for ip in ["127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(of(ip).is_loopback(), "{ip}");
+        }
+        for ip in ["126.0.0.1", "128.0.0.1", "10.0.0.1", "::", "::2", "::127.0.0.1", "fe80::1"] {
+            assert!(!of(ip).is_loopback(), "{ip}");
+        }
+        for (ip, is_ipv6) in [("10.0.0.1", false), ("::ffff:10.0.0.1", false), ("::1", true)] {
+            assert_eq!(of(ip).is_ipv6(), is_ipv6, "{ip}");
+        }
     }
 
     #[test]

@@ -310,15 +310,28 @@ impl GrantScheduler {
     /// Whether a message is granted nothing, though its window has room, because too many others are
     /// granted to or too much is on its way already.
     pub(crate) fn withholds(&self) -> bool {
+        // Whatever is granted at a time, more than that may be on its way.
+        let has_room = self.room() >= u64::from(u32::MAX);
         let wants_room = |slot| matches!(self.want(slot, u64::MAX), Want::Room);
-        self.places.are_short() || self.places.active().iter().any(|active| wants_room(active.slot))
+        let active = self.places.active();
+        self.places.are_short()
+            || (!has_room && active.iter().any(|active| wants_room(active.slot)))
+    }
+
+    /// How many bytes more may be on their way.
+    fn room(&self) -> u64 {
+        self.config.incoming_bytes_max.saturating_sub(self.incoming_bytes - self.held_bytes)
     }
 
     /// When the next grant to the oldest message falls due, or the link is to be looked at, which no
     /// other input announces. `None` if there is no message for it.
     pub(crate) fn next_time(&self) -> Option<Instant> {
         let is_fifo = self.fifo_interval.is_some() && !self.oldest.is_empty();
-        is_fifo.then_some(self.fifo_due).into_iter().chain(self.link_use.look_at()).min()
+        match self.link_use.look_at() {
+            Some(at) if is_fifo => Some(at.min(self.fifo_due)),
+            None if is_fifo => Some(self.fifo_due),
+            look_at => look_at,
+        }
     }
 
     /// The offset up to which a message's sender may send, or `None` for an unknown slot.
@@ -335,6 +348,11 @@ impl GrantScheduler {
     /// Bytes granted to oldest messages so far, regardless of their length.
     pub(crate) fn fifo_bytes(&self) -> u64 {
         self.fifo_bytes
+    }
+
+    /// Whether any incomplete message is longer than its unscheduled part.
+    pub(crate) fn has_grantable(&self) -> bool {
+        self.grantable > 0
     }
 
     /// Number of incomplete messages that are longer than their unscheduled part.
@@ -407,11 +425,9 @@ impl GrantScheduler {
             return Want::Nothing;
         }
         let needed = want.min(step);
-        let coming = self.incoming_bytes - self.held_bytes;
         // With nothing on its way, nothing will make room: go on, however little there is.
-        let is_last_hope = coming == 0;
-        let room = self.config.incoming_bytes_max.saturating_sub(coming);
-        let bytes = match u64::from(want).min(room) as u32 {
+        let is_last_hope = self.incoming_bytes == self.held_bytes;
+        let bytes = match u64::from(want).min(self.room()) as u32 {
             bytes if bytes >= needed => bytes,
             _ if is_last_hope => needed,
             _ => return Want::Room,

@@ -94,8 +94,12 @@ impl<K: Ord + Copy> HeapEntries<K> {
     }
 
     /// Takes `slot` out and returns its key.
+    #[inline]
     pub(crate) fn remove(&mut self, positions: &mut Positions, slot: u32) -> Option<K> {
-        let at = positions.at(slot)?;
+        positions.at(slot).map(|at| self.remove_at(positions, at, slot))
+    }
+
+    fn remove_at(&mut self, positions: &mut Positions, at: usize, slot: u32) -> K {
         let last = self.entries.len() - 1;
         let (key, removed) = self.entries.swap_remove(at);
         debug_assert_eq!(removed, slot, "the slot is in another heap");
@@ -104,7 +108,7 @@ impl<K: Ord + Copy> HeapEntries<K> {
             let at = self.sift_up(positions, at);
             self.sift_down(positions, at);
         }
-        Some(key)
+        key
     }
 
     /// Gives the memory back if there are no entries and more room than `entries_max`.
@@ -144,42 +148,52 @@ impl<K: Ord + Copy> HeapEntries<K> {
     /// Moves the entry at `at` towards the root until its parent is not larger. At most one step
     /// per level.
     fn sift_up(&mut self, positions: &mut Positions, mut at: usize) -> usize {
+        let entries = self.entries.as_mut_slice();
+        let moving = entries[at];
         while at > 0 {
             let parent = (at - 1) / ARITY;
-            if self.entries[parent].0 <= self.entries[at].0 {
+            if entries[parent].0 <= moving.0 {
                 break;
             }
-            self.entries.swap(parent, at);
-            self.note(positions, at);
+            place(entries, positions, at, entries[parent]);
             at = parent;
         }
-        self.note(positions, at);
+        place(entries, positions, at, moving);
         at
     }
 
     /// Moves the entry at `at` towards the leaves until no child is smaller. At most one step per
     /// level.
     fn sift_down(&mut self, positions: &mut Positions, mut at: usize) {
+        let entries = self.entries.as_mut_slice();
+        let moving = entries[at];
         loop {
             let first = at * ARITY + 1;
-            let end = (first + ARITY).min(self.entries.len());
-            let Some(child) = (first..end).min_by_key(|&child| self.entries[child].0) else {
+            let end = (first + ARITY).min(entries.len());
+            let Some(children) = entries.get(first..end).filter(|children| !children.is_empty())
+            else {
                 break;
             };
-            if self.entries[at].0 <= self.entries[child].0 {
+            let (mut child, mut smallest) = (first, children[0]);
+            for (other, &entry) in (first..).zip(children).skip(1) {
+                if entry.0 < smallest.0 {
+                    (child, smallest) = (other, entry);
+                }
+            }
+            if moving.0 <= smallest.0 {
                 break;
             }
-            self.entries.swap(at, child);
-            self.note(positions, at);
+            place(entries, positions, at, smallest);
             at = child;
         }
-        self.note(positions, at);
+        place(entries, positions, at, moving);
     }
+}
 
-    fn note(&self, positions: &mut Positions, at: usize) {
-        // Positions fit: an entry per slot, and slots are u32.
-        positions.0[self.entries[at].1 as usize] = at as u32;
-    }
+fn place<K>(entries: &mut [(K, u32)], positions: &mut Positions, at: usize, entry: (K, u32)) {
+    // Positions fit: an entry per slot, and slots are u32.
+    positions.0[entry.1 as usize] = at as u32;
+    entries[at] = entry;
 }
 
 /// One heap with its own position array.
@@ -213,7 +227,9 @@ impl<K: Ord + Copy> IndexedHeap<K> {
     ///
     /// [`NoMemory`] if the slot was not reserved and the arrays cannot grow.
     pub(crate) fn set(&mut self, slot: u32, key: K) -> Result<(), NoMemory> {
-        self.reserve_slot(slot)?;
+        if slot as usize >= self.positions.slots() {
+            self.reserve_slot(slot)?;
+        }
         self.heap.set(&mut self.positions, slot, key);
         Ok(())
     }

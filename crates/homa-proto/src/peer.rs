@@ -9,7 +9,7 @@ use crate::proof::AddressProof;
 use crate::slab::RpcKey;
 use crate::time::{Duration, Instant};
 use alloc::vec::Vec;
-use homa_wire::{ACKS_MAX, Ack, AckList, RpcId};
+use homa_wire::{ACKS_MAX, Ack, AckList};
 
 /// Soft state about one peer.
 #[derive(Debug)]
@@ -190,55 +190,55 @@ impl Liveness {
     }
 }
 
+/// Acknowledgements that wait at most: as many calls may end before others begin.
+const WAITING_ACKS_MAX: usize = 64;
+
 /// Acknowledgements waiting for a packet to take them along; the latest leaves first
 /// (PROTOCOL section 6).
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct PendingAcks {
-    acks: [Ack; ACKS_MAX],
-    /// The ports of this host from which these RPCs were called.
-    ports: [u16; ACKS_MAX],
-    len: usize,
-}
-
-impl Default for PendingAcks {
-    fn default() -> Self {
-        let none = Ack { client_id: RpcId(0), server_port: 0 };
-        Self { acks: [none; ACKS_MAX], ports: [0; ACKS_MAX], len: 0 }
-    }
+    /// With the ports of this host from which these RPCs were called.
+    waiting: Vec<(Ack, u16)>,
+    /// The endpoint knows that they are more than wait for long.
+    pub(crate) listed: bool,
 }
 
 impl PendingAcks {
-    /// Adds the ack of an RPC called from `port`, or says that five are waiting already.
+    /// Adds the ack of an RPC called from `port`, or says that there is no room.
     pub(crate) fn push(&mut self, ack: Ack, port: u16) -> bool {
-        let places = self.acks.get_mut(self.len).zip(self.ports.get_mut(self.len));
-        let Some((ack_place, port_place)) = places else { return false };
-        (*ack_place, *port_place) = (ack, port);
-        self.len += 1;
-        true
+        let has_room = self.waiting.len() < WAITING_ACKS_MAX && self.waiting.try_reserve(1).is_ok();
+        if has_room {
+            self.waiting.push((ack, port));
+        }
+        has_room
     }
 
-    pub(crate) fn last(&self) -> Option<Ack> {
-        self.acks.get(self.len.checked_sub(1)?).copied()
+    /// The latest, and the port that it is about.
+    pub(crate) fn last(&self) -> Option<(Ack, u16)> {
+        self.waiting.last().copied()
     }
 
     /// Whether an RPC called from `port` waits to be acknowledged.
     pub(crate) fn contains(&self, ack: Ack, port: u16) -> bool {
-        let mut waiting = self.acks.iter().zip(&self.ports).take(self.len);
-        waiting.any(|waiting| waiting == (&ack, &port))
+        self.waiting.contains(&(ack, port))
+    }
+
+    /// Whether there are more than an ACK lists: these do not wait for company any longer.
+    pub(crate) fn are_many(&self) -> bool {
+        self.waiting.len() > ACKS_MAX
     }
 
     pub(crate) fn pop(&mut self) -> Option<Ack> {
-        let last = self.last()?;
-        self.len -= 1;
-        Some(last)
+        self.waiting.pop().map(|(ack, _)| ack)
     }
 
-    /// Takes all of them.
-    pub(crate) fn drain(&mut self) -> AckList {
+    /// Takes as many as an ACK lists.
+    pub(crate) fn take_list(&mut self) -> AckList {
         let mut list = AckList::new();
-        while let Some(ack) = self.pop() {
+        for _ in 0..ACKS_MAX {
+            let Some(ack) = self.pop() else { break };
             let fits = list.push(ack);
-            debug_assert!(fits, "both hold five");
+            debug_assert!(fits, "so many fit");
         }
         list
     }
@@ -248,6 +248,7 @@ impl PendingAcks {
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
     use super::*;
+    use homa_wire::RpcId;
 
     fn at(millis: u64) -> Instant {
         Instant::ZERO + Duration::from_millis(millis)
@@ -258,18 +259,29 @@ mod tests {
     }
 
     #[test]
-    fn pending_acks__hold_five_and_leave_latest_first() {
+    fn pending_acks__are_bounded_and_leave_latest_first() {
         let mut acks = PendingAcks::default();
-        for id in [2, 4, 6, 8, 10] {
-            assert!(acks.push(ack(id), 9));
+        for id in 1..=5 {
+            assert!(acks.push(ack(2 * id), 9));
         }
-        assert!(!acks.push(ack(12), 9));
+        assert!(!acks.are_many());
         assert!(acks.contains(ack(10), 9) && !acks.contains(ack(12), 9));
         assert!(!acks.contains(ack(10), 8), "of another port");
-        assert_eq!(acks.pop(), Some(ack(10)));
-        assert_eq!(acks.drain().iter().map(|a| a.client_id.0).collect::<Vec<_>>(), [8, 6, 4, 2]);
-        assert_eq!(acks.pop(), None);
-        assert!(!acks.contains(ack(10), 9), "it has left");
+        for id in 6..=WAITING_ACKS_MAX as u64 {
+            assert!(acks.push(ack(2 * id), 9));
+            assert!(acks.are_many());
+        }
+        assert!(!acks.push(ack(500), 9));
+        assert_eq!(acks.last(), Some((ack(128), 9)));
+        assert_eq!(acks.pop(), Some(ack(128)));
+        let listed = |list: AckList| list.iter().map(|a| a.client_id.0).collect::<Vec<_>>();
+        assert_eq!(listed(acks.take_list()), [126, 124, 122, 120, 118]);
+        assert!(!acks.contains(ack(118), 9), "it has left");
+        while acks.are_many() {
+            acks.take_list();
+        }
+        assert_eq!(listed(acks.take_list()), [6, 4, 2]);
+        assert_eq!((acks.pop(), listed(acks.take_list()).len()), (None, 0));
     }
 
     /// HOMA-TIMEOUT-2.

@@ -46,6 +46,7 @@ impl RpcTable {
     }
 
     /// Adds an RPC whose id (and peer, for a server RPC) is not in the table.
+    #[inline]
     pub(crate) fn insert(&mut self, rpc: Rpc) -> Result<RpcKey, NoMemory> {
         let (id, peer) = (rpc.id, rpc.peer);
         grow(&mut self.first_of_peer, peer, NONE)?;
@@ -63,12 +64,14 @@ impl RpcTable {
         Ok(key)
     }
 
-    pub(crate) fn remove(&mut self, key: RpcKey) -> Option<Rpc> {
-        let rpc = self.slab.remove(key)?;
-        self.index.remove(self.hash(rpc.id, rpc.peer), key.slot());
-        self.unlink(key.slot(), rpc.peer);
-        self.clients -= u32::from(rpc.is_client());
-        Some(rpc)
+    /// Drops an RPC, if it is still there.
+    pub(crate) fn remove(&mut self, key: RpcKey) {
+        let Some(Rpc { id, peer, .. }) = self.slab.get(key) else { return };
+        let (id, peer) = (*id, *peer);
+        self.slab.remove(key);
+        self.index.remove(self.hash(id, peer), key.slot());
+        self.unlink(key.slot(), peer);
+        self.clients -= u32::from(id.is_client());
     }
 
     pub(crate) fn get(&self, key: RpcKey) -> Option<&Rpc> {

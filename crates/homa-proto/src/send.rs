@@ -22,8 +22,8 @@ pub(crate) enum Next {
 /// It knows messages by slot and is told what changes; it never borrows them.
 #[derive(Debug)]
 pub(crate) struct SendScheduler {
-    /// By bytes left to send, then age.
-    shortest: IndexedHeap<(u32, u64)>,
+    /// By bytes left to send, then age: see [`rank`].
+    shortest: IndexedHeap<u128>,
     /// By age; kept only while pacing, since only then is a share reserved for the oldest.
     oldest: IndexedHeap<u64>,
     pacer: Pacer,
@@ -62,7 +62,7 @@ impl SendScheduler {
 
     /// The message in a reserved slot has something to send, or has `remaining` bytes left now.
     pub(crate) fn set(&mut self, slot: u32, remaining: u32, birth: u64) {
-        let stored = self.shortest.set(slot, (remaining, birth));
+        let stored = self.shortest.set(slot, rank(remaining, birth));
         debug_assert!(stored.is_ok(), "slots are reserved");
         if self.pacer.is_on() && self.oldest.key(slot).is_none() {
             let stored = self.oldest.set(slot, birth);
@@ -83,7 +83,8 @@ impl SendScheduler {
 
     /// Chooses the next message; the caller sends one packet of it and reports that by `sent`.
     pub(crate) fn next(&mut self, now: Instant) -> Next {
-        let Some((shortest, (remaining, _))) = self.shortest.peek() else { return Next::Nothing };
+        let Some((shortest, rank)) = self.shortest.peek() else { return Next::Nothing };
+        let (remaining, _) = of_rank(rank);
         if self.off_link[shortest as usize] {
             return Next::Message(shortest);
         }
@@ -152,10 +153,19 @@ impl SendScheduler {
     }
 
     pub(crate) fn key(&self, slot: u32) -> Option<(u32, u64)> {
-        self.shortest.key(slot)
+        self.shortest.key(slot).map(of_rank)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.shortest.len()
     }
+}
+
+/// Bytes left to send and age as one number, which compares faster than two.
+fn rank(remaining: u32, birth: u64) -> u128 {
+    u128::from(remaining) << u64::BITS | u128::from(birth)
+}
+
+fn of_rank(rank: u128) -> (u32, u64) {
+    ((rank >> u64::BITS) as u32, rank as u64)
 }

@@ -132,7 +132,7 @@ counters! {
     call_deadlines,
     /// RESENDs held back because another RPC probes the silent peer.
     parked_probes,
-    /// Explicit ACKs because five acks were waiting.
+    /// Explicit ACKs because more than five acks were waiting, and no DATA to take them along.
     ack_overflows,
     /// NEED_ACKs answered by RESEND, or not at all, since the response is incomplete.
     ignored_need_acks,
@@ -183,6 +183,17 @@ impl Stats {
             by_level("_packets", &self.priority_packets, "packets sent at this priority level");
         let sizes = self.message_sizes.iter();
         plain.chain(sizes).chain(sent).chain(rcvd).chain(bytes).chain(packets)
+    }
+
+    /// A message has left in full for the first time: a request, or a response.
+    pub(crate) fn count_sent(&mut self, is_request: bool, length: u32) {
+        let (done, bytes_done) = if is_request {
+            (&mut self.client_requests_done, &mut self.client_request_bytes_done)
+        } else {
+            (&mut self.server_responses_done, &mut self.server_response_bytes_done)
+        };
+        *done += 1;
+        *bytes_done += u64::from(length);
     }
 
     /// Counts an incoming message, when its first packet has arrived.

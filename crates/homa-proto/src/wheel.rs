@@ -80,7 +80,9 @@ impl<R: Copy> TimerWheel<R> {
     /// [`NoMemory`] if `slot` is the highest so far and there is no memory for it; then it has no
     /// deadline. Slots that were armed before never fail.
     pub(crate) fn arm(&mut self, slot: u32, at: Instant, reason: R) -> Result<(), NoMemory> {
-        self.make_node(slot)?;
+        if slot as usize >= self.nodes.len() {
+            self.make_node(slot)?;
+        }
         let bucket = self.bucket_for(at);
         let node = &mut self.nodes[slot as usize];
         node.at = at;

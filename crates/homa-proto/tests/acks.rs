@@ -1,6 +1,8 @@
 //! Acknowledgements: when servers may forget (PROTOCOL section 6).
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
+use std::collections::BTreeSet;
+
 use homa_proto::{Config, Duration, Event, Instant, RpcId, RpcKey};
 use homa_testkit::{FaultPlan, Network, Probe, Remote, data};
 use homa_wire::{Ack, AckList, Body, PacketType, Resend};
@@ -60,7 +62,7 @@ fn close__sends_waiting_acks() {
         assert_eq!((transmit.peer, transmit.header.dest_port), (server.addr, server.port));
         // The second goes with the request of the first; see HOMA-DATA-5.
         let Body::Ack(acks) = transmit.header.body else { panic!("{transmit:?}") };
-        assert_eq!(acks.iter().map(|ack| ack.client_id).collect::<Vec<_>>(), [ids[1]]);
+        assert_eq!((transmit.header.sender_id, acks.iter().count()), (ids[1], 0));
     }
 }
 
@@ -106,6 +108,44 @@ fn sixth_ack__sends_all_at_once() {
     listed.sort_unstable();
     assert_eq!(listed, ids[..5]);
     assert_eq!(probe.endpoint.stats().ack_overflows, 1);
+}
+
+/// More than five wait only until nothing else is to be sent: requests that begin meanwhile take them
+/// along, each one, and no ACK is needed; whoever closes sends all (HOMA-ACK-6).
+#[test]
+fn many_acks__leave_with_requests_that_begin_meanwhile() {
+    let mut probe = Probe::new(&Config::default());
+    let server = Remote::server(1);
+    let finish_twenty = |probe: &mut Probe| -> BTreeSet<RpcId> {
+        let keys: Vec<_> = (0..20).map(|_| probe.call_later(server)).collect();
+        probe.drain();
+        let ids = keys.iter().map(|&key| probe.endpoint.info(key).unwrap().id).collect();
+        keys.iter().for_each(|&key| probe.answer(key, Body::Data(data(100, 0, 100)), 100));
+        keys.into_iter().for_each(|key| probe.endpoint.finish(probe.now, key));
+        ids
+    };
+    let finished = finish_twenty(&mut probe);
+    probe.take_sent();
+    assert!(!probe.endpoint.is_urgent(probe.now));
+    let later = finish_twenty(&mut probe);
+    let sent = probe.take_sent();
+    let taken_along = sent.iter().filter_map(|t| match t.header.body {
+        Body::Data(data) => data.ack.map(|ack| ack.client_id),
+        _ => panic!("no ACK is needed: {t:?}"),
+    });
+    assert_eq!(taken_along.collect::<BTreeSet<_>>(), finished);
+
+    let client = probe.client_socket;
+    probe.endpoint.close(probe.now, client);
+    probe.drain();
+    let acked = probe.take_sent().into_iter().flat_map(|t| match t.header.body {
+        Body::Ack(list) => {
+            let listed = list.iter().map(|ack| ack.client_id);
+            listed.chain([t.header.sender_id]).collect::<Vec<_>>()
+        }
+        _ => panic!("{t:?}"),
+    });
+    assert_eq!(acked.collect::<BTreeSet<_>>(), later);
 }
 
 /// NEED_ACK is answered with what else waits for this server (HOMA-NEEDACK-6, HOMA-ACK-5), also

@@ -55,7 +55,7 @@ impl<O: Observer> Endpoint<O> {
         // To hosts that are no peers nothing longer is sent than three times what they sent.
         let slot = self.peers.find(&packet.peer);
         let Some(peer) = slot.and_then(|slot| self.peers.get_mut(slot)) else { return true };
-        if peer.addr.ip().is_loopback() {
+        if peer.addr.is_loopback() {
             return true;
         }
         let may = peer.proof.may_draw(now, bytes, window);
@@ -148,7 +148,7 @@ impl<O: Observer> Endpoint<O> {
         let rpc = self.rpcs.get(key).filter(|rpc| !rpc.is_client())?;
         let peer = self.peers.get(rpc.peer)?;
         // Nobody else can send from this host's own addresses.
-        let limited = !peer.proof.is_valid() && !peer.addr.ip().is_loopback();
+        let limited = !peer.proof.is_valid() && !peer.addr.is_loopback();
         limited.then_some(rpc.peer)
     }
 

@@ -89,6 +89,7 @@ impl<O: Observer> Endpoint<O> {
             versions: _,
             drawn_by_strangers: _,
             control_run: _,
+            crowded: _,
             resent_last: _,
             grants_due: _,
             reclaim_at: _,

@@ -39,12 +39,7 @@ impl<O: Observer> Endpoint<O> {
 
     /// A control packet of an RPC that does not exist: only some still mean something
     /// (PROTOCOL section 3, step 6).
-    pub(super) fn on_control_without_rpc(
-        &mut self,
-        packet: &Packet<'_>,
-        socket: &Socket,
-        peer: Option<u32>,
-    ) {
+    pub(super) fn on_control_without_rpc(&mut self, packet: &Packet<'_>, socket: &Socket) {
         let from_client = packet.header.sender_id.is_client();
         match packet.header.body {
             Body::Resend(_) => match Self::refusal_of(socket).filter(|_| from_client) {
@@ -56,7 +51,8 @@ impl<O: Observer> Endpoint<O> {
             },
             // An unknown RPC is always acknowledged (HOMA-NEEDACK-6).
             Body::NeedAck if !from_client => {
-                self.answer_need_ack(packet, peer.filter(|&peer| self.owes_ack(packet, peer)));
+                let peer = packet.peer.filter(|&peer| self.owes_ack(packet, peer));
+                self.answer_need_ack(packet, peer);
             }
             Body::Ack(acks) if from_client => self.on_ack(packet, &acks),
             // The ack overtook it: normal.
@@ -252,13 +248,13 @@ impl<O: Observer> Endpoint<O> {
     fn answer_need_ack(&mut self, packet: &Packet<'_>, peer: Option<u32>) {
         let acks = peer
             .and_then(|slot| self.peers.get_mut(slot))
-            .map_or_else(AckList::new, |peer| peer.acks.drain());
+            .map_or_else(AckList::new, |peer| peer.acks.take_list());
         self.answer(packet, Body::Ack(acks));
     }
 
     /// The RPC in the header and those in the list are finished (HOMA-ACK-2, HOMA-ACK-3).
     fn on_ack(&mut self, packet: &Packet<'_>, acks: &AckList) {
-        let Some(peer) = self.peers.find(&packet.meta.peer) else { return };
+        let Some(peer) = packet.peer else { return };
         let named =
             Ack { client_id: packet.header.sender_id, server_port: packet.header.dest_port };
         for ack in core::iter::once(named).chain(acks.iter()) {

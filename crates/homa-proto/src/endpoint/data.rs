@@ -53,24 +53,24 @@ impl<O: Observer> Endpoint<O> {
         data: &Data,
     ) -> Option<(RpcKey, u32)> {
         let created = self.create_server_rpc(packet, socket, data);
-        let peer = self.peers.find(&packet.meta.peer);
-        if let Some((key, peer)) = created.zip(peer) {
+        if let Some((key, peer)) = created {
             self.hear(packet.now, key, PacketType::Data);
             self.check_cutoff_version(packet, key, peer, data.cutoff_version);
         }
-        let delivered = created.filter(|&key| self.accept_data(packet, key, data));
-        if let Some(peer) = peer {
+        let delivered = created.filter(|&(key, _)| self.accept_data(packet, key, data));
+        if let Some(peer) = packet.peer {
             self.take_piggybacked_ack(packet, peer, data);
         }
-        delivered.map(|key| (key, data.offset))
+        delivered.map(|(key, _)| (key, data.offset))
     }
 
+    /// The new RPC, and the slot of its peer.
     fn create_server_rpc(
         &mut self,
         packet: &Packet<'_>,
         socket: &Socket,
         data: &Data,
-    ) -> Option<RpcKey> {
+    ) -> Option<(RpcKey, u32)> {
         let now = packet.now;
         if let Some((reason, detail)) = self.refusal_of_request(socket, data) {
             self.refuse_packet(packet, reason, detail);
@@ -90,13 +90,10 @@ impl<O: Observer> Endpoint<O> {
             self.count_insert_error(packet, InsertError::OutOfRange);
             return None;
         }
-        let known = self.stats.peer_allocs;
-        let Ok(peer) = self.peer_slot(now, &packet.meta.peer) else {
-            return self.cant_create(packet);
+        let Some(peer) = packet.peer.or_else(|| self.meet_peer(packet)) else {
+            self.cant_create(packet);
+            return None;
         };
-        if self.stats.peer_allocs != known {
-            self.earn(peer, packet.header, packet.payload_len);
-        }
         let id = packet.header.sender_id.flipped();
         let memory = self.config.timing.finished_memory;
         if self.peers.is_finished(now, peer, id.0, memory) {
@@ -122,14 +119,24 @@ impl<O: Observer> Endpoint<O> {
             incast: data.incast,
             streamed: false,
         };
-        let Ok(key) = self.insert_rpc(rpc) else { return self.cant_create(packet) };
+        let Ok(key) = self.insert_rpc(rpc) else {
+            self.cant_create(packet);
+            return None;
+        };
         self.stats.server_requests_started += 1;
         let event =
             TraceEvent::RpcStarted { id, peer: packet.meta.peer, length: data.message_length };
         self.trace(now, event);
         // Even if nothing of this packet can be taken.
         self.rearm(key);
-        Some(key)
+        Some((key, peer))
+    }
+
+    /// The slot of a sender that was unknown, if there is room for it.
+    fn meet_peer(&mut self, packet: &Packet<'_>) -> Option<u32> {
+        let peer = self.peer_slot(packet.now, &packet.meta.peer).ok()?;
+        self.earn(peer, packet.header, packet.payload_len);
+        Some(peer)
     }
 
     /// A packet of a request that has been executed. It is remembered for as long as such packets
@@ -160,10 +167,9 @@ impl<O: Observer> Endpoint<O> {
         (data.message_length > length_max).then_some((RefuseReason::TooLong, length_max))
     }
 
-    fn cant_create(&mut self, packet: &Packet<'_>) -> Option<RpcKey> {
+    fn cant_create(&mut self, packet: &Packet<'_>) {
         self.stats.server_cant_create_rpcs += 1;
         self.answer_overload(packet);
-        None
     }
 
     /// The first DATA of a response. False if its length is not allowed: the call fails
@@ -306,7 +312,7 @@ impl<O: Observer> Endpoint<O> {
     /// All bytes of the message are there.
     fn complete(&mut self, packet: &Packet<'_>, key: RpcKey) {
         self.grants.remove(key.slot());
-        self.grants_due = true;
+        self.look_for_grants();
         self.watched.remove(key.slot());
         let Some(rpc) = self.rpcs.get_mut(key) else { return };
         let length = rpc.incoming.as_ref().map_or(0, |incoming| incoming.bytes.length());
@@ -331,7 +337,7 @@ impl<O: Observer> Endpoint<O> {
         }
         self.trace(packet.now, TraceEvent::MessageComplete { id, length });
         self.tell(event);
-        self.rearm(key);
+        // The deadline that it has comes no later than the next one, if there is one.
     }
 
     /// Accounts for the memory that a packet's bytes will need. False if there is none: the packet

@@ -4,7 +4,7 @@ use super::Endpoint;
 use crate::error::{Cancelled, Failure};
 use crate::event::Event;
 use crate::observer::{Observer, TraceEvent};
-use crate::rpc::{Rpc, State};
+use crate::rpc::State;
 use crate::slab::RpcKey;
 use crate::time::Instant;
 use homa_wire::{Body, Refuse, RefuseReason};
@@ -65,27 +65,29 @@ impl<O: Observer> Endpoint<O> {
 
     /// Takes an RPC out of every table. `remember` keeps its id, so that late packets can't bring
     /// it back (HOMA-ONCE-3).
-    pub(super) fn remove_rpc(&mut self, now: Instant, key: RpcKey, remember: bool) -> Option<Rpc> {
+    pub(super) fn remove_rpc(&mut self, now: Instant, key: RpcKey, remember: bool) {
         let was_arriving = self.drop_incoming(key);
         self.drop_outgoing(key);
-        let rpc = self.rpcs.remove(key)?;
-        self.uncount_rpc(&rpc);
+        let Some(rpc) = self.rpcs.get(key) else { return };
+        let (id, peer) = (rpc.id, rpc.peer);
+        let (port, socket) = (rpc.port, rpc.socket);
         self.refused_rpcs -= u32::from(matches!(rpc.state, State::Refused { .. }));
+        self.rpcs.remove(key);
+        self.uncount_rpc(id.is_client(), peer, port, socket);
         self.sender.remove(key.slot());
         self.wheel.disarm(key.slot());
         self.watched.remove(key.slot());
         if was_arriving {
             self.grants.remove(key.slot());
-            self.grants_due = true;
+            self.look_for_grants();
         }
         if remember {
-            self.record_finished(now, rpc.peer, rpc.id.0);
+            self.record_finished(now, peer, id.0);
         }
-        let peer = self.peers.get_mut(rpc.peer);
-        if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(rpc.is_client()).leave(key)) {
+        let peer = self.peers.get_mut(peer);
+        if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(id.is_client()).leave(key)) {
             self.unpark(now, waiting);
         }
-        Some(rpc)
     }
 
     /// The outgoing message is needed no longer, while the RPC goes on.

@@ -4,7 +4,7 @@ use super::Endpoint;
 use super::transmit::RESEND_QUEUE_SLACK;
 use crate::account::{Accounts, Meter, Resource};
 use crate::observer::Observer;
-use crate::rpc::{Rpc, State};
+use crate::rpc::State;
 use crate::slab::RpcKey;
 use crate::sockets::SocketId;
 
@@ -103,12 +103,11 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// Counts an RPC that was taken out of the table, whose memory was released before.
-    pub(super) fn uncount_rpc(&mut self, rpc: &Rpc) {
-        let is_client = rpc.is_client();
-        if let Some(socket) = self.sockets.of_rpc_mut(rpc.port, rpc.socket) {
+    pub(super) fn uncount_rpc(&mut self, is_client: bool, peer: u32, port: u16, socket: SocketId) {
+        if let Some(socket) = self.sockets.of_rpc_mut(port, socket) {
             socket.meters.rpcs(is_client).lower(1);
         }
-        if let Some(peer) = self.peers.get_mut(rpc.peer) {
+        if let Some(peer) = self.peers.get_mut(peer) {
             peer.open_rpcs -= 1;
             peer.server_rpcs -= u32::from(!is_client);
         }
@@ -173,8 +172,14 @@ impl<O: Observer> Endpoint<O> {
         self.meters.incoming_bytes.lower(charged);
         self.meters.arrived_bytes.lower(incoming.bytes.received().into());
         self.meters.gaps.lower(incoming.bytes.gap_room());
-        self.grants_due = true;
+        self.look_for_grants();
         true
+    }
+
+    /// Something changed that matters to messages which wait to be granted more, if there are any.
+    pub(super) fn look_for_grants(&mut self) {
+        let looked = self.reclaim_at.is_some() || self.grant_search.is_some();
+        self.grants_due |= looked || self.grants.has_grantable();
     }
 
     /// Bytes that may still be accepted, or promised, before incoming memory is used up.

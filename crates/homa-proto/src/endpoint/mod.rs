@@ -121,6 +121,8 @@ pub struct Endpoint<O: Observer = ()> {
     control_queue: VecDeque<ControlPacket>,
     /// How many of them hosts drew that are no peers.
     drawn_by_strangers: u32,
+    /// Peers for which more acknowledgements wait than should for long.
+    crowded: Vec<u32>,
     /// Control packets sent since data had a turn.
     control_run: u32,
     /// The DATA packet sent last was sent again.
@@ -198,6 +200,7 @@ impl<O: Observer> Endpoint<O> {
             resend_queue: ResendQueue::default(),
             control_queue: VecDeque::new(),
             drawn_by_strangers: 0,
+            crowded: Vec::new(),
             control_run: 0,
             resent_last: false,
             paused_until: None,
@@ -402,6 +405,7 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// Adds an RPC to all tables, so that nothing later can fail for want of memory.
+    #[inline]
     fn insert_rpc(&mut self, rpc: Rpc) -> Result<RpcKey, NoMemory> {
         let peer = rpc.peer;
         let rpcs = self.rpcs.len() as usize + 1;
@@ -414,7 +418,7 @@ impl<O: Observer> Endpoint<O> {
             return Err(NoMemory);
         }
         if let Some(peer) = self.peers.get(peer) {
-            self.sender.set_off_link(key.slot(), peer.addr.ip().is_loopback());
+            self.sender.set_off_link(key.slot(), peer.addr.is_loopback());
         }
         self.count_rpc(key);
         self.next_birth += 1;

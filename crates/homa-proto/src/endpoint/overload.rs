@@ -150,8 +150,7 @@ impl<O: Observer> Endpoint<O> {
         if self.reclaim(packet.now) {
             return true;
         }
-        let peer = self.peers.find(&packet.meta.peer);
-        let is_proven = peer.is_some_and(|slot| self.is_proven(slot));
+        let is_proven = packet.peer.is_some_and(|slot| self.is_proven(slot));
         let patience = self.config.inactive_after().divided_by(STRANGERS_HASTE);
         is_proven
             && self
@@ -248,7 +247,7 @@ impl<O: Observer> Endpoint<O> {
 
     /// Server RPCs and request memory that the sender of a packet holds.
     fn held_by_sender(&self, packet: &Packet<'_>) -> (u64, u64) {
-        let peer = self.peers.find(&packet.meta.peer).and_then(|slot| self.peers.get(slot));
+        let peer = packet.peer.and_then(|slot| self.peers.get(slot));
         peer.map_or((0, 0), |peer| (peer.server_rpcs.into(), peer.request_bytes))
     }
 

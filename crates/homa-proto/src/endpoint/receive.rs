@@ -13,6 +13,8 @@ use homa_wire::{AckList, Body, Header, PacketType, ParseError, Refuse, RefuseRea
 pub(super) struct Packet<'a> {
     pub(super) now: Instant,
     pub(super) meta: PacketMeta,
+    /// The slot of its sender, if that is known.
+    pub(super) peer: Option<u32>,
     pub(super) header: &'a Header,
     pub(super) payload_len: u32,
 }
@@ -31,7 +33,8 @@ impl<O: Observer> Endpoint<O> {
     ) -> Option<Delivery<'_>> {
         // No datagram is longer than a u32 can say; a longer one can't match any message.
         let payload_len = u32::try_from(payload_len).unwrap_or(u32::MAX);
-        let packet = Packet { now, meta, header, payload_len };
+        let peer = self.peers.find(&meta.peer);
+        let packet = Packet { now, meta, peer, header, payload_len };
         self.stats.packets_rcvd[header.packet_type().index()] += 1;
         let event = TraceEvent::PacketReceived { peer: meta.peer, header: *header, payload_len };
         self.trace(now, event);
@@ -66,12 +69,11 @@ impl<O: Observer> Endpoint<O> {
     /// Finds socket, peer and RPC, and runs the packet's handler. Returns the RPC and offset of
     /// payload that was accepted.
     fn dispatch(&mut self, packet: &Packet<'_>) -> Option<(RpcKey, u32)> {
-        let Packet { now, meta, header, .. } = *packet;
+        let Packet { now, peer, header, .. } = *packet;
         if matches!(header.body, Body::Freeze) {
             self.on_freeze(packet);
             return None;
         }
-        let peer = self.peers.find(&meta.peer);
         if let Some(slot) = peer {
             self.see(now, slot);
             self.earn(slot, header, packet.payload_len);
@@ -104,7 +106,7 @@ impl<O: Observer> Endpoint<O> {
                 None
             }
             (_, None) => {
-                self.on_control_without_rpc(packet, &socket, peer);
+                self.on_control_without_rpc(packet, &socket);
                 None
             }
         }

@@ -58,14 +58,15 @@ impl<O: Observer> Endpoint<O> {
     /// if nothing is due ever.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let deadlines = [
-            self.wheel.next_deadline(),
-            self.paused_until,
-            self.grants.next_time(),
-            self.grant_search,
-            self.reclaim_at,
-        ];
-        deadlines.into_iter().flatten().min()
+        let or_never = |at: Option<Instant>| at.unwrap_or(Instant::FAR_FUTURE);
+        // One after the other: an array of options costs several times as much, for it is written in
+        // parts and read whole.
+        let first = or_never(self.wheel.next_deadline())
+            .min(or_never(self.paused_until))
+            .min(or_never(self.grants.next_time()))
+            .min(or_never(self.grant_search))
+            .min(or_never(self.reclaim_at));
+        (first < Instant::FAR_FUTURE).then_some(first)
     }
 
     /// Brings the RPC's deadline forward if it should be earlier than it is.
@@ -88,25 +89,29 @@ impl<O: Observer> Endpoint<O> {
     fn deadline(&self, key: RpcKey) -> Option<(Instant, Reason)> {
         let rpc = self.rpcs.get(key)?;
         let peer = self.peers.get(rpc.peer)?;
-        let end = match rpc.state {
-            State::Requesting | State::Receiving => Some((rpc.call_deadline, Reason::CallDeadline)),
+        let (mut first, mut reason) = match rpc.state {
+            State::Requesting | State::Receiving => (rpc.call_deadline, Reason::CallDeadline),
             State::Collecting | State::Ready | State::InService | State::Replying => {
-                Some((self.give_up_at(rpc, peer), Reason::GiveUp))
+                (self.give_up_at(rpc, peer), Reason::GiveUp)
             }
-            State::Refused { until, .. } => Some((until, Reason::ForgetRefusal)),
-            State::Complete { .. } => None,
+            State::Refused { until, .. } => (until, Reason::ForgetRefusal),
+            State::Complete { .. } => (Instant::FAR_FUTURE, Reason::CallDeadline),
         };
-        let probe = if rpc.patience.parked {
-            None
-        } else if rpc.is_owed_data() {
-            Some((self.resend_at(rpc, peer), Reason::Resend))
-        } else if rpc.is_owed_ack() {
-            Some((self.need_ack_at(rpc), Reason::NeedAck))
-        } else {
-            None
+        let mut consider = |at: Instant, why: Reason| {
+            if at < first {
+                (first, reason) = (at, why);
+            }
         };
-        let credit = rpc.credit.held.then_some((rpc.credit.until, Reason::Credit));
-        [end, probe, credit].into_iter().flatten().min_by_key(|&(at, _)| at)
+        let may_probe = !rpc.patience.parked;
+        if may_probe && rpc.is_owed_data() {
+            consider(self.resend_at(rpc, peer), Reason::Resend);
+        } else if may_probe && rpc.is_owed_ack() {
+            consider(self.need_ack_at(rpc), Reason::NeedAck);
+        }
+        if rpc.credit.held {
+            consider(rpc.credit.until, Reason::Credit);
+        }
+        (first < Instant::FAR_FUTURE).then_some((first, reason))
     }
 
     /// When missing data is asked for: after the peer's usual delay, or earlier if later bytes

@@ -9,17 +9,32 @@ use crate::event::{Payload, Transmit};
 use crate::grant::GrantDecision;
 use crate::observer::{Observer, TraceEvent};
 use crate::pacer;
-use crate::rpc::Rpc;
 use crate::send::Next;
 use crate::slab::RpcKey;
 use crate::time::Instant;
-use homa_wire::{Ack, Body, Data, DataLayout, Grant, Header, Priority};
+use homa_wire::{Body, Data, DataLayout, Grant, Header, Priority};
 
 /// Control packets that leave in a row while data waits.
 const CONTROL_RUN_MAX: u32 = 8;
 
 /// Entries of ended RPCs that the queue of retransmissions may hold besides as many as are open.
 pub(super) const RESEND_QUEUE_SLACK: usize = 64;
+
+/// A DATA packet that is to leave now: small, so that choosing moves little.
+#[derive(Clone, Copy)]
+struct Chosen {
+    key: RpcKey,
+    payload: Payload,
+    priority: Priority,
+    /// The rank that its message had; `None` for a packet that is sent again.
+    rank: Option<u32>,
+}
+
+impl Chosen {
+    fn is_resent(&self) -> bool {
+        self.rank.is_none()
+    }
+}
 
 impl<O: Observer> Endpoint<O> {
     /// The next packet to send, which counts as sent. A driver whose queue is full keeps what it
@@ -31,12 +46,55 @@ impl<O: Observer> Endpoint<O> {
         if data_first || self.control_queue.is_empty() {
             self.control_run = 0;
         }
-        let transmit = first
-            .or_else(|| self.next_control(now))
-            .or_else(|| self.next_permitted_grant(now))
-            .or_else(|| self.next_payload(now))?;
-        self.count_transmit(now, &transmit);
+        if first.is_none()
+            && (!self.control_queue.is_empty() || self.may_grant(now))
+            && let Some(transmit) = self.next_control_or_grant(now)
+        {
+            return Some(transmit);
+        }
+        match first.or_else(|| self.next_payload(now)) {
+            Some(chosen) => self.data_packet(now, &chosen),
+            None if self.crowded.is_empty() => None,
+            None => self.next_ack(now),
+        }
+    }
+
+    /// Whether there may be more to send than acknowledgements that can wait for DATA to take them
+    /// along. If not, draining [`poll_transmit`](Self::poll_transmit) may be put off for some
+    /// milliseconds.
+    #[must_use]
+    pub fn is_urgent(&self, now: Instant) -> bool {
+        !self.control_queue.is_empty() || self.may_grant(now) || self.sender.len() > 0
+    }
+
+    /// Out of line, for most packets are DATA.
+    #[inline(never)]
+    fn next_control_or_grant(&mut self, now: Instant) -> Option<Transmit> {
+        let transmit = self.next_control(now).or_else(|| self.next_permitted_grant(now))?;
+        self.count_control(now, &transmit);
         Some(transmit)
+    }
+
+    /// Acknowledgements of which no DATA took enough along.
+    #[inline(never)]
+    fn next_ack(&mut self, now: Instant) -> Option<Transmit> {
+        loop {
+            let slot = *self.crowded.last()?;
+            let acks = self.peers.get_mut(slot).map(|peer| &mut peer.acks);
+            if let Some(acks) = acks.filter(|acks| acks.listed)
+                && acks.are_many()
+            {
+                let packet = self.waiting_acks(slot)?;
+                self.stats.ack_overflows += 1;
+                let transmit = self.control_transmit(&packet);
+                self.count_control(now, &transmit);
+                return Some(transmit);
+            }
+            if let Some(peer) = self.peers.get_mut(slot) {
+                peer.acks.listed = false;
+            }
+            self.crowded.pop();
+        }
     }
 
     fn next_control(&mut self, now: Instant) -> Option<Transmit> {
@@ -44,12 +102,15 @@ impl<O: Observer> Endpoint<O> {
             let packet = self.control_queue.pop_front()?;
             self.uncount_control_packet(&packet);
             self.control_run += 1;
-            let ControlPacket { peer, local, header, .. } = packet;
             if self.may_leave(now, &packet) {
-                let priority = self.control_priority();
-                return Some(Transmit { peer, local, priority, header, payload: None });
+                return Some(self.control_transmit(&packet));
             }
         }
+    }
+
+    fn control_transmit(&self, packet: &ControlPacket) -> Transmit {
+        let ControlPacket { peer, local, header, .. } = *packet;
+        Transmit { peer, local, priority: self.control_priority(), header, payload: None }
     }
 
     /// GRANTs beyond what a peer may draw are lost, as others are on the way: its next packets earn
@@ -65,10 +126,16 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
+    /// Whether it may be time for a grant.
+    fn may_grant(&self, now: Instant) -> bool {
+        self.grants_due
+            || self.grant_search.is_some()
+            || self.grants.next_time().is_some_and(|at| at <= now)
+    }
+
     /// Grants are decided when there is room to send them, after all packets of a batch.
     fn next_grant(&mut self, now: Instant) -> Option<Transmit> {
-        let fifo_due = self.grants.next_time().is_some_and(|at| at <= now);
-        if !self.grants_due && !fifo_due && self.grant_search.is_none() {
+        if !self.may_grant(now) {
             return None;
         }
         if self.grants_due {
@@ -117,21 +184,27 @@ impl<O: Observer> Endpoint<O> {
 
     /// Packets sent again and packets sent for the first time take turns while both wait: neither who
     /// asks for the same all the time nor who sends all the time keeps other messages from leaving.
-    fn next_payload(&mut self, now: Instant) -> Option<Transmit> {
+    fn next_payload(&mut self, now: Instant) -> Option<Chosen> {
         self.paused_until = None;
-        let transmit = if self.resent_last {
+        if self.resend_queue.is_empty() {
+            let chosen = self.next_data(now)?;
+            self.resent_last = false;
+            return Some(chosen);
+        }
+        let chosen = if self.resent_last {
             self.next_data(now).or_else(|| self.next_resend(now))
         } else {
             self.next_resend(now).or_else(|| self.next_data(now))
         }?;
-        self.resent_last = matches!(transmit.header.body, Body::Data(data) if data.retransmit);
-        Some(transmit)
+        self.resent_last = chosen.is_resent();
+        Some(chosen)
     }
 
     /// Messages with something to send again take turns, a packet each. Unless they are short they
     /// keep to the pace of the link, as with the kernel's queueing discipline: what receivers ask for
     /// again may be far more than it carries, and all else would wait for that to drain.
-    fn next_resend(&mut self, now: Instant) -> Option<Transmit> {
+    #[inline(never)]
+    fn next_resend(&mut self, now: Instant) -> Option<Chosen> {
         let pace = self.sender.pace(now);
         while let Some(key) = self.resend_queue.pop(pace.is_err()) {
             let Some(rpc) = self.rpcs.get_mut(key) else { continue };
@@ -150,7 +223,7 @@ impl<O: Observer> Endpoint<O> {
                 self.enqueue_resend(key);
             }
             self.stats.resent_packets += 1;
-            return self.data_packet(key, payload, priority, true);
+            return Some(Chosen { key, payload, priority, rank: None });
         }
         if let Err(until) = pace
             && !self.resend_queue.is_empty()
@@ -160,7 +233,7 @@ impl<O: Observer> Endpoint<O> {
         None
     }
 
-    fn next_data(&mut self, now: Instant) -> Option<Transmit> {
+    fn next_data(&mut self, now: Instant) -> Option<Chosen> {
         loop {
             let slot = match self.sender.next(now) {
                 Next::Message(slot) => slot,
@@ -174,14 +247,9 @@ impl<O: Observer> Endpoint<O> {
             if self.must_wait_for_credit(now, key) {
                 continue;
             }
-            let Some((payload, rank)) = self.pop_packet(now, key) else { continue };
-            let priority = self.data_priority(key, payload);
-            let transmit = self.data_packet(key, payload, priority, false)?;
-            let wire_bytes = self.transmit_wire_bytes(&transmit);
-            if self.sender.sent(now, slot, rank, wire_bytes) {
-                self.stats.pacer_fifo_bytes += u64::from(wire_bytes);
+            if let Some(chosen) = self.pop_packet(now, key) {
+                return Some(chosen);
             }
-            return Some(transmit);
         }
     }
 
@@ -192,35 +260,30 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
-    /// Takes the next packet of a message, and the rank it had before.
-    fn pop_packet(&mut self, now: Instant, key: RpcKey) -> Option<(Payload, u32)> {
+    /// Takes the next packet of a message.
+    fn pop_packet(&mut self, now: Instant, key: RpcKey) -> Option<Chosen> {
         let rpc = self.rpcs.get_mut(key)?;
-        let is_client = rpc.is_client();
-        let popped = rpc.outgoing.as_mut().and_then(|out| {
-            let rank = out.rank();
-            out.pop_next().map(|payload| (payload, rank))
-        });
-        let out = rpc.outgoing.as_ref();
-        if let Some(out) = out.filter(|out| out.is_sendable()) {
+        let Some(out) = rpc.outgoing.as_mut() else {
+            self.sender.remove(key.slot());
+            return None;
+        };
+        let rank = out.rank();
+        let popped = out.pop_next();
+        if out.is_sendable() {
             self.sender.set(key.slot(), out.rank(), rpc.birth);
-            return popped;
-        }
-        self.sender.remove(key.slot());
-        if let Some(out) = out.filter(|out| out.is_sent()) {
-            let length = u64::from(out.length);
-            rpc.sent_at.get_or_insert(now);
-            if is_client {
-                self.stats.client_requests_done += 1;
-                self.stats.client_request_bytes_done += length;
-            } else {
-                self.stats.server_responses_done += 1;
-                self.stats.server_response_bytes_done += length;
+        } else {
+            self.sender.remove(key.slot());
+            let sent = out.is_sent().then_some(out.length);
+            if let Some(length) = sent {
+                rpc.sent_at.get_or_insert(now);
+                self.stats.count_sent(rpc.is_client(), length);
             }
+            // It is the other side's turn now.
+            rpc.patience.since = now;
+            self.rearm(key);
         }
-        // It is the other side's turn now.
-        rpc.patience.since = now;
-        self.rearm(key);
-        popped
+        let payload = popped?;
+        Some(Chosen { key, payload, priority: self.data_priority(key, payload), rank: Some(rank) })
     }
 
     /// The priority of a packet sent for the first time (PROTOCOL section 9).
@@ -253,22 +316,43 @@ impl<O: Observer> Endpoint<O> {
         chosen.unwrap_or(Priority::LOWEST)
     }
 
-    /// A DATA packet. First transmissions take an ack along (HOMA-ACK-5).
-    fn data_packet(
-        &mut self,
-        key: RpcKey,
-        payload: Payload,
-        priority: Priority,
-        retransmit: bool,
-    ) -> Option<Transmit> {
+    /// A DATA packet, which counts as sent. First transmissions take an ack along (HOMA-ACK-5).
+    fn data_packet(&mut self, now: Instant, chosen: &Chosen) -> Option<Transmit> {
+        let Chosen { key, payload, priority, rank } = *chosen;
         let rpc = self.rpcs.get(key)?;
+        let out = rpc.outgoing.as_ref()?;
         let peer = self.peers.get_mut(rpc.peer)?;
-        let ack = if retransmit { None } else { peer.acks.pop() };
-        let header = data_header(rpc, payload, ack, peer.cutoff_version, retransmit)?;
-        let (peer, local) = (peer.addr, rpc.local);
+        let retransmit = chosen.is_resent();
+        let data = Data {
+            message_length: out.length,
+            // Of a retransmission, the end of the range sent again (WIRE section 4).
+            incoming: if retransmit { payload.end } else { out.unscheduled },
+            ack: if retransmit { None } else { peer.acks.pop() },
+            cutoff_version: peer.cutoff_version,
+            retransmit,
+            incast: rpc.incast && rpc.is_client(),
+            offset: payload.start,
+            layout: DataLayout::default(),
+        };
+        let transmit = Transmit {
+            peer: peer.addr,
+            local: rpc.local,
+            priority,
+            header: rpc.header(Body::Data(data)),
+            payload: (!payload.is_empty()).then_some((key, payload)),
+        };
         self.drew_data(key, payload.len());
-        let payload = (!payload.is_empty()).then_some((key, payload));
-        Some(Transmit { peer, local, priority, header, payload })
+        let wire_bytes = self.wire_bytes(&transmit.header, payload.len(), &transmit.peer);
+        match rank {
+            Some(rank) if self.sender.sent(now, key.slot(), rank, wire_bytes) => {
+                self.stats.pacer_fifo_bytes += u64::from(wire_bytes);
+            }
+            Some(_) => {}
+            None if transmit.peer.is_loopback() => {}
+            None => self.sender.sent_other(now, wire_bytes),
+        }
+        self.count_transmit(now, &transmit);
+        Some(transmit)
     }
 
     /// Puts an RPC with something to send again into the queue, once.
@@ -294,15 +378,15 @@ impl<O: Observer> Endpoint<O> {
         self.resend_queue.reserve(2 * rpcs + RESEND_QUEUE_SLACK + 1)
     }
 
-    fn count_transmit(&mut self, now: Instant, transmit: &Transmit) {
-        let wire_bytes = self.transmit_wire_bytes(transmit);
-        let is_first_data = match transmit.header.body {
-            Body::Data(data) => !data.retransmit,
-            _ => false,
-        };
-        if !is_first_data && !transmit.peer.ip().is_loopback() {
+    fn count_control(&mut self, now: Instant, transmit: &Transmit) {
+        if !transmit.peer.is_loopback() {
+            let wire_bytes = self.wire_bytes(&transmit.header, 0, &transmit.peer);
             self.sender.sent_other(now, wire_bytes);
         }
+        self.count_transmit(now, transmit);
+    }
+
+    fn count_transmit(&mut self, now: Instant, transmit: &Transmit) {
         let level = transmit.priority.index();
         let payload_len = transmit.payload.map_or(0, |(_, payload)| payload.len());
         let header_len = transmit.header.emitted_len(self.config.wire_version) as u64;
@@ -313,35 +397,9 @@ impl<O: Observer> Endpoint<O> {
         self.trace(now, TraceEvent::PacketSent { peer, header, payload_len, priority });
     }
 
-    fn transmit_wire_bytes(&self, transmit: &Transmit) -> u32 {
-        let payload_len = transmit.payload.map_or(0, |(_, payload)| payload.len());
-        self.wire_bytes(&transmit.header, payload_len, &transmit.peer)
-    }
-
     /// Bytes that a packet from or to a peer takes up on an Ethernet link.
     pub(super) fn wire_bytes(&self, header: &Header, payload_len: u32, peer: &PeerAddr) -> u32 {
         let homa = header.emitted_len(self.config.wire_version) as u32 + payload_len;
         pacer::wire_bytes(homa + self.encapsulation.overhead(), peer.is_ipv6())
     }
-}
-
-fn data_header(
-    rpc: &Rpc,
-    payload: Payload,
-    ack: Option<Ack>,
-    cutoff_version: u16,
-    retransmit: bool,
-) -> Option<Header> {
-    let out = rpc.outgoing.as_ref()?;
-    Some(rpc.header(Body::Data(Data {
-        message_length: out.length,
-        // Of a retransmission, the end of the range sent again (WIRE section 4).
-        incoming: if retransmit { payload.end } else { out.unscheduled },
-        ack,
-        cutoff_version,
-        retransmit,
-        incast: rpc.incast && rpc.is_client(),
-        offset: payload.start,
-        layout: DataLayout::default(),
-    })))
 }

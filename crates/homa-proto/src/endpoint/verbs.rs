@@ -202,7 +202,9 @@ impl<O: Observer> Endpoint<O> {
     /// its port find nobody. Acknowledgements that wait for company leave, so that servers need not
     /// ask a host that may be gone. Takes time proportional to the number of open RPCs and peers.
     pub fn close(&mut self, now: Instant, socket: SocketId) {
-        let Some(closed) = self.sockets.close(socket) else { return };
+        if self.sockets.close(socket).is_none() {
+            return;
+        }
         for slot in 0..self.rpcs.slots() {
             let Some(key) = self.rpcs.key_at(slot) else { continue };
             let Some(rpc) = self.rpcs.get(key).filter(|rpc| rpc.socket == socket) else { continue };
@@ -213,7 +215,7 @@ impl<O: Observer> Endpoint<O> {
                 (false, _) => self.cancel(now, key, Cancelled::ShutDown),
             }
         }
-        self.send_waiting_acks(closed.port);
+        self.send_waiting_acks();
     }
 
     /// Whether so many calls are open that the response to a further one should not come unasked.
@@ -222,29 +224,41 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// Queues all acknowledgements that wait for a packet to take them along.
-    fn send_waiting_acks(&mut self, port: u16) {
+    fn send_waiting_acks(&mut self) {
         for slot in 0..self.peers.slots() {
-            let Some(peer) = self.peers.get_mut(slot) else { continue };
-            let Some(Ack { client_id, server_port }) = peer.acks.last() else { continue };
-            let acks = Body::Ack(peer.acks.drain());
-            let header = Header::new(port, server_port, client_id, acks);
-            let (peer, local) = (peer.addr, LocalAddr::ANY);
-            self.queue_control(ControlPacket { peer, local, header, is_drawn: false });
+            while let Some(packet) = self.waiting_acks(slot) {
+                self.queue_control(packet);
+            }
         }
     }
 
-    /// Queues the acknowledgement of a completed client RPC, to leave with the next DATA to its
-    /// server, or at once together with five others.
+    /// An ACK with acknowledgements that wait for this peer, as many as it holds.
+    pub(super) fn waiting_acks(&mut self, peer: u32) -> Option<ControlPacket> {
+        let peer = self.peers.get_mut(peer)?;
+        let (Ack { client_id, server_port }, port) = peer.acks.last()?;
+        peer.acks.pop();
+        let acks = Body::Ack(peer.acks.take_list());
+        let header = Header::new(port, server_port, client_id, acks);
+        Some(ControlPacket { peer: peer.addr, local: LocalAddr::ANY, header, is_drawn: false })
+    }
+
+    /// Has the acknowledgement of a completed client RPC leave with the next DATA to its server, or
+    /// together with five others when nothing else is to be sent.
     fn acknowledge(&mut self, key: RpcKey) {
         let Some(rpc) = self.rpcs.get(key) else { return };
         let Some(peer) = self.peers.get_mut(rpc.peer) else { return };
         let ack = Ack { client_id: rpc.id, server_port: rpc.peer_port };
-        if peer.acks.push(ack, rpc.port) {
+        if !peer.acks.push(ack, rpc.port) {
+            let header = rpc.header(Body::Ack(peer.acks.take_list()));
+            let (peer, local) = (peer.addr, rpc.local);
+            self.stats.ack_overflows += 1;
+            self.queue_control(ControlPacket { peer, local, header, is_drawn: false });
             return;
         }
-        let header = rpc.header(Body::Ack(peer.acks.drain()));
-        let packet = ControlPacket { peer: peer.addr, local: rpc.local, header, is_drawn: false };
-        self.stats.ack_overflows += 1;
-        self.queue_control(packet);
+        // Without memory for the list they wait for DATA, or to be asked for.
+        if peer.acks.are_many() && !peer.acks.listed && self.crowded.try_reserve(1).is_ok() {
+            peer.acks.listed = true;
+            self.crowded.push(rpc.peer);
+        }
     }
 }

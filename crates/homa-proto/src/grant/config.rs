@@ -53,7 +53,8 @@ pub struct GrantConfig {
     /// Share of the link, in thousandths, granted to the oldest message regardless of its length
     /// (HOMA-GRANT-13); 0 = off. Default 50 (`grant_fifo_fraction`).
     pub fifo_share_permille: u32,
-    /// Bytes of one such grant; 0 = off. Default 50,000 (`fifo_grant_increment`).
+    /// Bytes of one such grant; 0 = off. What its sender, busy with others, keeps of them does not reach
+    /// those who wait (ADR 0014). Default 12,500 (`fifo_grant_increment`, there 50,000).
     pub fifo_increment_bytes: u32,
     /// Speed of the link in Mb/s, from which the interval between grants to the oldest message
     /// follows; 0 = no such grants. Taken from `Config::link_mbps`.
@@ -76,7 +77,7 @@ impl Default for GrantConfig {
             later_window_bytes: u32::MAX,
             idle_after: Duration::ZERO,
             fifo_share_permille: 50,
-            fifo_increment_bytes: 50_000,
+            fifo_increment_bytes: 12_500,
             link_mbps: 25_000,
             priority_levels: 8,
         }

@@ -13,6 +13,11 @@ pub(super) fn config() -> GrantConfig {
     GrantConfig { fifo_share_permille: 0, ..GrantConfig::default() }
 }
 
+/// As the kernel implementation grants to the oldest message.
+fn kernel_config() -> GrantConfig {
+    GrantConfig { fifo_increment_bytes: 50_000, ..GrantConfig::default() }
+}
+
 /// A long message whose unscheduled part has arrived, each of a peer of its own.
 pub(super) fn message(slot: u32, length: u32) -> IncomingMessage {
     IncomingMessage {
@@ -358,7 +363,7 @@ fn tail_priority__never_lowers() {
 /// HOMA-PRIO-7: a single level will do.
 #[test]
 fn scheduled_priority__single_level() {
-    let single = GrantConfig { priority_levels: 1, ..GrantConfig::default() };
+    let single = GrantConfig { priority_levels: 1, ..kernel_config() };
     let mut scheduler = scheduler(single, &[message(0, 800_000), message(1, 900_000)]);
     let later = START + Duration::from_millis(1);
     let decisions = drain(&mut scheduler, later);
@@ -396,7 +401,7 @@ fn poll__limit_below_a_segment() {
 /// No promise that memory cannot keep, be the step as large as it may.
 #[test]
 fn poll__respects_memory_room() {
-    let mut scheduler = scheduler(GrantConfig::default(), &[message(0, 900_000)]);
+    let mut scheduler = scheduler(kernel_config(), &[message(0, 900_000)]);
     let later = START + Duration::from_secs(1);
     assert_eq!(scheduler.poll(later, |_| 0), None);
     assert_eq!(scheduler.poll(later, |_| 15_000), Some(decision(0, 25_000, 0)));
@@ -414,7 +419,7 @@ fn poll__respects_memory_room() {
 fn poll__grants_to_the_oldest_at_intervals() {
     let mut long = message(0, 5_000_000);
     long.peer = 1;
-    let one = GrantConfig { overcommit_max: 1, ..GrantConfig::default() };
+    let one = GrantConfig { overcommit_max: 1, ..kernel_config() };
     let mut scheduler = scheduler(one, &[long, message(1, 900_000)]);
     let due = START + Duration::from_micros(320);
     assert_eq!(scheduler.next_time(), Some(due));
@@ -431,7 +436,7 @@ fn poll__grants_to_the_oldest_at_intervals() {
 /// A message that does not answer such grants is passed over until its data come.
 #[test]
 fn choose_oldest__passes_over_the_silent() {
-    let fixed = GrantConfig { window_bytes: 10_000, overcommit_max: 1, ..GrantConfig::default() };
+    let fixed = GrantConfig { window_bytes: 10_000, overcommit_max: 1, ..kernel_config() };
     let mut scheduler = scheduler(fixed, &[message(0, 5_000_000), message(1, 900_000)]);
     let mut now = START;
     let mut turn = |scheduler: &mut GrantScheduler| {
@@ -449,7 +454,7 @@ fn choose_oldest__passes_over_the_silent() {
 
 #[test]
 fn next_time__is_none_without_candidates() {
-    let mut scheduler = scheduler(GrantConfig::default(), &[]);
+    let mut scheduler = scheduler(kernel_config(), &[]);
     assert_eq!(scheduler.next_time(), None);
     let short = IncomingMessage { unscheduled: 30_000, ..message(0, 30_000) };
     scheduler.insert(START, short).unwrap();
@@ -463,7 +468,7 @@ fn next_time__is_none_without_candidates() {
 /// Without memory the turn is lost, so that `next_time` is never in the past for ever.
 #[test]
 fn next_time__moves_on_without_memory() {
-    let mut scheduler = scheduler(GrantConfig::default(), &[message(0, 900_000)]);
+    let mut scheduler = scheduler(kernel_config(), &[message(0, 900_000)]);
     let due = scheduler.next_time().unwrap();
     assert_eq!(scheduler.poll(due, |_| 0), None);
     assert_eq!(scheduler.next_time(), Some(due + Duration::from_micros(320)));
@@ -472,7 +477,7 @@ fn next_time__moves_on_without_memory() {
 /// KNOWN_ISSUES 3.6: the interval follows the speed of the link.
 #[test]
 fn set_link__changes_the_interval() {
-    let mut scheduler = scheduler(GrantConfig::default(), &[message(0, 5_000_000)]);
+    let mut scheduler = scheduler(kernel_config(), &[message(0, 5_000_000)]);
     scheduler.set_link(100_000);
     let due = scheduler.next_time().unwrap();
     drain(&mut scheduler, due);
@@ -559,7 +564,7 @@ fn any_config() -> impl Strategy<Value = GrantConfig> {
                 tail_bytes,
                 later_window_bytes,
                 idle_after: Duration::from_nanos(idle_ns),
-                ..GrantConfig::default()
+                ..kernel_config()
             }
         })
 }
@@ -733,7 +738,7 @@ proptest! {
 #[test]
 fn poll__without_memory_looks_at_a_bounded_number_of_messages() {
     use core::cell::Cell;
-    let mut scheduler = GrantScheduler::new(GrantConfig::default());
+    let mut scheduler = GrantScheduler::new(kernel_config());
     let count = 5000u32;
     for slot in 0..count {
         let message = IncomingMessage {

@@ -3,6 +3,7 @@
 //! bytes are right, and all tables agree at every step.
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
+mod steady;
 mod sys;
 mod world;
 
