@@ -1,10 +1,10 @@
 //! Reusable buffers for long messages.
 
 use bytes::Bytes;
-use crossbeam_queue::ArrayQueue;
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Length of a chunk in bytes.
 ///
@@ -24,7 +24,9 @@ pub struct ChunkPool {
 }
 
 struct Stock {
-    free: ArrayQueue<Box<[u8]>>,
+    /// The one that came back last is used first: it may be in a cache still.
+    free: Mutex<Vec<Box<[u8]>>>,
+    free_max: usize,
     /// Chunks in existence: free ones, those in stores, and those in messages of the application.
     existing: AtomicUsize,
     /// The most that ever existed.
@@ -37,10 +39,10 @@ pub(crate) struct Chunk {
     pool: ChunkPool,
 }
 
-/// The first bytes of a chunk, as the owner behind a `Bytes`.
+/// Some bytes of a chunk, as the owner behind a `Bytes`.
 struct FilledChunk {
     chunk: Chunk,
-    len: usize,
+    range: Range<usize>,
 }
 
 impl ChunkPool {
@@ -49,7 +51,8 @@ impl ChunkPool {
     #[must_use]
     pub fn new(retained_chunks_max: usize) -> Self {
         let stock = Stock {
-            free: ArrayQueue::new(retained_chunks_max.max(1)),
+            free: Mutex::default(),
+            free_max: retained_chunks_max.max(1),
             existing: AtomicUsize::new(0),
             existed: AtomicUsize::new(0),
         };
@@ -58,14 +61,22 @@ impl ChunkPool {
 
     /// A chunk with arbitrary contents.
     pub(crate) fn take(&self) -> Chunk {
-        let buffer = self.stock.free.pop().unwrap_or_else(|| self.allocate());
+        let free = self.stock.free().pop();
+        let buffer = free.unwrap_or_else(|| self.allocate());
         Chunk { buffer, pool: self.clone() }
+    }
+
+    /// Makes a chunk of `buffer`, which has the length of one, and puts another in its place.
+    pub(crate) fn exchange(&self, buffer: &mut Box<[u8]>) -> Chunk {
+        let mut chunk = self.take();
+        std::mem::swap(&mut chunk.buffer, buffer);
+        chunk
     }
 
     /// Bytes held by free chunks.
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
-        self.stock.free.len() * CHUNK_LEN
+        self.stock.free().len() * CHUNK_LEN
     }
 
     /// Bytes of all chunks in existence: free, in the store, and in messages that the application
@@ -88,6 +99,22 @@ impl ChunkPool {
     }
 }
 
+impl Stock {
+    fn free(&self) -> MutexGuard<'_, Vec<Box<[u8]>>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a buffer for later, or hands it back if there are enough.
+    fn keep(&self, buffer: Box<[u8]>) -> Option<Box<[u8]>> {
+        let mut free = self.free();
+        if free.len() >= self.free_max {
+            return Some(buffer);
+        }
+        free.push(buffer);
+        None
+    }
+}
+
 impl Chunk {
     pub(crate) fn buffer_mut(&mut self) -> &mut [u8] {
         &mut self.buffer
@@ -97,32 +124,31 @@ impl Chunk {
         &self.buffer
     }
 
-    /// The first `len` bytes, all of which the caller has written. The chunk goes back to its pool
+    /// The bytes of `range`, all of which the caller has written. The chunk goes back to its pool
     /// when the last reference to them is dropped.
-    pub(crate) fn freeze(self, len: usize) -> Bytes {
-        Bytes::from_owner(FilledChunk { chunk: self, len })
+    pub(crate) fn freeze(self, range: Range<usize>) -> Bytes {
+        Bytes::from_owner(FilledChunk { chunk: self, range })
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        // A full pool hands the buffer back, and it is freed.
-        let stock = &self.pool.stock;
-        if stock.free.push(std::mem::take(&mut self.buffer)).is_err() {
-            stock.existing.fetch_sub(1, Ordering::Relaxed);
+        // What the pool does not keep is freed, without its lock.
+        if let Some(_buffer) = self.pool.stock.keep(std::mem::take(&mut self.buffer)) {
+            self.pool.stock.existing.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 impl AsRef<[u8]> for FilledChunk {
     fn as_ref(&self) -> &[u8] {
-        &self.chunk.buffer[..self.len]
+        &self.chunk.buffer[self.range.clone()]
     }
 }
 
 impl fmt::Debug for ChunkPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ChunkPool({} of {} free)", self.stock.free.len(), self.stock.free.capacity())
+        write!(f, "ChunkPool({} of {} free)", self.stock.free().len(), self.stock.free_max)
     }
 }
 
@@ -143,13 +169,35 @@ mod tests {
         let mut chunk = pool.take();
         chunk.buffer_mut()[..5].copy_from_slice(b"hello");
         let address = chunk.buffer().as_ptr();
-        let bytes = chunk.freeze(5);
+        let bytes = chunk.freeze(0..5);
         assert_eq!(bytes, "hello");
         let part = bytes.slice(1..3);
         std::thread::spawn(move || drop(bytes)).join().unwrap();
         assert_eq!(pool.retained_bytes(), 0, "a part is still in use");
         std::thread::spawn(move || drop(part)).join().unwrap();
         assert_eq!(pool.retained_bytes(), CHUNK_LEN);
+        assert_eq!(pool.take().buffer().as_ptr(), address);
+    }
+
+    #[test]
+    fn exchange__makes_a_chunk_of_any_buffer_and_leaves_another() {
+        let pool = ChunkPool::new(4);
+        let mut buffer = vec![7; CHUNK_LEN].into_boxed_slice();
+        let address = buffer.as_ptr();
+        let bytes = pool.exchange(&mut buffer).freeze(10..20);
+        assert_eq!((&bytes[..], bytes.as_ptr()), (&[7; 10][..], address.wrapping_add(10)));
+        assert_eq!((buffer.len(), pool.existing_bytes()), (CHUNK_LEN, CHUNK_LEN));
+        drop(bytes);
+        assert_eq!(pool.take().buffer().as_ptr(), address);
+    }
+
+    #[test]
+    fn take__prefers_what_came_back_last() {
+        let pool = ChunkPool::new(4);
+        let (first, second) = (pool.take(), pool.take());
+        let address = second.buffer().as_ptr();
+        drop(first);
+        drop(second);
         assert_eq!(pool.take().buffer().as_ptr(), address);
     }
 

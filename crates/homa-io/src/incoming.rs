@@ -9,41 +9,55 @@ use std::ops::Range;
 /// short messages do not hold a whole chunk each.
 const EXACT_LEN_MAX: usize = 16 * 1024;
 
+/// Shortest payload that is worth a chunk of its own: the chunk in which it was received becomes a
+/// part of the message, instead of being copied from.
+pub(crate) const ADOPTED_LEN_MIN: usize = CHUNK_LEN / 2;
+
 /// An incoming message: whatever has arrived of it so far, in any order.
 ///
-/// Memory grows by the buffer as bytes arrive, never by the announced length. The caller writes
-/// each byte once; that is how completeness is known.
+/// Memory grows by the piece as bytes arrive, never by the announced length. The caller gives each
+/// byte once; that is how completeness is known.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     length: u32,
     written: u32,
-    /// One per [`CHUNK_LEN`] bytes, up to the last that holds anything. Entries for nothing cost a
-    /// small part of the buffer that made the table grow.
-    buffers: Vec<Option<Buffer>>,
+    /// In the order of the message, none overlapping another.
+    pieces: Vec<Piece>,
     /// A message that arrived in one packet.
     whole: Option<Bytes>,
     memory_bytes: usize,
+    /// Bytes of the pieces' chunks in which nothing of the message will ever be.
+    unused_bytes: usize,
 }
 
-/// What has arrived of one span of [`CHUNK_LEN`] bytes (or less, at the end of the message).
+/// Some consecutive bytes of a message, of which at least one has arrived.
 #[derive(Debug)]
-struct Buffer {
+struct Piece {
+    start: u32,
+    end: u32,
+    written: u32,
     storage: Storage,
-    written: usize,
 }
 
 #[derive(Debug)]
 enum Storage {
     Pooled(Chunk),
     Exact(Box<[u8]>),
-    /// Complete, and shared with a reader.
+    /// Complete, and shared with a reader or received in place.
     Frozen(Bytes),
 }
 
 impl Incoming {
     /// A message of `length` bytes, of which none have arrived.
     pub(crate) const fn new(length: u32) -> Self {
-        Self { length, written: 0, buffers: Vec::new(), whole: None, memory_bytes: 0 }
+        Self {
+            length,
+            written: 0,
+            pieces: Vec::new(),
+            whole: None,
+            memory_bytes: 0,
+            unused_bytes: 0,
+        }
     }
 
     /// Stores bytes that were not stored before. What exceeds the message's length is ignored.
@@ -53,26 +67,45 @@ impl Incoming {
         if data.is_empty() || self.whole.is_some() {
             return;
         }
-        if data.len() == self.length as usize && self.buffers.is_empty() {
-            self.whole = Some(Bytes::copy_from_slice(data));
-            self.written = self.length;
-            self.memory_bytes = data.len();
+        if data.len() == self.length as usize && self.pieces.is_empty() {
+            self.take_whole(Bytes::copy_from_slice(data), data.len());
             return;
         }
-        let mut offset = offset as usize;
+        let mut offset = offset;
         while !data.is_empty() {
-            let start = offset % CHUNK_LEN;
-            let (part, rest) = data.split_at(data.len().min(CHUNK_LEN - start));
-            self.buffer_mut(pool, offset / CHUNK_LEN).write(start, part);
+            let piece = self.piece_mut(pool, offset);
+            let (part, rest) = data.split_at(data.len().min((piece.end - offset) as usize));
+            piece.write(offset, part);
             self.written = self.written.saturating_add(part.len() as u32);
-            offset += part.len();
+            offset += part.len() as u32;
             data = rest;
         }
     }
 
+    /// Like [`write`](Self::write), of bytes that lie in a chunk of their own, which becomes a part
+    /// of the message unless it holds too little. Then, and where there is a buffer already, they
+    /// are copied.
+    pub(crate) fn adopt(&mut self, pool: &ChunkPool, offset: u32, data: Bytes) {
+        let end = offset.saturating_add(data.len() as u32);
+        if self.whole.is_some() || end > self.length || !self.affords_chunk(data.len()) {
+            return self.write(pool, offset, &data);
+        }
+        if data.len() == self.length as usize && self.pieces.is_empty() {
+            return self.take_whole(data, CHUNK_LEN);
+        }
+        let Some(index) = self.make_way(offset..end) else {
+            return self.write(pool, offset, &data);
+        };
+        let written = data.len() as u32;
+        self.written = self.written.saturating_add(written);
+        self.insert(index, Piece { start: offset, end, written, storage: Storage::Frozen(data) });
+        self.memory_bytes += CHUNK_LEN;
+        self.unused_bytes += CHUNK_LEN - written as usize;
+    }
+
     /// The bytes of `range`, or `None` if fewer than `range.end` bytes have arrived at all.
     ///
-    /// Spans whose buffer is complete are shared, others copied.
+    /// Complete pieces are shared, others copied.
     pub(crate) fn read(&mut self, range: Range<u32>) -> Option<Message> {
         if range.start > range.end || range.end > self.written {
             return None;
@@ -80,18 +113,18 @@ impl Incoming {
         if let Some(whole) = &self.whole {
             return Some(whole.slice(range.start as usize..range.end as usize).into());
         }
-        let mut pieces = Vec::new();
-        let (mut offset, end) = (range.start as usize, range.end as usize);
-        while offset < end {
-            let index = offset / CHUNK_LEN;
-            let start = offset % CHUNK_LEN;
-            let part = start..(start + end - offset).min(CHUNK_LEN);
-            offset += part.len();
-            let len = self.span_len(index);
-            let buffer = self.buffers.get_mut(index)?.as_mut()?;
-            pieces.push(buffer.read(part, len));
+        let mut offset = range.start;
+        let mut bytes = Vec::new();
+        let first = self.first_ending_after(offset);
+        for piece in &mut self.pieces[first..] {
+            if offset == range.end {
+                break;
+            }
+            let part = offset..range.end.min(piece.end);
+            offset = part.end;
+            bytes.push(piece.read(part)?);
         }
-        Some(pieces.into())
+        (offset == range.end).then(|| bytes.into())
     }
 
     /// Whether every byte has arrived.
@@ -107,11 +140,7 @@ impl Incoming {
         if let Some(whole) = self.whole {
             return Some(whole.into());
         }
-        let length = self.length as usize;
-        let mut pieces = Vec::with_capacity(self.buffers.len());
-        for (index, buffer) in self.buffers.into_iter().enumerate() {
-            pieces.push(buffer?.freeze((length - index * CHUNK_LEN).min(CHUNK_LEN)));
-        }
+        let pieces: Vec<_> = self.pieces.into_iter().map(Piece::freeze).collect();
         Some(pieces.into())
     }
 
@@ -120,85 +149,153 @@ impl Incoming {
         self.memory_bytes
     }
 
-    fn buffer_mut(&mut self, pool: &ChunkPool, index: usize) -> &mut Buffer {
-        if index >= self.buffers.len() {
-            let before = self.buffers.capacity();
-            self.buffers.resize_with(index + 1, || None);
-            let more = self.buffers.capacity() - before;
-            self.memory_bytes += more * size_of::<Option<Buffer>>();
-        }
-        let len = self.span_len(index);
-        self.buffers[index].get_or_insert_with(|| {
-            let buffer = Buffer::new(pool, len);
-            self.memory_bytes += buffer.memory_bytes();
-            buffer
-        })
+    fn take_whole(&mut self, data: Bytes, memory_bytes: usize) {
+        self.whole = Some(data);
+        self.written = self.length;
+        self.memory_bytes = memory_bytes;
     }
 
-    /// How many of the message's bytes belong into buffer `index`.
-    fn span_len(&self, index: usize) -> usize {
-        (self.length as usize - index * CHUNK_LEN).min(CHUNK_LEN)
+    /// The piece in which the byte at `offset` belongs.
+    fn piece_mut(&mut self, pool: &ChunkPool, offset: u32) -> &mut Piece {
+        let index = self.first_ending_after(offset);
+        let next_start = self.pieces.get(index).map_or(self.length, |next| next.start);
+        if next_start > offset || index == self.pieces.len() {
+            // Of the gap only what lies in the same chunk of the message as the byte: so the protocol
+            // charges it.
+            let gap_start = index.checked_sub(1).map_or(0, |before| self.pieces[before].end);
+            let chunk_start = offset - offset % CHUNK_LEN as u32;
+            let start = chunk_start.max(gap_start);
+            let end = chunk_start.saturating_add(CHUNK_LEN as u32).min(next_start);
+            let storage = self.storage(pool, (end - start) as usize);
+            self.insert(index, Piece { start, end, written: 0, storage });
+        }
+        &mut self.pieces[index]
+    }
+
+    fn storage(&mut self, pool: &ChunkPool, len: usize) -> Storage {
+        if len <= EXACT_LEN_MAX || !self.affords_chunk(len) {
+            self.memory_bytes += len;
+            return Storage::Exact(vec![0; len].into());
+        }
+        self.memory_bytes += CHUNK_LEN;
+        self.unused_bytes += CHUNK_LEN - len;
+        Storage::Pooled(pool.take())
+    }
+
+    /// Where a piece of `range` comes among the others, if it can. A buffer into which it reaches is
+    /// cut off before it: one that was made for more packets like the last, when another kind came.
+    fn make_way(&mut self, range: Range<u32>) -> Option<usize> {
+        let first = self.first_ending_after(range.start);
+        let cuts = self.pieces.get(first).is_some_and(|piece| {
+            piece.start < range.start && piece.end <= range.end && !piece.is_complete()
+        });
+        let index = first + usize::from(cuts);
+        if self.pieces.get(index).is_some_and(|next| next.start < range.end) {
+            return None;
+        }
+        if cuts {
+            let piece = &mut self.pieces[first];
+            let held = piece.storage.memory_bytes();
+            self.unused_bytes -= held - piece.len();
+            piece.cut(range.start);
+            self.memory_bytes -= held - piece.len();
+        }
+        Some(index)
+    }
+
+    fn insert(&mut self, index: usize, piece: Piece) {
+        let before = self.pieces.capacity();
+        self.pieces.insert(index, piece);
+        self.memory_bytes += (self.pieces.capacity() - before) * size_of::<Piece>();
+    }
+
+    fn first_ending_after(&self, offset: u32) -> usize {
+        // Most often packets come in order.
+        match self.pieces.last() {
+            Some(last) if last.end > offset => {
+                self.pieces.partition_point(|piece| piece.end <= offset)
+            }
+            _ => self.pieces.len(),
+        }
+    }
+
+    /// Whether `len` bytes may have a chunk to themselves. The protocol charges the end of a message
+    /// with a whole chunk if it is longer than [`EXACT_LEN_MAX`], and so much may remain unused; and
+    /// a little more, since datagrams are slightly shorter than chunks.
+    fn affords_chunk(&self, len: usize) -> bool {
+        let length = self.length as usize;
+        let tail = length % CHUNK_LEN;
+        let charged_unused = if tail > EXACT_LEN_MAX { CHUNK_LEN - tail } else { 0 };
+        self.unused_bytes + CHUNK_LEN - len <= charged_unused + length / 256
     }
 }
 
-impl Buffer {
-    fn new(pool: &ChunkPool, len: usize) -> Self {
-        let storage = if len <= EXACT_LEN_MAX {
-            Storage::Exact(vec![0; len].into_boxed_slice())
-        } else {
-            Storage::Pooled(pool.take())
-        };
-        Self { storage, written: 0 }
-    }
-
-    fn write(&mut self, start: usize, data: &[u8]) {
+impl Piece {
+    fn write(&mut self, offset: u32, data: &[u8]) {
         let storage = match &mut self.storage {
             Storage::Pooled(chunk) => chunk.buffer_mut(),
             Storage::Exact(bytes) => bytes,
             // Complete already: bytes that were delivered are never rewritten.
             Storage::Frozen(_) => return,
         };
-        storage[start..start + data.len()].copy_from_slice(data);
-        self.written += data.len();
+        storage[(offset - self.start) as usize..][..data.len()].copy_from_slice(data);
+        self.written += data.len() as u32;
     }
 
-    fn read(&mut self, range: Range<usize>, len: usize) -> Bytes {
-        if self.written >= len {
-            self.share(len);
+    /// Gives up the part from `end` on, of which nothing has arrived.
+    fn cut(&mut self, end: u32) {
+        self.end = end;
+        self.storage = Storage::Exact(self.storage.bytes()[..self.len()].into());
+    }
+
+    /// Makes a complete piece shareable, and shares or copies the bytes. `None` if they begin before
+    /// the piece.
+    fn read(&mut self, range: Range<u32>) -> Option<Bytes> {
+        if self.is_complete() {
+            let storage = std::mem::replace(&mut self.storage, Storage::Frozen(Bytes::new()));
+            self.storage = Storage::Frozen(storage.freeze(self.len()));
         }
-        match &self.storage {
-            Storage::Pooled(chunk) => Bytes::copy_from_slice(&chunk.buffer()[range]),
-            Storage::Exact(bytes) => Bytes::copy_from_slice(&bytes[range]),
+        let start = range.start.checked_sub(self.start)? as usize;
+        let range = start..start + range.len();
+        Some(match &self.storage {
             Storage::Frozen(bytes) => bytes.slice(range),
-        }
+            storage => Bytes::copy_from_slice(&storage.bytes()[range]),
+        })
     }
 
-    /// Makes a complete buffer shareable.
-    fn share(&mut self, len: usize) {
-        let storage = std::mem::replace(&mut self.storage, Storage::Frozen(Bytes::new()));
-        self.storage = Storage::Frozen(storage.freeze(len));
-    }
-
-    fn freeze(self, len: usize) -> Bytes {
+    fn freeze(self) -> Bytes {
+        let len = self.len();
         self.storage.freeze(len)
     }
 
-    fn memory_bytes(&self) -> usize {
-        match &self.storage {
-            Storage::Pooled(_) => CHUNK_LEN,
-            Storage::Exact(bytes) => bytes.len(),
-            Storage::Frozen(bytes) => bytes.len(),
-        }
+    fn is_complete(&self) -> bool {
+        self.written as usize >= self.len()
+    }
+
+    fn len(&self) -> usize {
+        (self.end - self.start) as usize
     }
 }
 
 impl Storage {
     fn freeze(self, len: usize) -> Bytes {
         match self {
-            Self::Pooled(chunk) => chunk.freeze(len),
+            Self::Pooled(chunk) => chunk.freeze(0..len),
             Self::Exact(bytes) => bytes.into(),
             Self::Frozen(bytes) => bytes,
         }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Pooled(chunk) => chunk.buffer(),
+            Self::Exact(bytes) => bytes,
+            Self::Frozen(bytes) => bytes,
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.bytes().len()
     }
 }
 
@@ -298,13 +395,89 @@ mod tests {
         assert_eq!(second.into_message().unwrap(), vec![0x55; 17_000]);
     }
 
+    /// Bytes as a driver of packets gives them away: in a chunk, behind a header.
+    fn received(pool: &ChunkPool, data: &[u8]) -> Bytes {
+        let mut chunk = pool.take();
+        let place = 56..56 + data.len();
+        chunk.buffer_mut()[place.clone()].copy_from_slice(data);
+        chunk.freeze(place)
+    }
+
+    /// The packets of a message over loopback: 40,000 bytes without grants, then as many as fit.
+    fn loopback_packets(length: usize) -> Vec<Range<usize>> {
+        let starts = std::iter::once(0).chain((40_000..length).step_by(65_451));
+        starts
+            .map(|start| start..length.min(if start == 0 { 40_000 } else { start + 65_451 }))
+            .collect()
+    }
+
+    #[test]
+    fn adopt__messages_over_loopback_without_a_copy() {
+        for length in [40_000, 100_000, 1_000_000, 10_000_000, 64 << 20] {
+            let (pool, data) = (ChunkPool::new(1), pattern(length));
+            let mut incoming = Incoming::new(length as u32);
+            let packets = loopback_packets(length);
+            for range in &packets {
+                let packet = received(&pool, &data[range.clone()]);
+                let address = packet.as_ptr();
+                incoming.adopt(&pool, range.start as u32, packet);
+                let stored = incoming.read(range.start as u32..range.end as u32).unwrap();
+                let is_adopted = stored.into_bytes().as_ptr() == address;
+                assert_eq!(is_adopted, range.len() >= ADOPTED_LEN_MIN, "{range:?} of {length}");
+            }
+            assert_eq!(incoming.into_message().unwrap(), data);
+        }
+    }
+
+    #[test]
+    fn adopt__copies_what_would_leave_too_much_unused() {
+        let (pool, data) = (ChunkPool::new(4), pattern(80_000));
+        let mut incoming = Incoming::new(80_000);
+        incoming.adopt(&pool, 0, received(&pool, &data[..40_000]));
+        incoming.adopt(&pool, 40_000, received(&pool, &data[40_000..]));
+        assert!(incoming.memory_bytes() < 81_000, "{}", incoming.memory_bytes());
+        assert_eq!(incoming.into_message().unwrap(), data);
+    }
+
+    /// Short packets and long ones, as when an announcement carries the first bytes of a message.
+    #[test]
+    fn adopt__behind_a_short_packet() {
+        let (pool, data) = (ChunkPool::new(4), pattern(131_000));
+        let mut incoming = Incoming::new(131_000);
+        incoming.write(&pool, 0, &data[..200]);
+        incoming.write(&pool, 200, &data[200..400]);
+        incoming.adopt(&pool, 400, received(&pool, &data[400..65_800]));
+        assert!(incoming.memory_bytes() < CHUNK_LEN + 1_000, "{}", incoming.memory_bytes());
+        incoming.adopt(&pool, 65_800, received(&pool, &data[65_800..]));
+        let message = incoming.into_message().unwrap();
+        assert_eq!((message.chunks().count(), message == data), (3, true));
+    }
+
+    /// A buffer is cut off only for a payload that is adopted then: what is held never becomes less.
+    #[test]
+    fn adopt__reaching_into_two_buffers_copies() {
+        let (pool, data) = (ChunkPool::new(4), pattern(140_000));
+        let mut incoming = Incoming::new(140_000);
+        incoming.write(&pool, 0, &data[..10_000]);
+        incoming.write(&pool, 100_000, &data[100_000..]);
+        let held = incoming.memory_bytes();
+        incoming.adopt(&pool, 10_000, received(&pool, &data[10_000..75_000]));
+        assert_eq!(incoming.memory_bytes(), held);
+        incoming.write(&pool, 75_000, &data[75_000..100_000]);
+        assert_eq!(incoming.into_message().unwrap(), data);
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(128))]
         #[test]
         fn incoming__any_order_gives_the_same_message(
             length in prop_oneof![1usize..5_000, 1usize..300_000],
-            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+            cuts in prop_oneof![
+                prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+                prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+            ],
             order in any::<u64>(),
+            adopted in any::<u64>(),
             reads in any::<bool>(),
         ) {
             let data = pattern(length);
@@ -318,9 +491,24 @@ mod tests {
             let pool = ChunkPool::new(8);
             let mut incoming = Incoming::new(length as u32);
             let mut arrived = vec![false; length];
-            for range in fragments {
+            for (index, range) in fragments.into_iter().enumerate() {
                 prop_assert!(!incoming.is_complete());
-                incoming.write(&pool, range.start as u32, &data[range.clone()]);
+                let (offset, fragment) = (range.start as u32, &data[range.clone()]);
+                let held = incoming.memory_bytes();
+                if adopted >> index & 1 == 1 && fragment.len() <= CHUNK_LEN - 56 {
+                    incoming.adopt(&pool, offset, received(&pool, fragment));
+                } else {
+                    incoming.write(&pool, offset, fragment);
+                }
+                let table = incoming.pieces.capacity() * size_of::<Piece>();
+                let tail = length % CHUNK_LEN;
+                let charged = length - tail + if tail > EXACT_LEN_MAX { CHUNK_LEN } else { tail };
+                prop_assert!(incoming.memory_bytes() <= charged + length / 256 + table);
+                prop_assert!(incoming.memory_bytes() >= held, "the store counts upwards");
+                if incoming.whole.is_none() {
+                    let taken: usize = incoming.pieces.iter().map(Piece::len).sum();
+                    prop_assert_eq!(incoming.memory_bytes(), taken + incoming.unused_bytes + table);
+                }
                 arrived[range].fill(true);
                 if reads {
                     let prefix = arrived.iter().position(|here| !here).unwrap_or(length);
@@ -332,6 +520,8 @@ mod tests {
             prop_assert!(incoming.is_complete());
             let message = incoming.into_message().unwrap();
             prop_assert_eq!(&message, &data);
+            drop(message);
+            prop_assert_eq!(pool.existing_bytes(), pool.retained_bytes());
         }
     }
 }

@@ -116,7 +116,7 @@ impl PacketIo for MemoryIo {
                 self.errors.push_back(PathError {
                     peer: packet.destination.peer,
                     kind: PathErrorKind::Unreachable(Unreachable::Port),
-                    quoted: quoted_packet(packet.header),
+                    quoted: quoted_packet(packet.front),
                     origin: ErrorOrigin::Network,
                 });
             } else if !self.outgoing.push(packet.to_vec())? {

@@ -86,16 +86,16 @@ impl Message {
         }
     }
 
-    /// Hands the bytes of `range` to `take`, piece by piece, without copying them.
+    /// Shows `visit` the pieces that hold the bytes of `range`, in order, and which bytes of each.
     ///
     /// # Panics
     ///
     /// If the range exceeds the message.
-    pub fn slice_chunks(&self, range: Range<usize>, mut take: impl FnMut(Bytes)) {
+    pub fn visit_chunks(&self, range: Range<usize>, mut visit: impl FnMut(&Bytes, Range<usize>)) {
         match &self.repr {
             Repr::One(bytes) if range.is_empty() => assert!(range.end <= bytes.len()),
-            Repr::One(bytes) => take(bytes.slice(range)),
-            Repr::Many(many) => many.slice(range, |bytes, range| take(bytes.slice(range))),
+            Repr::One(bytes) => visit(bytes, range),
+            Repr::Many(many) => many.slice(range, visit),
         }
     }
 
@@ -381,8 +381,8 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "range exceeds the message")]
-    fn slice_chunks__beyond_the_end_panics() {
-        abc().slice_chunks(3..7, drop);
+    fn visit_chunks__beyond_the_end_panics() {
+        abc().visit_chunks(3..7, |_, _| {});
     }
 
     /// A message in random pieces, and its bytes.
@@ -405,7 +405,7 @@ mod tests {
                 let (start, end) = (start.index(rest.len() + 1), end.index(rest.len() + 1));
                 let range = start.min(end)..start.max(end);
                 let mut parts = Vec::new();
-                message.slice_chunks(range.clone(), |part| parts.push(part));
+                message.visit_chunks(range.clone(), |bytes, part| parts.push(bytes.slice(part)));
                 prop_assert_eq!(parts.len(), message.chunk_count(range.clone()));
                 prop_assert!(parts.iter().all(|part| !part.is_empty()));
                 prop_assert_eq!(&parts.concat()[..], &rest[range.clone()]);

@@ -1,10 +1,12 @@
 //! The seam between the drive loop and whatever carries packets: sockets, fault injection, memory.
 
-use crate::SendBatch;
+use crate::{ChunkPool, SendBatch};
+use bytes::Bytes;
 use homa_proto::{LocalAddr, PeerAddr, QuotedPacket, Unreachable};
 use homa_wire::{COMMON_HEADER_LEN, RpcId};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
@@ -35,6 +37,21 @@ pub trait PacketIo: Send {
     ///
     /// If `index` is not below the number that [`recv_batch`](Self::recv_batch) returned.
     fn packet(&self, index: usize) -> ReceivedPacket<'_>;
+
+    /// Gives away the bytes of `range` of packet `index` of the batch received last, with the buffer
+    /// that they are in, whose place one from `pool` takes. The packet must not be looked at again.
+    ///
+    /// `None`, and nothing has changed, if that can't be done: the bytes must be copied then. Drivers
+    /// around another pass it on; those that have no buffers of a chunk for each packet do nothing.
+    fn take_payload(
+        &mut self,
+        index: usize,
+        range: Range<usize>,
+        pool: &ChunkPool,
+    ) -> Option<Bytes> {
+        let _ = (index, range, pool);
+        None
+    }
 
     /// Sends from the front of `batch` without blocking, in order, and removes what was sent.
     ///
@@ -140,6 +157,15 @@ impl<T: PacketIo + ?Sized> PacketIo for Box<T> {
 
     fn packet(&self, index: usize) -> ReceivedPacket<'_> {
         (**self).packet(index)
+    }
+
+    fn take_payload(
+        &mut self,
+        index: usize,
+        range: Range<usize>,
+        pool: &ChunkPool,
+    ) -> Option<Bytes> {
+        (**self).take_payload(index, range, pool)
     }
 
     fn send_batch(&mut self, batch: &mut SendBatch) -> io::Result<()> {

@@ -5,10 +5,14 @@ use homa_proto::{LocalAddr, PeerAddr};
 use homa_wire::checksum::{self, Addresses};
 use homa_wire::{HEADER_LEN_MAX, Priority};
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 /// No addresses: what checksums over UDP are computed with.
 const UNSPECIFIED: Addresses =
     Addresses::V4 { source: Ipv4Addr::UNSPECIFIED, dest: Ipv4Addr::UNSPECIFIED };
+
+/// What is copied of a packet at most: its header, and a short payload.
+const FRONT_LEN_MAX: usize = HEADER_LEN_MAX + SendBatch::COPIED_PAYLOAD_MAX;
 
 /// Whether a packet as received carries the checksum that [`SendBatch::seal_last`] gives.
 #[must_use]
@@ -18,9 +22,9 @@ pub fn is_sealed(packet: &[u8]) -> bool {
 
 /// Packets to send, in order.
 ///
-/// Headers are copied in; payload is held as slices of reference-counted messages, so that a
-/// message can be released while its last packets still wait here. Once it has been filled for the
-/// first time, a batch allocates nothing.
+/// Headers and short payloads are copied in, packet after packet; longer payloads are held as slices of
+/// reference-counted messages, so that a message can be released while its last packets still wait
+/// here. Once it has been filled for the first time, a batch allocates nothing.
 ///
 /// Segmentation offload sends consecutive packets with one [`Destination`] as one: that is why
 /// whoever fills a batch keeps packets of one destination together, and why the order in which they
@@ -28,7 +32,11 @@ pub fn is_sealed(packet: &[u8]) -> bool {
 #[derive(Debug)]
 pub struct SendBatch {
     entries: Vec<Entry>,
+    /// What was copied in, in the order of the packets.
+    bytes: Vec<u8>,
     slices: Vec<Bytes>,
+    /// Prefixes of packets, in the order in which they were set.
+    prefixes: Vec<u8>,
 }
 
 /// Where a packet goes, and how.
@@ -45,13 +53,16 @@ pub struct Destination {
 #[derive(Debug)]
 struct Entry {
     destination: Destination,
-    prefix: [u8; SendBatch::PREFIX_LEN_MAX],
-    prefix_len: u8,
-    header: [u8; HEADER_LEN_MAX],
-    header_len: u8,
-    slice_count: u8,
+    /// Where its prefix begins, and how long that is.
+    prefix_at: u32,
+    prefix_len: u32,
+    /// Where what was copied in of it begins, and how long that is.
+    bytes_at: u32,
+    bytes_len: u32,
     first_slice: u32,
-    payload_len: u32,
+    slice_count: u32,
+    /// Bytes in its slices.
+    slices_len: u32,
 }
 
 /// One packet of a [`SendBatch`].
@@ -61,11 +72,11 @@ pub struct OutgoingPacket<'a> {
     pub destination: Destination,
     /// What a layer below the protocol put in front of the Homa packet, usually nothing.
     pub prefix: &'a [u8],
-    /// The emitted header.
-    pub header: &'a [u8],
-    /// The payload, in this order.
+    /// The emitted header, and behind it the payload that was short enough to be copied.
+    pub front: &'a [u8],
+    /// The rest of the payload, in this order.
     pub payload: &'a [Bytes],
-    /// Length of prefix, header and payload in bytes.
+    /// Length of all parts in bytes.
     pub len: usize,
 }
 
@@ -83,47 +94,70 @@ impl SendBatch {
     /// Longest prefix of a packet in bytes.
     pub const PREFIX_LEN_MAX: usize = 44;
 
+    /// Payload up to this many bytes of a packet is copied: that costs less than to count another
+    /// reference to its message, and packets that lie one behind the other are handed over as one.
+    pub const COPIED_PAYLOAD_MAX: usize = 1024;
+
     /// An empty batch.
     #[must_use]
     pub fn new() -> Self {
-        let entries = Vec::with_capacity(Self::CAPACITY);
-        Self { entries, slices: Vec::with_capacity(Self::CAPACITY) }
+        Self {
+            entries: Vec::with_capacity(Self::CAPACITY),
+            bytes: Vec::with_capacity(Self::CAPACITY * (HEADER_LEN_MAX + 128)),
+            slices: Vec::with_capacity(Self::CAPACITY),
+            prefixes: Vec::new(),
+        }
     }
 
-    /// Adds a packet with an emitted header (or without one: what is sent is the payload then).
-    /// Its payload is given by [`append_payload`](Self::append_payload).
+    /// Adds a packet that begins with these bytes, which are copied: a header, or nothing. The rest
+    /// is given by [`append`](Self::append).
     ///
     /// # Panics
     ///
-    /// If the batch is full, or the header longer than [`HEADER_LEN_MAX`] bytes.
-    pub fn push(&mut self, destination: Destination, header: &[u8]) {
+    /// If the batch is full, or these are more bytes than are ever copied of a packet.
+    pub fn push(&mut self, destination: Destination, front: &[u8]) {
         assert!(!self.is_full(), "a batch holds {} packets", Self::CAPACITY);
-        let mut entry = Entry {
+        assert!(front.len() <= FRONT_LEN_MAX, "more than is copied of a packet");
+        self.entries.push(Entry {
             destination,
-            prefix: [0; Self::PREFIX_LEN_MAX],
+            prefix_at: 0,
             prefix_len: 0,
-            header: [0; HEADER_LEN_MAX],
-            header_len: header.len() as u8,
-            slice_count: 0,
+            bytes_at: self.bytes.len() as u32,
+            bytes_len: front.len() as u32,
             first_slice: self.slices.len() as u32,
-            payload_len: 0,
-        };
-        entry.header[..header.len()].copy_from_slice(header);
-        self.entries.push(entry);
+            slice_count: 0,
+            slices_len: 0,
+        });
+        self.bytes.extend_from_slice(front);
     }
 
-    /// Appends payload to the packet pushed last.
+    /// Appends a part of a message to the packet pushed last.
     ///
     /// # Panics
     ///
-    /// If the batch is empty, or the packet has
+    /// If the batch is empty, the range exceeds the bytes, or the packet has
     /// [`SLICES_PER_PACKET_MAX`](Self::SLICES_PER_PACKET_MAX) slices already.
-    pub fn append_payload(&mut self, slice: Bytes) {
+    pub fn append(&mut self, bytes: &Bytes, range: Range<usize>) {
         let entry = self.entries.last_mut().expect("payload belongs to a packet");
-        assert!(usize::from(entry.slice_count) < Self::SLICES_PER_PACKET_MAX, "too many slices");
+        if entry.slice_count == 0 && entry.bytes_len as usize + range.len() <= FRONT_LEN_MAX {
+            entry.bytes_len += range.len() as u32;
+            self.bytes.extend_from_slice(&bytes[range]);
+            return;
+        }
+        let slices_max = Self::SLICES_PER_PACKET_MAX;
+        assert!((entry.slice_count as usize) < slices_max, "too many slices");
         entry.slice_count += 1;
-        entry.payload_len += slice.len() as u32;
-        self.slices.push(slice);
+        entry.slices_len += range.len() as u32;
+        self.slices.push(bytes.slice(range));
+    }
+
+    /// Appends all of a piece of a message to the packet pushed last, as [`append`](Self::append) does.
+    ///
+    /// # Panics
+    ///
+    /// As [`append`](Self::append).
+    pub fn append_payload(&mut self, slice: Bytes) {
+        self.append(&slice, 0..slice.len());
     }
 
     /// Puts the checksum of WIRE section 6 into the packet pushed last, once its payload is complete.
@@ -151,7 +185,9 @@ impl SendBatch {
             *place = part;
         }
         let sum = checksum::compute(addresses, &parts);
-        self.entries[index].header[checksum::FIELD].copy_from_slice(&sum.to_be_bytes());
+        let Entry { bytes_at, bytes_len, .. } = self.entries[index];
+        let front = &mut self.bytes[bytes_at as usize..][..bytes_len as usize];
+        front[checksum::FIELD].copy_from_slice(&sum.to_be_bytes());
     }
 
     /// Puts `prefix` in front of packet `index`, in place of the one that it may have, for it to
@@ -162,15 +198,18 @@ impl SendBatch {
     /// If there is no such packet, or the prefix is longer than
     /// [`PREFIX_LEN_MAX`](Self::PREFIX_LEN_MAX) bytes.
     pub fn set_prefix(&mut self, index: usize, local: LocalAddr, prefix: &[u8]) {
+        assert!(prefix.len() <= Self::PREFIX_LEN_MAX, "no prefix is that long");
         let entry = &mut self.entries[index];
         entry.destination.local = local;
-        entry.prefix[..prefix.len()].copy_from_slice(prefix);
-        entry.prefix_len = prefix.len() as u8;
+        entry.prefix_at = self.prefixes.len() as u32;
+        entry.prefix_len = prefix.len() as u32;
+        self.prefixes.extend_from_slice(prefix);
     }
 
     /// Takes the packet pushed last back.
     pub fn pop(&mut self) {
         if let Some(entry) = self.entries.pop() {
+            self.bytes.truncate(entry.bytes_at as usize);
             self.slices.truncate(entry.first_slice as usize);
         }
     }
@@ -182,9 +221,11 @@ impl SendBatch {
             return;
         }
         self.entries.drain(..count);
-        let slices_gone = self.entries[0].first_slice;
+        let Entry { bytes_at: bytes_gone, first_slice: slices_gone, .. } = self.entries[0];
+        self.bytes.drain(..bytes_gone as usize);
         self.slices.drain(..slices_gone as usize);
         for entry in &mut self.entries {
+            entry.bytes_at -= bytes_gone;
             entry.first_slice -= slices_gone;
         }
     }
@@ -192,7 +233,9 @@ impl SendBatch {
     /// Removes all packets.
     pub fn clear(&mut self) {
         self.entries.clear();
+        self.bytes.clear();
         self.slices.clear();
+        self.prefixes.clear();
     }
 
     /// Number of packets.
@@ -234,15 +277,31 @@ impl SendBatch {
         self.entries.first().map(|entry| self.view(entry))
     }
 
+    /// The bytes of these packets one behind the other, if that is how they lie here.
+    ///
+    /// # Panics
+    ///
+    /// If there are no such packets.
+    #[must_use]
+    pub fn in_one_piece(&self, packets: Range<usize>) -> Option<&[u8]> {
+        let entries = &self.entries[packets];
+        let scattered = |entry: &Entry| entry.slice_count > 0 || entry.prefix_len > 0;
+        if entries.iter().any(scattered) {
+            return None;
+        }
+        let (first, last) = (entries.first()?, entries.last()?);
+        Some(&self.bytes[first.bytes_at as usize..(last.bytes_at + last.bytes_len) as usize])
+    }
+
     fn view<'a>(&'a self, entry: &'a Entry) -> OutgoingPacket<'a> {
-        let first = entry.first_slice as usize;
-        let (prefix_len, header_len) = (entry.prefix_len.into(), usize::from(entry.header_len));
+        let part = |bytes: &'a [u8], at: u32, len: u32| &bytes[at as usize..][..len as usize];
+        let slices = &self.slices[entry.first_slice as usize..];
         OutgoingPacket {
             destination: entry.destination,
-            prefix: &entry.prefix[..prefix_len],
-            header: &entry.header[..header_len],
-            payload: &self.slices[first..first + usize::from(entry.slice_count)],
-            len: prefix_len + header_len + entry.payload_len as usize,
+            prefix: part(&self.prefixes, entry.prefix_at, entry.prefix_len),
+            front: part(&self.bytes, entry.bytes_at, entry.bytes_len),
+            payload: &slices[..entry.slice_count as usize],
+            len: (entry.prefix_len + entry.bytes_len + entry.slices_len) as usize,
         }
     }
 }
@@ -253,15 +312,15 @@ impl Default for SendBatch {
     }
 }
 
-impl OutgoingPacket<'_> {
-    /// The packet's bytes, prefix, header and payload, one part after the other.
-    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+impl<'a> OutgoingPacket<'a> {
+    /// The packet's bytes, prefix, header and payload, one part after the other, some maybe empty.
+    pub fn parts(self) -> impl Iterator<Item = &'a [u8]> {
         std::iter::once(self.prefix).chain(self.homa_parts())
     }
 
     /// The Homa packet's bytes, header and payload, one part after the other.
-    pub fn homa_parts(&self) -> impl Iterator<Item = &[u8]> {
-        std::iter::once(self.header).chain(self.payload.iter().map(|slice| &slice[..]))
+    pub fn homa_parts(self) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::once(self.front).chain(self.payload.iter().map(|slice| &slice[..]))
     }
 
     /// The packet's bytes in one piece: a copy.
@@ -315,7 +374,40 @@ mod tests {
         batch.remove_front(1);
         assert_eq!(contents(&batch), ["h:g", "i"]);
         batch.remove_front(5);
-        assert!(batch.is_empty() && batch.slices.is_empty());
+        assert!(batch.is_empty() && batch.bytes.is_empty());
+    }
+
+    /// What is short lies in one piece, in order, so that it can be handed over as one.
+    #[test]
+    fn in_one_piece__short_packets_one_behind_the_other() {
+        let mut batch = batch(&[&["a", "bc"], &[], &["d"]]);
+        assert!(batch.slices.is_empty());
+        assert_eq!(batch.in_one_piece(0..3), Some(&b"h:abch:h:d"[..]));
+        assert_eq!(batch.in_one_piece(1..2), Some(&b"h:"[..]));
+        assert_eq!(batch.in_one_piece(1..1), None);
+        batch.remove_front(1);
+        assert_eq!(batch.in_one_piece(0..2), Some(&b"h:h:d"[..]));
+        batch.set_prefix(1, LocalAddr::ANY, b"p:");
+        assert_eq!(batch.in_one_piece(0..1), Some(&b"h:"[..]));
+        assert_eq!(batch.in_one_piece(0..2), None, "a prefix lies elsewhere");
+    }
+
+    #[test]
+    fn append__long_payload_is_shared_and_stays_in_order() {
+        let long = Bytes::from(vec![7; FRONT_LEN_MAX + 10]);
+        let mut batch = SendBatch::new();
+        batch.push(destination(), b"h:");
+        batch.append(&Bytes::from_static(b"-x-"), 1..2);
+        batch.append(&long, 10..long.len());
+        batch.append(&Bytes::from_static(b"y"), 0..1);
+        let packet = batch.front().unwrap();
+        assert_eq!((packet.front, packet.payload.len()), (&b"h:x"[..], 2));
+        assert_eq!(packet.payload[0].as_ptr(), long[10..].as_ptr(), "not copied");
+        let expected = [b"h:x", &long[10..], b"y"].concat();
+        assert_eq!((packet.len, packet.to_vec()), (expected.len(), expected));
+        assert_eq!(batch.in_one_piece(0..1), None);
+        batch.push(destination(), &[1; FRONT_LEN_MAX]);
+        assert!(batch.in_one_piece(1..2).is_some());
     }
 
     #[test]
@@ -323,7 +415,7 @@ mod tests {
         let mut batch = batch(&[&["a"], &["b", "c"]]);
         batch.pop();
         assert_eq!(contents(&batch), ["h:a"]);
-        assert_eq!(batch.slices.len(), 1);
+        assert_eq!(batch.bytes.len(), 3);
         batch.pop();
         batch.pop();
         assert!(batch.is_empty());

@@ -3,6 +3,7 @@
 use crate::chunk_pool::ChunkPool;
 use crate::incoming::Incoming;
 use crate::{Message, SendBatch};
+use bytes::Bytes;
 use homa_proto::{Account, Accounts, Meter, Resource, RpcKey};
 use std::ops::Range;
 
@@ -77,13 +78,19 @@ impl MessageStore {
         self.release_at(key.into());
     }
 
-    /// Stores bytes of the RPC's incoming message at `offset`: the one copy on receive.
+    /// Stores bytes of the RPC's incoming message at `offset` by a copy.
     ///
     /// Each byte is given once (`Delivery::ranges` are new by contract); bytes beyond
     /// `message_length` are ignored. A message that comes in one piece is stored exactly, longer
     /// ones by chunks as bytes arrive.
     pub fn write(&mut self, key: RpcKey, message_length: u32, offset: u32, data: &[u8]) {
         self.write_at(key.into(), message_length, offset, data);
+    }
+
+    /// Stores bytes as [`write`](Self::write) does, which lie in a chunk of their own. It becomes a
+    /// part of the message unless too much of it would remain unused.
+    pub(crate) fn adopt(&mut self, key: RpcKey, message_length: u32, offset: u32, data: Bytes) {
+        self.adopt_at(key.into(), message_length, offset, data);
     }
 
     /// The bytes `from..upto` of a message that may still be arriving, all of which were written:
@@ -111,6 +118,11 @@ impl MessageStore {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         (self.outgoing.used() + self.incoming.used()) as usize + self.pool.retained_bytes()
+    }
+
+    /// Where free chunks are.
+    pub(crate) const fn pool(&self) -> &ChunkPool {
+        &self.pool
     }
 
     /// Bytes of memory held by incoming messages. It exceeds what the protocol counts, as a chunk
@@ -153,10 +165,12 @@ impl MessageStore {
         if range.start > range.end || range.end > message.len() {
             return false;
         }
-        if message.chunk_count(range.clone()) > SendBatch::SLICES_PER_PACKET_MAX {
+        let is_copied = range.len() <= SendBatch::COPIED_PAYLOAD_MAX;
+        let slices_max = SendBatch::SLICES_PER_PACKET_MAX;
+        if !is_copied && message.chunk_count(range.clone()) > slices_max {
             batch.append_payload(message.slice(range));
         } else {
-            message.slice_chunks(range, |slice| batch.append_payload(slice));
+            message.visit_chunks(range, |bytes, range| batch.append(bytes, range));
         }
         true
     }
@@ -168,11 +182,24 @@ impl MessageStore {
     }
 
     fn write_at(&mut self, key: SlotKey, message_length: u32, offset: u32, data: &[u8]) {
+        self.fill(key, message_length, |incoming, pool| incoming.write(pool, offset, data));
+    }
+
+    fn adopt_at(&mut self, key: SlotKey, message_length: u32, offset: u32, data: Bytes) {
+        self.fill(key, message_length, |incoming, pool| incoming.adopt(pool, offset, data));
+    }
+
+    fn fill(
+        &mut self,
+        key: SlotKey,
+        message_length: u32,
+        store: impl FnOnce(&mut Incoming, &ChunkPool),
+    ) {
         let Some(index) = self.claim(key) else { return };
         let incoming = &mut self.slots[index].incoming;
         let incoming = incoming.get_or_insert_with(|| Incoming::new(message_length));
         let before = incoming.memory_bytes();
-        incoming.write(&self.pool, offset, data);
+        store(incoming, &self.pool);
         self.incoming.raise((incoming.memory_bytes() - before) as u64);
     }
 
@@ -228,7 +255,6 @@ mod tests {
     use super::*;
     use crate::Destination;
     use crate::chunk_pool::CHUNK_LEN;
-    use bytes::Bytes;
     use homa_proto::LocalAddr;
     use homa_wire::Priority;
     use std::net::SocketAddr;
@@ -247,14 +273,14 @@ mod tests {
     #[test]
     fn gather__shares_the_parked_bytes() {
         let mut store = MessageStore::new(1);
-        let data = Bytes::from(vec![5; 1000]);
+        let data = Bytes::from(vec![5; 10_000]);
         store.park_at(OLD, data.clone().into());
         let mut batch = batch();
-        assert!(store.gather_at(OLD, 100..300, &mut batch));
+        assert!(store.gather_at(OLD, 100..9_000, &mut batch));
         let packet = batch.front().unwrap();
-        assert_eq!((packet.len, packet.payload[0].as_ptr()), (200, data[100..].as_ptr()));
+        assert_eq!((packet.len, packet.payload[0].as_ptr()), (8_900, data[100..].as_ptr()));
         store.release_at(OLD);
-        assert_eq!(batch.front().unwrap().to_vec(), data[100..300], "outlives the release");
+        assert_eq!(batch.front().unwrap().to_vec(), data[100..9_000], "outlives the release");
         assert_eq!(store.memory_bytes(), 0);
         assert!(!store.gather_at(OLD, 100..300, &mut batch));
     }
@@ -262,15 +288,17 @@ mod tests {
     #[test]
     fn gather__copies_what_lies_in_too_many_pieces() {
         let mut store = MessageStore::new(1);
-        let pieces: Vec<_> = (0..40u8).map(|n| Bytes::from(vec![n])).collect();
+        let pieces: Vec<_> = (0..40u8).map(|n| Bytes::from(vec![n; 1_000])).collect();
+        let all: Vec<u8> = pieces.concat();
         store.park_at(OLD, pieces.into());
         let mut many = batch();
-        assert!(store.gather_at(OLD, 0..40, &mut many));
+        assert!(store.gather_at(OLD, 0..40_000, &mut many));
         assert_eq!(many.front().unwrap().payload.len(), 1);
-        assert_eq!(many.front().unwrap().to_vec(), (0..40).collect::<Vec<u8>>());
+        assert_eq!(many.front().unwrap().to_vec(), all);
         let mut few = batch();
-        assert!(store.gather_at(OLD, 4..20, &mut few));
-        assert_eq!(few.front().unwrap().payload.len(), 16);
+        assert!(store.gather_at(OLD, 4_000..20_000, &mut few));
+        assert_eq!(few.front().unwrap().payload.len(), 15, "and the first is copied");
+        assert_eq!(few.front().unwrap().to_vec(), all[4_000..20_000]);
     }
 
     #[test]
@@ -327,7 +355,7 @@ mod tests {
     }
 
     /// What the protocol charges for an incoming message covers what the store really holds, also of
-    /// messages that arrive as scattered single bytes; but for the tables of buffers, which are small.
+    /// messages that arrive as scattered single bytes; but for the tables of pieces, which are small.
     #[test]
     fn account__of_scattered_bytes_is_within_what_the_protocol_charges() {
         let quantum = CHUNK_LEN as u64;
@@ -342,13 +370,42 @@ mod tests {
             let mut accounts = Accounts::default();
             store.account(&mut accounts);
             let held = accounts.get(Resource::StoreIncomingBytes).unwrap();
-            assert!(held.used <= charged + charged / 1000 + 200, "{length}: {} held", held.used);
+            assert!(held.used <= charged + charged / 1000 + 250, "{length}: {} held", held.used);
             store.forget_at(OLD);
             store.account(&mut accounts);
             let after = accounts.get(Resource::StoreIncomingBytes).unwrap();
             assert_eq!((after.used, after.high_water), (0, held.high_water));
             let chunks = accounts.get(Resource::ChunkBytes).unwrap();
             assert!(chunks.used <= quantum, "one free chunk is kept: {}", chunks.used);
+        }
+    }
+
+    /// Of a message that came with the buffers of its packets as well, whatever their lengths; but for
+    /// the 256th part that packets are shorter than chunks. Meanwhile at most 48 KiB more.
+    #[test]
+    fn account__of_adopted_packets_is_within_what_the_protocol_charges() {
+        let quantum = CHUNK_LEN as u32;
+        let charge = |length: u32| {
+            let tail = length % quantum;
+            u64::from(length - tail + if tail > 16_384 { quantum } else { tail })
+        };
+        for length in [32_768, 65_536, 70_000, 131_000, 1_000_000, 4_000_000] {
+            for packet in [32_768, 33_000, 50_000, 60_000, 65_451] {
+                let mut store = MessageStore::new(1);
+                for offset in (0..length).step_by(packet) {
+                    let end = length.min(offset + packet as u32);
+                    let data = store.pool().take().freeze(0..(end - offset) as usize);
+                    store.adopt_at(OLD, length, offset, data);
+                    let charged = charge(length).min(u64::from(end.next_multiple_of(quantum)));
+                    let more = if end == length { 0 } else { 48 << 10 };
+                    let table = u64::from(length) / 1000 + 250;
+                    let most = charged + more + u64::from(length) / 256 + table;
+                    let held = store.incoming_memory_bytes() as u64;
+                    assert!(held <= most, "{end} of {length} by {packet}: {held}");
+                }
+                assert!(store.take_at(OLD).is_some());
+                assert_eq!(store.memory_bytes(), CHUNK_LEN, "one free chunk is kept");
+            }
         }
     }
 

@@ -123,9 +123,9 @@ impl Scene {
             self.client.turn();
             self.server.turn();
             for key in std::mem::take(&mut self.server.log.requests) {
-                let request = self.server.driver.accept(key).unwrap();
+                let mut request = self.server.driver.accept(key).unwrap();
                 self.executed.push(request.clone().into_bytes());
-                let _ = self.server.driver.reply(key, request);
+                let _ = self.server.driver.reply(key, &mut request);
             }
             self.server.driver.flush(&mut self.server.log);
             for way in [Way::ToServer, Way::ToClient] {

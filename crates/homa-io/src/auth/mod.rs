@@ -19,14 +19,17 @@ pub use key::{AuthKey, ParseKeyError};
 pub use key_file::{KeyFile, KeyFileError};
 
 use crate::{
-    ErrorOrigin, OutgoingPacket, PacketIo, PathError, PathErrorKind, ReceivedPacket, SendBatch,
+    ChunkPool, ErrorOrigin, OutgoingPacket, PacketIo, PathError, PathErrorKind, ReceivedPacket,
+    SendBatch,
 };
+use bytes::Bytes;
 use counters::Rejected;
 use header::{AuthHeader, Ends};
 use homa_proto::{LocalAddr, PeerAddr};
 use replay::{Refused, Sessions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -223,6 +226,16 @@ impl<I: PacketIo> PacketIo for AuthIo<I> {
     fn packet(&self, index: usize) -> ReceivedPacket<'_> {
         let packet = self.inner.packet(self.accepted[index]);
         ReceivedPacket { bytes: &packet.bytes[header::LEN..], ..packet }
+    }
+
+    fn take_payload(
+        &mut self,
+        index: usize,
+        range: Range<usize>,
+        pool: &ChunkPool,
+    ) -> Option<Bytes> {
+        let range = range.start + header::LEN..range.end + header::LEN;
+        self.inner.take_payload(self.accepted[index], range, pool)
     }
 
     fn send_batch(&mut self, batch: &mut SendBatch) -> io::Result<()> {

@@ -132,7 +132,7 @@ fn turn__a_short_call_there_and_back() {
     let request = pair.server.log.requests[0];
     assert!(pair.server.log.started.is_empty(), "it was whole in one packet");
     assert_eq!(pair.server.driver.accept(request).unwrap().into_bytes(), "request");
-    pair.server.driver.reply(request, "response".into()).unwrap();
+    pair.server.driver.reply(request, &mut "response".into()).unwrap();
     pair.server.flush();
     assert!(pair.client.turn().progress);
     assert_eq!(pair.client.log.responses, [call]);
@@ -152,7 +152,7 @@ fn turn__long_messages_by_grants() {
     assert_eq!(pair.server.log.started, [key]);
     assert!(pair.server.log.readable.is_sorted());
     assert!(pair.server.driver.accept(key).unwrap() == request);
-    pair.server.driver.reply(key, response.clone().into()).unwrap();
+    pair.server.driver.reply(key, &mut response.clone().into()).unwrap();
     pair.run(|pair| !pair.client.log.responses.is_empty());
     assert!(pair.client.driver.take_response(call).unwrap() == response);
 }
@@ -237,7 +237,7 @@ fn turn__packets_received_go_before_timers_that_are_due() {
     }
     for key in std::mem::take(&mut pair.server.log.requests) {
         pair.server.driver.accept(key).unwrap();
-        pair.server.driver.reply(key, "y".into()).unwrap();
+        pair.server.driver.reply(key, &mut "y".into()).unwrap();
     }
     pair.server.flush();
     std::thread::sleep(StdDuration::from_millis(30));
@@ -301,7 +301,7 @@ fn abort__cancels_the_request_at_the_server() {
     pair.client.flush();
     pair.server.turn();
     assert_eq!(pair.server.log.cancelled, [(request, Cancelled::ByClient)]);
-    assert_eq!(pair.server.driver.reply(request, "y".into()), Err(ReplyError::Gone));
+    assert_eq!(pair.server.driver.reply(request, &mut "y".into()), Err(ReplyError::Gone));
 }
 
 #[test]

@@ -5,7 +5,9 @@ mod plan;
 
 pub use plan::{FaultPlan, ParseFaultPlanError};
 
-use crate::{Clock, Destination, OutgoingPacket, PacketIo, PathError, ReceivedPacket, SendBatch};
+use crate::{
+    ChunkPool, Clock, Destination, OutgoingPacket, PacketIo, PathError, ReceivedPacket, SendBatch,
+};
 use bytes::Bytes;
 use dice::{Dice, checksum};
 use homa_proto::{Duration, Instant, PeerAddr};
@@ -13,6 +15,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -283,6 +286,15 @@ impl<I: PacketIo> PacketIo for FaultyIo<I> {
         self.inner.packet(index)
     }
 
+    fn take_payload(
+        &mut self,
+        index: usize,
+        range: Range<usize>,
+        pool: &ChunkPool,
+    ) -> Option<Bytes> {
+        self.inner.take_payload(index, range, pool)
+    }
+
     fn send_batch(&mut self, batch: &mut SendBatch) -> io::Result<()> {
         self.send_at(Clock::now(), batch)
     }
@@ -347,7 +359,7 @@ fn count(counter: &AtomicU64) {
 
 /// Passes a packet on without copying its payload.
 fn copy_packet(out: &mut SendBatch, packet: &OutgoingPacket<'_>) {
-    out.push(packet.destination, packet.header);
+    out.push(packet.destination, packet.front);
     packet.payload.iter().for_each(|slice| out.append_payload(slice.clone()));
     out.set_prefix(out.len() - 1, packet.destination.local, packet.prefix);
 }

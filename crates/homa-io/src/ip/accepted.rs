@@ -1,8 +1,10 @@
 //! Packets among what was received by one call.
 
-use crate::ReceivedPacket;
 use crate::sys::ReceiveBuffers;
+use crate::{ChunkPool, ReceivedPacket};
+use bytes::Bytes;
 use homa_proto::{LocalAddr, PeerAddr};
+use std::ops::Range;
 
 /// A packet, with its place in the [`ReceiveBuffers`].
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +21,16 @@ impl Accepted {
     pub(crate) fn packet<'a>(&self, buffers: &'a ReceiveBuffers) -> ReceivedPacket<'a> {
         let (_, bytes) = self.split(buffers);
         ReceivedPacket { peer: self.peer, local: self.local, bytes }
+    }
+
+    /// Takes the bytes of `range` of the packet, which was alone in its message, with their buffer.
+    pub(crate) fn take(
+        &self,
+        range: Range<usize>,
+        buffers: &mut ReceiveBuffers,
+        pool: &ChunkPool,
+    ) -> Bytes {
+        buffers.take(self.index, self.start + range.start..self.start + range.end, pool)
     }
 
     /// What stands before the packet in its message, and the packet.

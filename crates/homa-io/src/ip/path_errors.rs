@@ -64,7 +64,7 @@ impl PathErrors {
             Some(unreachable) => PathErrorKind::Unreachable(unreachable),
             None => PathErrorKind::SendFailed(error.kind()),
         };
-        let quoted = quoted_packet(packet.header);
+        let quoted = quoted_packet(packet.front);
         let (peer, origin) = (packet.destination.peer, ErrorOrigin::Host);
         self.push(PathError { peer, kind, quoted, origin });
     }

@@ -12,13 +12,15 @@ use crate::ip::{
     Accepted, Network, control_messages, local_addr, no_room, receive_buffer_bytes, traffic_classes,
 };
 use crate::sys::{ControlMessages, Epoll, Family, Messages, ReceiveBuffers, Received, SocketName};
-use crate::{Destination, PacketIo, PathError, ReceivedPacket, SendBatch};
+use crate::{ChunkPool, Destination, PacketIo, PathError, ReceivedPacket, SendBatch};
+use bytes::Bytes;
 use channel::{Channel, Opening, ipv4_dest, ipv4_payload};
 use claim::Claim;
 use homa_proto::{LocalAddr, PeerAddr};
 use homa_wire::checksum::Addresses;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 use std::{fmt, io};
@@ -156,7 +158,8 @@ impl RawIo {
         }
         let mut messages = Messages::new();
         for (packet, (name, control)) in batch.iter().zip(&self.prepared) {
-            messages.push(&packet, name, control);
+            messages.push(name, control);
+            packet.parts().for_each(|part| messages.add(part));
         }
         messages.send(self.channels[channel].as_fd())
     }
@@ -215,6 +218,15 @@ impl PacketIo for RawIo {
             true => packet,
             false => ReceivedPacket { local: LocalAddr::ANY, ..packet },
         }
+    }
+
+    fn take_payload(
+        &mut self,
+        index: usize,
+        range: Range<usize>,
+        pool: &ChunkPool,
+    ) -> Option<Bytes> {
+        Some(self.received[index].take(range, &mut self.buffers, pool))
     }
 
     fn send_batch(&mut self, batch: &mut SendBatch) -> io::Result<()> {

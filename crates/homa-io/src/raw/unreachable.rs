@@ -4,9 +4,8 @@ use super::channel::explain;
 use super::filter::NOTHING;
 use crate::ip::push_source;
 use crate::sys::{ControlMessages, Family, Messages, SocketName, attach_filter};
-use crate::{Destination, OutgoingPacket};
-use homa_proto::{LocalAddr, PeerAddr};
-use homa_wire::{Priority, ip};
+use homa_proto::PeerAddr;
+use homa_wire::ip;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -76,12 +75,9 @@ impl PortUnreachable {
         let Some(name) = SocketName::new(&packet.peer, self.family) else { return };
         let mut control = ControlMessages::EMPTY;
         push_source(&mut control, packet.local);
-        let local = LocalAddr::from(packet.local);
-        let destination = Destination { peer: packet.peer, local, priority: Priority::HIGHEST };
-        let (prefix, payload, len) = (&[][..], &[][..], message.len());
-        let outgoing = OutgoingPacket { destination, prefix, header: &message, payload, len };
         let mut messages = Messages::new();
-        messages.push(&outgoing, &name, &control);
+        messages.push(&name, &control);
+        messages.add(&message);
         let _ = messages.send(self.socket.as_fd());
     }
 }

@@ -1,18 +1,22 @@
 //! Receiving several packets by one system call.
 
 use super::{ControlMessages, SocketName};
+use crate::{CHUNK_LEN, ChunkPool};
+use bytes::Bytes;
 use std::io;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Buffers for one batch of received packets.
 ///
-/// Each has room for the longest UDP payload. A socket bound to a network interface with a small
+/// Each has the length of a chunk, so that it can become a part of a message, and room for the
+/// longest UDP payload. A socket bound to a network interface with a small
 /// MTU needs as much, since packets from the same host reach it over loopback. Only pages that are
 /// written to take memory, and slots are filled from the first, so few are touched while few
 /// packets come.
 pub(crate) struct ReceiveBuffers {
-    slots: Vec<u8>,
+    slots: Vec<Box<[u8]>>,
     names: Vec<SocketName>,
     controls: Vec<ControlMessages>,
     lens: Vec<usize>,
@@ -27,7 +31,7 @@ pub(crate) struct Received<'a> {
 }
 
 /// Room for one packet: no UDP payload is longer.
-const SLOT_LEN: usize = 65_536;
+const SLOT_LEN: usize = CHUNK_LEN;
 
 impl ReceiveBuffers {
     /// Packets received by one system call at most.
@@ -35,7 +39,7 @@ impl ReceiveBuffers {
 
     pub(crate) fn new() -> Self {
         Self {
-            slots: vec![0; SLOT_LEN * Self::CAPACITY],
+            slots: (0..Self::CAPACITY).map(|_| vec![0; SLOT_LEN].into()).collect(),
             names: vec![SocketName::EMPTY; Self::CAPACITY],
             controls: vec![ControlMessages::EMPTY; Self::CAPACITY],
             lens: vec![0; Self::CAPACITY],
@@ -45,10 +49,10 @@ impl ReceiveBuffers {
     /// Receives one packet, without control messages.
     pub(crate) fn receive_plain(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
         let mut name_len = SocketName::LEN_MAX as libc::socklen_t;
-        let slot = self.slots.as_mut_ptr().cast();
+        let slot = self.slots[0].as_mut_ptr().cast();
         let name = (&raw mut self.names[0]).cast();
         let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
-        // SAFETY: `slot` points to SLOT_LEN writable bytes, `name` to `name_len` bytes, both of
+        // SAFETY: `slot` points to SLOT_LEN writable bytes (that is every slot's length), `name` to `name_len` bytes, both of
         // which live in `self`, borrowed exclusively for the call; all bytes are valid in both.
         let len = unsafe {
             libc::recvfrom(fd.as_raw_fd(), slot, SLOT_LEN, flags, name, &raw mut name_len)
@@ -60,7 +64,7 @@ impl ReceiveBuffers {
 
     /// Receives one packet, with control messages.
     pub(crate) fn receive_one(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        let iov_base = self.slots.as_mut_ptr().cast();
+        let iov_base = self.slots[0].as_mut_ptr().cast();
         let mut iovec = libc::iovec { iov_base, iov_len: SLOT_LEN };
         let mut header = super::send::empty_header().msg_hdr;
         header.msg_iov = &raw mut iovec;
@@ -90,8 +94,8 @@ impl ReceiveBuffers {
         let mut iovecs = [const { MaybeUninit::<libc::iovec>::uninit() }; Self::CAPACITY];
         let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; Self::CAPACITY];
         for index in 0..count_max {
-            let slot = &mut self.slots[index * SLOT_LEN..][..SLOT_LEN];
-            let iovec = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: SLOT_LEN };
+            let iov_base = self.slots[index].as_mut_ptr().cast();
+            let iovec = libc::iovec { iov_base, iov_len: SLOT_LEN };
             let mut header = super::send::empty_header();
             header.msg_hdr.msg_iov = iovecs[index].write(iovec);
             header.msg_hdr.msg_iovlen = 1;
@@ -121,6 +125,11 @@ impl ReceiveBuffers {
         Ok(count)
     }
 
+    /// Gives away the bytes of `range` of packet `index` with their buffer.
+    pub(crate) fn take(&mut self, index: usize, range: Range<usize>, pool: &ChunkPool) -> Bytes {
+        pool.exchange(&mut self.slots[index]).freeze(range)
+    }
+
     /// What is known of packet `index` of the last batch.
     pub(crate) fn received(&self, index: usize) -> Received<'_> {
         Received { name: &self.names[index], control: &self.controls[index], len: self.lens[index] }
@@ -128,6 +137,6 @@ impl ReceiveBuffers {
 
     /// The first `len` bytes of packet `index` of the last batch.
     pub(crate) fn bytes(&self, index: usize, len: usize) -> &[u8] {
-        &self.slots[index * SLOT_LEN..][..len.min(SLOT_LEN)]
+        &self.slots[index][..len.min(SLOT_LEN)]
     }
 }

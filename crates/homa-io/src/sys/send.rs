@@ -1,7 +1,7 @@
 //! Sending several packets by one system call.
 
 use super::{ControlMessages, SocketName};
-use crate::{OutgoingPacket, SendBatch};
+use crate::SendBatch;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -31,22 +31,15 @@ impl<'a> Messages<'a> {
         }
     }
 
-    /// Adds a packet, as a message of its own.
+    /// Adds a message, whose bytes are [added](Self::add) next.
     ///
     /// # Panics
     ///
-    /// If there are [`SendBatch::CAPACITY`] packets already.
-    pub(crate) fn push(
-        &mut self,
-        packet: &OutgoingPacket<'a>,
-        name: &'a SocketName,
-        control: &'a ControlMessages,
-    ) {
-        let slices = self.push_slices(packet);
+    /// If there are [`SendBatch::CAPACITY`] messages already.
+    pub(crate) fn push(&mut self, name: &'a SocketName, control: &'a ControlMessages) {
         let mut header = empty_header();
         header.msg_hdr.msg_name = (&raw const *name).cast_mut().cast();
         header.msg_hdr.msg_namelen = name.len();
-        header.msg_hdr.msg_iovlen = slices;
         if control.len() > 0 {
             header.msg_hdr.msg_control = control.as_ptr().cast_mut().cast();
             header.msg_hdr.msg_controllen = control.len();
@@ -55,17 +48,23 @@ impl<'a> Messages<'a> {
         self.headers_len += 1;
     }
 
-    /// Appends a packet's bytes to the packet pushed last, for the kernel to take apart again.
+    /// Appends bytes to the message pushed last: a packet, a part of one, or several packets, which
+    /// the kernel is told to take apart again.
     ///
     /// # Panics
     ///
-    /// If there are [`SendBatch::CAPACITY`] packets already, or none.
-    pub(crate) fn extend(&mut self, packet: &OutgoingPacket<'a>) {
-        let added = self.push_slices(packet);
+    /// If there is no message, or there are as many parts already as a batch may have.
+    pub(crate) fn add(&mut self, bytes: &'a [u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         let last = &mut self.headers[self.headers_len - 1];
         // SAFETY: the first `headers_len` headers were written by `push`.
         let last = unsafe { last.assume_init_mut() };
-        last.msg_hdr.msg_iovlen += added;
+        last.msg_hdr.msg_iovlen += 1;
+        let iov_base = bytes.as_ptr().cast_mut().cast();
+        self.iovecs[self.iovecs_len].write(libc::iovec { iov_base, iov_len: bytes.len() });
+        self.iovecs_len += 1;
     }
 
     /// Sends the messages in order until one fails, and returns how many were sent.
@@ -89,16 +88,6 @@ impl<'a> Messages<'a> {
         super::checked(sent as libc::ssize_t)
     }
 
-    fn push_slices(&mut self, packet: &OutgoingPacket<'a>) -> usize {
-        let first = self.iovecs_len;
-        for part in packet.parts().filter(|part| !part.is_empty()) {
-            let iov_base = part.as_ptr().cast_mut().cast();
-            self.iovecs[self.iovecs_len].write(libc::iovec { iov_base, iov_len: part.len() });
-            self.iovecs_len += 1;
-        }
-        self.iovecs_len - first
-    }
-
     /// Only now, since `self` may have been moved while packets were added.
     fn point_headers_at_iovecs(&mut self) {
         let mut next = self.iovecs.as_mut_ptr().cast::<libc::iovec>();
@@ -106,7 +95,7 @@ impl<'a> Messages<'a> {
             // SAFETY: the first `headers_len` headers were written by `push`.
             let header = unsafe { header.assume_init_mut() };
             header.msg_hdr.msg_iov = next;
-            // Stays within `iovecs`: `push` wrote one for each that it counted.
+            // Stays within `iovecs`: `add` wrote one for each that it counted.
             next = next.wrapping_add(header.msg_hdr.msg_iovlen);
         }
     }

@@ -131,6 +131,54 @@ fn send_batch__carries_the_longest_datagram() {
 
 /// What the kernel would not send is reported and does not stop the rest.
 #[test]
+fn take_payload__gives_the_buffer_away() {
+    let (mut a, mut b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    let (pool, peer) = (ChunkPool::new(4), peer_at("127.0.0.1", &b));
+    let mut taken = Vec::new();
+    for round in 0..4 {
+        let mut batch = SendBatch::new();
+        for packet in 0..3 {
+            push(&mut batch, peer, b"header", &[]);
+            batch.append_payload(vec![10 * round + packet; 60_000].into());
+        }
+        a.send_batch(&mut batch).unwrap();
+        let mut packet = 0;
+        while packet < 3 {
+            for index in 0..b.recv_batch().unwrap() {
+                let address = b.packet(index).bytes[7..].as_ptr();
+                let payload = b.take_payload(index, 7..60_006, &pool).unwrap();
+                assert_eq!(payload.as_ptr(), address);
+                taken.push((10 * round + packet, payload));
+                packet += 1;
+            }
+        }
+    }
+    for (content, payload) in taken {
+        assert!(payload.len() == 59_999 && payload.iter().all(|byte| *byte == content));
+    }
+    assert_eq!(pool.existing_bytes(), pool.retained_bytes());
+}
+
+/// Packets that came in one message lie in one buffer.
+#[test]
+fn take_payload__leaves_packets_that_came_together() {
+    let (mut a, mut b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    let (pool, peer) = (ChunkPool::new(4), peer_at("127.0.0.1", &b));
+    let mut batch = SendBatch::new();
+    push(&mut batch, peer, b"first", &[]);
+    push(&mut batch, peer, b"2nd", &[]);
+    a.send_batch(&mut batch).unwrap();
+    while b.received.len() < 2 {
+        if b.recv_batch().unwrap() == 1 {
+            eprintln!("SKIPPED: this system does not receive packets together");
+            return;
+        }
+    }
+    assert_eq!(b.take_payload(0, 0..5, &pool), None);
+    assert_eq!((b.packet(0).bytes, b.packet(1).bytes), (&b"first"[..], &b"2nd"[..]));
+}
+
+#[test]
 fn send_batch__goes_on_after_packets_that_fail() {
     let (mut a, mut b) = (bind(V4), bind(V4));
     let to = PeerAddr::from(b.local_addr());
