@@ -14,7 +14,8 @@ use crate::addr::{Addr, Family, Target, ToAddr};
 use crate::awaited::{CallDone, Idle, Outcomes, Started};
 use crate::calls::{CallId, Owner};
 use crate::config::{CallOptions, Config, WhenFull};
-use crate::error::{BindError, CallError};
+use crate::error::{BindError, CallError, ReplyError};
+use crate::request::Request;
 use crate::server::{Server, StreamServer};
 use crate::setup;
 use crate::shared::Handle;
@@ -264,11 +265,30 @@ impl Endpoint {
         Ok(StreamServer::new(Arc::clone(&self.handle), server))
     }
 
+    /// Sends many requests, each as [`Endpoint::send`] does, and their packets together: cheaper
+    /// than one by one. `requests` is emptied; for each of them, in order, `started` is appended the
+    /// id of its call, or why it was not sent.
+    pub fn send_batch(
+        &self,
+        requests: &mut Vec<(Addr, Message)>,
+        started: &mut Vec<Result<CallId, CallError>>,
+    ) {
+        self.handle.lock().send_batch(requests, started);
+    }
+
+    /// Answers many requests to this endpoint, each as [`Request::reply`] does, and sends the answers
+    /// together: cheaper than one by one. Those that were answered are taken out of `replies`;
+    /// why the others could not be, in the same order, is appended to `failed`.
+    pub fn reply_batch(&self, replies: &mut Vec<(Request, Message)>, failed: &mut Vec<ReplyError>) {
+        Request::reply_batch(&self.handle, replies, failed);
+    }
+
     /// Collects the packets of what follows until the cork is dropped, so that many short calls or
     /// replies made at once leave in few system calls.
     ///
-    /// Meanwhile packets still leave whenever the endpoint is driven for another reason, and at
-    /// the latest 2 ms later.
+    /// Meanwhile packets still leave whenever there are many, or half of the open calls', so that the
+    /// other side need not wait; whenever the endpoint is driven for another reason; and at the latest
+    /// 2 ms later.
     pub fn cork(&self) -> Cork {
         Cork::new(Arc::clone(&self.handle))
     }

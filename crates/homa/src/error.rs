@@ -154,6 +154,9 @@ pub enum ReplyError {
     /// The request was answered before.
     #[error("the request was answered already")]
     Answered,
+    /// The request came to another endpoint than the one that is to answer it.
+    #[error("the request came to another endpoint")]
+    OtherEndpoint,
     /// The request has not fully arrived yet.
     #[error("the request has not fully arrived")]
     Incomplete,

@@ -82,7 +82,7 @@ impl World {
             let mut answered = 0;
             while let Some(request) = next_request(&server, service) {
                 // Fails if the client has closed its endpoint meanwhile.
-                let replied = server.lock().reply(request.key, request.message.unwrap());
+                let replied = server.lock().reply(request.key, &mut request.message.unwrap());
                 answered += u32::from(replied.is_ok());
             }
             answered

@@ -11,7 +11,7 @@ use homa_wire::RefuseReason;
 use crate::awaited::{AllBytes, MoreBytes, ReplySent, RequestCancelled};
 use crate::error::{ReadError, ReplyError};
 use crate::shared::Handle;
-use crate::state::{Accepted, Replied};
+use crate::state::{Accepted, Replied, State};
 use crate::wait::wait;
 use crate::waiting::Ticket;
 
@@ -117,6 +117,29 @@ impl Request {
         message: impl Into<Message>,
     ) -> Result<(), ReplyError> {
         self.responder.reply_when_room_on_thread(message.into())
+    }
+
+    /// Answers many requests of one endpoint: see `Endpoint::reply_batch`.
+    pub(crate) fn reply_batch(
+        handle: &Handle,
+        replies: &mut Vec<(Self, Message)>,
+        failed: &mut Vec<ReplyError>,
+    ) {
+        let mut locked = handle.lock();
+        locked.begin_batch(0);
+        replies.retain_mut(|(request, message)| {
+            let responder = &mut request.responder;
+            let Responder { key, answered, .. } = responder;
+            let result = if std::ptr::eq(&*responder.handle, handle) {
+                answer(&mut locked, *key, answered, message)
+            } else {
+                // Its lock must not be waited for with this one held.
+                Err(ReplyError::OtherEndpoint)
+            };
+            failed.extend(result.err());
+            result.is_err()
+        });
+        locked.end_batch();
     }
 
     /// Refuses the request; its client learns the reason at once.
@@ -271,13 +294,9 @@ impl StreamRequest {
 }
 
 impl Responder {
-    fn reply(&mut self, message: Message) -> Result<(), ReplyError> {
-        if self.answered {
-            return Err(ReplyError::Answered);
-        }
-        self.handle.lock().reply(self.key, message)?;
-        self.answered = true;
-        Ok(())
+    fn reply(&mut self, mut message: Message) -> Result<(), ReplyError> {
+        let Self { handle, key, answered, .. } = self;
+        answer(&mut handle.lock(), *key, answered, &mut message)
     }
 
     async fn reply_when_room(&mut self, message: Message) -> Result<(), ReplyError> {
@@ -326,6 +345,21 @@ impl Responder {
         }
         wait(&self.handle, RequestCancelled(self.key)).await;
     }
+}
+
+/// Answers a request of the endpoint whose state this is. Takes the message, unless it fails.
+fn answer(
+    state: &mut State,
+    key: RpcKey,
+    answered: &mut bool,
+    message: &mut Message,
+) -> Result<(), ReplyError> {
+    if *answered {
+        return Err(ReplyError::Answered);
+    }
+    state.reply(key, message)?;
+    *answered = true;
+    Ok(())
 }
 
 impl Drop for Responder {

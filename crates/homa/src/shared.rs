@@ -19,7 +19,7 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Counts the turns that anybody but the helper takes: the helper only looks on while it moves.
     turns: AtomicU64,
-    /// Whether a cork holds packets back, which the helper sends at its next look.
+    /// Whether packets are held back, for a cork or for company, which the helper sends at its next look.
     held_back: AtomicBool,
     /// Wakes the leader that sleeps.
     pub(crate) leader_bell: Bell,

@@ -24,6 +24,9 @@ use crate::waiting::Waiting;
 /// After so long without a turn, a verb takes one.
 const VERBS_WITHOUT_TURN: Duration = Duration::from_micros(200);
 
+/// Calls and replies whose packets are collected at most.
+const COLLECTED_MAX: u64 = 64;
+
 /// How long an endpoint that closes waits in all for room to send its last packets. They are short:
 /// a socket that has no room for so long will not have any.
 const LAST_FLUSH_MAX: StdDuration = StdDuration::from_millis(50);
@@ -53,8 +56,12 @@ pub(crate) struct State {
     draining: bool,
     /// Who waits for all to be finished.
     pub(crate) idle: Queue<()>,
-    /// Verbs were called whose packets have not left.
-    unflushed: bool,
+    /// What the verbs so far call for that has not left.
+    unsent: Unsent,
+    /// Calls and replies among them.
+    collected: u64,
+    /// Calls that were open lately at the most.
+    open_lately: u64,
     /// When the latest turn was taken, and whether since the lock was taken.
     turned_at: Instant,
     pub(crate) turned: bool,
@@ -66,6 +73,15 @@ pub(crate) struct State {
     pub(crate) auth: Arc<AuthCounters>,
     /// Whether packets go over UDP, rather than raw IP.
     pub(crate) has_udp_ports: bool,
+}
+
+/// What is to be sent for verbs that were called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Unsent {
+    Nothing,
+    /// Acknowledgements, which may wait for calls that take them along.
+    Acks,
+    Packets,
 }
 
 /// The tables that the driver's events change.
@@ -155,7 +171,9 @@ impl State {
             client,
             draining: false,
             idle: Queue::new(),
-            unflushed: false,
+            unsent: Unsent::Nothing,
+            collected: 0,
+            open_lately: 0,
             turned_at: Instant::ZERO,
             turned: false,
             corks: 0,
@@ -172,7 +190,8 @@ impl State {
         let Some(driver) = &mut self.driver else {
             return Turn { progress: false, more: false };
         };
-        self.unflushed = false;
+        (self.unsent, self.collected) = (Unsent::Nothing, 0);
+        self.open_lately -= self.open_lately.saturating_sub(self.tables.calls.open()) / 8;
         self.turned = true;
         let turn = driver.turn(&mut self.tables);
         self.turned_at = driver.now();
@@ -185,14 +204,15 @@ impl State {
     /// A thread that calls one verb after the other takes a turn now and then, or the peers would
     /// hear nothing while it keeps the lock busy.
     pub(crate) fn flush(&mut self) {
-        if !self.unflushed {
+        if self.unsent == Unsent::Nothing {
             return;
         }
         let Some(driver) = &self.driver else { return };
         let since_turn = driver.now().saturating_since(self.turned_at);
         let turn_due = since_turn >= VERBS_WITHOUT_TURN && !self.seats.is_leader_there();
-        let collecting = self.corks > 0 || self.seats.link.as_ref().is_some_and(Link::returns_soon);
-        if collecting && !turn_due {
+        let returns_soon = self.seats.link.as_ref().is_some_and(Link::returns_soon);
+        let may_wait = (self.is_collecting() || returns_soon) && !self.is_enough_collected();
+        if may_wait && !turn_due {
             return;
         }
         self.flush_now();
@@ -201,9 +221,25 @@ impl State {
         }
     }
 
+    /// A call was started, or a reply: its packets leave now, or with those of the next ones.
+    fn send_soon(&mut self) {
+        self.unsent = Unsent::Packets;
+        self.collected += 1;
+        self.open_lately = self.open_lately.max(self.tables.calls.open());
+        self.flush();
+    }
+
+    /// Whether no more is to be collected: with half of a client's calls the server has something to do
+    /// while the client goes on with the other half, instead of each waiting for the other, or asleep.
+    fn is_enough_collected(&self) -> bool {
+        let half = if self.open_lately > 1 { self.open_lately / 2 } else { COLLECTED_MAX };
+        self.collected >= half.min(COLLECTED_MAX)
+    }
+
     /// Sends what the verbs so far call for, be it collected or not.
     pub(crate) fn flush_now(&mut self) {
-        if !std::mem::take(&mut self.unflushed) {
+        self.collected = 0;
+        if std::mem::replace(&mut self.unsent, Unsent::Nothing) == Unsent::Nothing {
             return;
         }
         let Some(driver) = &mut self.driver else { return };
@@ -247,9 +283,12 @@ impl State {
             Outcome::Failed(error) => return Some(Err(error)),
             Outcome::Waiting(_) | Outcome::Pending | Outcome::Response => {}
         }
-        self.unflushed = true;
-        let response = self.driver.as_mut().zip(key);
-        let response = response.and_then(|(driver, key)| driver.take_response(key));
+        let Some((driver, key)) = self.driver.as_mut().zip(key) else {
+            return Some(Err(CallError::ShutDown));
+        };
+        let response = driver.take_response(key);
+        let unsent = if driver.is_urgent() { Unsent::Packets } else { Unsent::Acks };
+        self.unsent = self.unsent.max(unsent);
         Some(response.ok_or(CallError::ShutDown))
     }
 
@@ -285,7 +324,7 @@ impl State {
     fn abort_rpc(&mut self, key: Option<RpcKey>) {
         if let (Some(key), Some(driver)) = (key, &mut self.driver) {
             driver.abort(key);
-            self.unflushed = true;
+            self.unsent = Unsent::Packets;
         }
     }
 
@@ -323,7 +362,7 @@ impl State {
             requests.remove(key);
             driver.refuse(key, RefuseReason::NotServing);
         }
-        self.unflushed = true;
+        self.unsent = Unsent::Packets;
     }
 
     /// Accepts the next request of a server.
@@ -351,7 +390,7 @@ impl State {
             && !entry.cancelled
         {
             driver.refuse(key, reason);
-            self.unflushed = true;
+            self.unsent = Unsent::Packets;
         }
     }
 
@@ -418,6 +457,22 @@ impl State {
         self.driver.is_none()
     }
 
+    /// Many verbs follow, so many of them calls: their packets leave together, and count as called now.
+    pub(crate) fn begin_batch(&mut self, calls: usize) {
+        self.cork();
+        self.open_lately = self.open_lately.max(self.tables.calls.open() + calls as u64);
+        if let Some(driver) = &mut self.driver {
+            driver.begin_batch();
+        }
+    }
+
+    pub(crate) fn end_batch(&mut self) {
+        self.uncork();
+        if let Some(driver) = &mut self.driver {
+            driver.end_batch();
+        }
+    }
+
     pub(crate) fn cork(&mut self) {
         self.corks += 1;
     }
@@ -426,9 +481,13 @@ impl State {
         self.corks -= 1;
     }
 
-    /// Whether packets wait for a cork to be drawn.
+    /// Whether packets wait for a cork to be drawn, or for others to go with.
     pub(crate) fn holds_back(&self) -> bool {
-        self.unflushed && self.corks > 0
+        self.unsent != Unsent::Nothing && self.is_collecting()
+    }
+
+    fn is_collecting(&self) -> bool {
+        self.corks > 0 || self.unsent == Unsent::Acks
     }
 
     pub(crate) fn queue_of(&mut self, server: ServerIndex) -> &mut Queue<RpcKey> {

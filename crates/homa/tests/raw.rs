@@ -13,7 +13,7 @@ use common::contents;
 use homa::blocking::Endpoint;
 use homa::proto::Unreachable;
 use homa::{Addr, BindError, CallError, Config, RawConfig, RefuseReason};
-use homa_testkit::netns::{Host, Lab, LabOptions, Namespace, skip};
+use homa_netns::{Host, Lab, LabOptions, Namespace, skip};
 
 const PORT: u16 = 4000;
 const LENGTHS: [usize; 6] = [1, 100, 1424, 1425, 40_001, 1_000_000];

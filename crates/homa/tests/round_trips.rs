@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::*;
-use homa::{Addr, CallOptions, Config, Endpoint, Priority, blocking};
+use homa::{
+    Addr, CallError, CallOptions, Config, Endpoint, Message, Priority, ReplyError, blocking,
+};
 
 const SIZES: [usize; 9] = [1, 2, 100, 1_416, 1_417, 40_000, 65_451, 65_452, 1_000_000];
 
@@ -163,6 +165,85 @@ fn cork__many_calls_leave_in_few_batches() {
     let after = client.stats().drive;
     assert!(after.batches_sent - before.batches_sent < 16, "{after:?}");
     for _ in 0..32 {
+        client.recv(None).unwrap().1.unwrap();
+    }
+    server.close();
+}
+
+/// Batches of calls and of replies: each call has one outcome, in few system calls; what can't be sent is
+/// named in its place and holds up nobody.
+#[test]
+fn send_batch__and_reply_batch_are_many_calls_in_few_system_calls() {
+    let server = blocking_endpoint(Config::default());
+    let port = server.serve(PORT).unwrap();
+    let addr = addr_of(server.local_addr());
+    let client = blocking_endpoint(config_for(1000));
+    let mut requests: Vec<(Addr, Message)> = (0..32u8).map(|n| (addr, vec![n].into())).collect();
+    requests[7].1 = Message::new();
+    requests[9].1 = vec![9; 1001].into();
+    let before = client.stats().drive;
+    let mut started = Vec::new();
+    client.send_batch(&mut requests, &mut started);
+    assert!(requests.is_empty());
+    let batches = client.stats().drive.batches_sent - before.batches_sent;
+    assert!(batches <= 5, "{batches} batches");
+    assert_eq!(started[7], Err(CallError::Empty));
+    assert_eq!(started[9], Err(CallError::TooLong { max: 1000, by_server: false }));
+    let calls: HashMap<_, _> =
+        (0..32u8).filter_map(|n| Some((*started[usize::from(n)].as_ref().ok()?, n))).collect();
+    assert_eq!(calls.len(), 30);
+
+    let mut accepted = Vec::new();
+    while accepted.len() < 30 {
+        assert!(port.accept_batch(&mut accepted, 64, Some(Duration::from_secs(5))) > 0);
+    }
+    let mut replies: Vec<_> = accepted
+        .into_iter()
+        .map(|mut request| {
+            let echo = request.take_message();
+            (request, echo)
+        })
+        .collect();
+    let (unanswerable, silent) = (replies[3].1.clone(), Message::new());
+    replies[3].1 = silent;
+    let before = server.stats().drive;
+    let mut failed = Vec::new();
+    server.reply_batch(&mut replies, &mut failed);
+    let batches = server.stats().drive.batches_sent - before.batches_sent;
+    assert!(batches <= 5, "{batches} batches");
+    assert_eq!((replies.len(), &failed[..]), (1, &[ReplyError::Empty][..]));
+    replies[0].1 = unanswerable;
+    client.reply_batch(&mut replies, &mut failed);
+    assert_eq!((replies.len(), failed[1]), (1, ReplyError::OtherEndpoint));
+    server.reply_batch(&mut replies, &mut failed);
+    assert_eq!((replies.len(), failed.len()), (0, 2), "still answerable");
+
+    for _ in 0..30 {
+        let (id, outcome) = client.recv(Some(Duration::from_secs(5))).unwrap();
+        assert_eq!(outcome.unwrap(), [calls[&id]][..]);
+    }
+    server.close();
+}
+
+/// Of the calls that are open half is enough to collect: the server begins with them.
+#[test]
+fn cork__half_of_the_open_calls_leave() {
+    let (server, addr) = blocking_echoing(Config::default(), 1);
+    let client = blocking_endpoint(Config::default());
+    client.call(addr, "warm up").unwrap();
+    let sent = || client.stats().drive.packets_sent;
+    let before = sent();
+    let mut requests = (0..40).map(|_| (addr, "x".into())).collect();
+    client.send_batch(&mut requests, &mut Vec::new());
+    assert_eq!(sent() - before, 40);
+    let cork = client.cork();
+    for _ in 0..39 {
+        client.send(addr, "x").unwrap();
+    }
+    // Others may have ended, or been driven, meanwhile.
+    assert!(sent() - before >= 60, "{}", sent() - before);
+    drop(cork);
+    for _ in 0..79 {
         client.recv(None).unwrap().1.unwrap();
     }
     server.close();

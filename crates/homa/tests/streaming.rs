@@ -11,7 +11,8 @@ use homa::{CallOptions, Config, ReadError, ReplyError};
 
 fn slow() -> Config {
     let mut config = Config::default();
-    config.fault = Some("delay=1ms".parse().unwrap());
+    // Long enough that a test that is kept waiting still sees the request incomplete.
+    config.fault = Some("delay=4ms".parse().unwrap());
     config
 }
 

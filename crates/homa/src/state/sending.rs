@@ -3,7 +3,7 @@
 use homa_io::{Clock, Message};
 use homa_proto::{Duration, Instant, Limit, Resource, RpcKey};
 
-use super::{BoxedDriver, State, Tables};
+use super::{BoxedDriver, State, Tables, Unsent};
 use crate::Addr;
 use crate::calls::{CallId, Owner};
 use crate::config::{CallOptions, WhenFull, to_proto};
@@ -46,9 +46,24 @@ impl State {
         let key = driver.send_request(self.client, peer, port, message, options.to_proto())?;
         let id = self.tables.calls.insert(addr, owner);
         self.tables.calls.started(id, key, &mut self.tables.wakers);
-        self.unflushed = true;
-        self.flush();
+        self.send_soon();
         Ok(id)
+    }
+
+    /// Starts many calls whose outcomes are left to the queue; their packets leave together.
+    pub(crate) fn send_batch(
+        &mut self,
+        requests: &mut Vec<(Addr, Message)>,
+        started: &mut Vec<Result<CallId, CallError>>,
+    ) {
+        self.begin_batch(requests.len());
+        let options = CallOptions::default().when_full(WhenFull::Reject);
+        started.extend(
+            requests
+                .drain(..)
+                .map(|(addr, message)| self.start_call(addr, message, options, Owner::Queue)),
+        );
+        self.end_batch();
     }
 
     /// Whether a call that waited to be started was; if it ended instead, it is forgotten.
@@ -67,8 +82,8 @@ impl State {
         }
     }
 
-    /// Answers a request.
-    pub(crate) fn reply(&mut self, key: RpcKey, message: Message) -> Result<(), ReplyError> {
+    /// Answers a request: takes the message, unless it fails.
+    pub(crate) fn reply(&mut self, key: RpcKey, message: &mut Message) -> Result<(), ReplyError> {
         let server = self.prepare_reply(key)?;
         if let Some(limit) = self.tables.waiting.obstacle(Line::Replies(server)) {
             self.tables.waiting.refuse();
@@ -81,7 +96,7 @@ impl State {
     pub(crate) fn reply_or_wait(
         &mut self,
         key: RpcKey,
-        message: Message,
+        mut message: Message,
     ) -> Result<Replied, ReplyError> {
         let line = Line::Replies(self.prepare_reply(key)?);
         let length = message.len();
@@ -96,7 +111,7 @@ impl State {
             }
             checked => {
                 checked?;
-                self.send_reply(key, message)?;
+                self.send_reply(key, &mut message)?;
                 Ok(Replied::Sent)
             }
         }
@@ -117,14 +132,14 @@ impl State {
                 self.tables.waiting.block(line, limit);
                 continue;
             }
-            let Some(send) = self.tables.waiting.leave(ticket) else { continue };
+            let Some(mut send) = self.tables.waiting.leave(ticket) else { continue };
             match what {
                 What::Call { id, addr, options, deadline } => {
                     let left = deadline.saturating_since(now);
                     self.start_waiting_call(id, addr, send.message, options, left);
                 }
                 What::Reply(key) => {
-                    let outcome = self.send_reply(key, send.message);
+                    let outcome = self.send_reply(key, &mut send.message);
                     let Tables { waiting, wakers, .. } = &mut self.tables;
                     waiting.settle_reply(ticket, outcome, wakers);
                 }
@@ -191,7 +206,7 @@ impl State {
             Ok(key) => calls.started(id, key, wakers),
             Err(error) => calls.end_waiting(id, error.into(), wakers),
         }
-        self.unflushed = true;
+        self.unsent = Unsent::Packets;
     }
 
     /// The limit for which somebody who waits has to go on waiting. What would fail for another reason
@@ -245,11 +260,11 @@ impl State {
         Ok(entry.server)
     }
 
-    fn send_reply(&mut self, key: RpcKey, message: Message) -> Result<(), ReplyError> {
+    fn send_reply(&mut self, key: RpcKey, message: &mut Message) -> Result<(), ReplyError> {
         let driver = self.driver.as_mut().ok_or(ReplyError::ShutDown)?;
         driver.reply(key, message)?;
         self.tables.requests.remove(key);
-        self.unflushed = true;
+        self.send_soon();
         Ok(())
     }
 
