@@ -3,8 +3,9 @@
 use std::time::Instant as WallClock;
 
 use crate::drops::DropCause;
+use crate::event::{Event, Events};
 use crate::faults::{FaultPlan, Held, Interface};
-use crate::network::{Event, Events, Network};
+use crate::network::Network;
 use crate::outcome::Finished;
 use crate::packet::{HostId, Packet, PacketId};
 use crate::plan::{Message, Plan};
@@ -84,7 +85,7 @@ impl<T: Transport> Cluster<T> {
         while let Some((at, event)) = self.plan.next_event(&mut self.events) {
             debug_assert!(at >= self.now, "time goes back");
             self.now = at;
-            self.handle(event);
+            self.handle(event.into());
             events += 1;
             if events.is_multiple_of(PROGRESS_EVENTS) {
                 progress(self.progress());

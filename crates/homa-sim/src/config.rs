@@ -148,6 +148,8 @@ pub struct HomaConfig {
     pub cutoffs: Option<[u32; 8]>,
     /// Share of the link for the oldest message, in thousandths.
     pub fifo_permille: u32,
+    /// Bytes that it is granted at a time for that.
+    pub fifo_grant_bytes: u32,
     /// Whether hosts pace what they hand to their interface, as drivers without feedback must.
     pub pacing: bool,
     /// Milliseconds of silence before packets are asked for again.
@@ -194,6 +196,7 @@ impl HomaConfig {
             known_cutoffs: true,
             cutoffs: None,
             fifo_permille: 0,
+            fifo_grant_bytes: 50_000,
             pacing: false,
             resend_ms: 1000,
             incast_calls_max: None,
@@ -250,6 +253,7 @@ impl HomaConfig {
             known_cutoffs: false,
             cutoffs: None,
             fifo_permille: 50,
+            fifo_grant_bytes: 50_000,
             pacing: true,
             resend_ms: 5,
             incast_calls_max: None,
@@ -486,6 +490,7 @@ impl SimConfig {
         config.grants.tail_bytes = homa.tail_bytes;
         config.unscheduled_by_remaining = homa.by_remaining;
         config.grants.fifo_share_permille = homa.fifo_permille;
+        config.grants.fifo_increment_bytes = homa.fifo_grant_bytes;
         config.cutoffs.unscheduled_levels = homa.unscheduled_priorities;
         config.pacer.fifo_share_permille = homa.fifo_permille;
         config.incast_calls_max = homa.incast_calls_max;

@@ -94,21 +94,34 @@ impl<E: Copy> EventQueue<E> {
 
     /// Has `event` happen at `at`, after all that were pushed before for the same time. A time that
     /// has passed counts as now.
-    pub(crate) fn push(&mut self, at: SimTime, event: E) {
+    #[inline]
+    pub(crate) fn push(&mut self, at: SimTime, event: impl Into<E>) {
+        let event = event.into();
         let bucket = bucket_of(at);
-        let ahead = bucket.saturating_sub(self.bucket);
-        if ahead == 0 {
-            let rest = &self.current[self.happened..];
-            let place = self.happened + rest.partition_point(|other| other.at <= at);
-            self.current.insert(place, Entry { at, event });
-        } else if ahead < BUCKETS {
+        let ahead = bucket.wrapping_sub(self.bucket);
+        // What has passed is, so counted, far ahead.
+        if (1..BUCKETS).contains(&ahead) {
             let index = (bucket % BUCKETS) as usize;
             self.ring[index].push(Entry { at, event });
             self.occupied[index / 64] |= 1 << (index % 64);
+        } else if bucket <= self.bucket {
+            self.push_now(at, event);
         } else {
-            self.sequence += 1;
-            self.far.push(Reverse(FarEntry { at, sequence: self.sequence, event }));
+            self.push_far(at, event);
         }
+    }
+
+    #[inline(never)]
+    fn push_now(&mut self, at: SimTime, event: E) {
+        let rest = &self.current[self.happened..];
+        let place = self.happened + rest.partition_point(|other| other.at <= at);
+        self.current.insert(place, Entry { at, event });
+    }
+
+    #[inline(never)]
+    fn push_far(&mut self, at: SimTime, event: E) {
+        self.sequence += 1;
+        self.far.push(Reverse(FarEntry { at, sequence: self.sequence, event }));
     }
 
     /// The next event and its time.

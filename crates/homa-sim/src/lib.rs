@@ -16,6 +16,7 @@ mod cluster;
 mod config;
 mod dctcp;
 mod drops;
+mod event;
 mod events;
 mod faults;
 mod framing;

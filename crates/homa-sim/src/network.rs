@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::buffer::Buffer;
 use crate::drops::{DropCause, DropCounts};
-use crate::events::EventQueue;
+use crate::event::{Event, Events};
 use crate::faults::LinkFaults;
 use crate::ideal::Hop;
 use crate::packet::{HostId, Packet, PacketId, PacketPool};
@@ -14,7 +14,6 @@ use crate::port::{ByteTime, Node, NodeId, Place, Port, QueueLimits};
 use crate::random::Random;
 use crate::time::SimTime;
 use crate::topology::{Routes, Shape, Topology, TopologyError};
-use crate::traffic::Source;
 
 /// How a packet's way is chosen where several are equally short.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,26 +76,6 @@ impl Default for NetworkConfig {
         }
     }
 }
-
-/// Something that happens in a network or at its hosts.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Event {
-    /// A port that is watched may send again.
-    Free { port: u32 },
-    /// A packet reaches what stands at the end of a link.
-    Arrive { packet: PacketId, node: NodeId },
-    /// A source has something to send.
-    Source(Source),
-    /// A host's transport is due.
-    Timer(HostId),
-    /// A host that was stalled handles what has come.
-    Resume(HostId),
-    /// A link between switches goes down or comes up.
-    Reroute,
-}
-
-/// What is to happen.
-pub(crate) type Events = EventQueue<Event>;
 
 /// All ports, and the packets that wait in them.
 #[derive(Debug)]

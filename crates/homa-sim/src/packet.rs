@@ -35,7 +35,7 @@ pub(crate) struct Packet<H> {
 
 /// Number of a packet in its pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PacketId(u32);
+pub(crate) struct PacketId(pub(crate) u32);
 
 /// No packet: the end of a list.
 const NONE: u32 = u32::MAX;

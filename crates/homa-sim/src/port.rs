@@ -22,6 +22,18 @@ pub(crate) enum Node {
 impl NodeId {
     const SWITCH: u32 = 1 << 31;
 
+    /// No node has a number with this bit, which is for those who store other things beside nodes.
+    pub(crate) const NO_NODE: u32 = 1 << 30;
+
+    /// As a number, and back.
+    pub(crate) const fn code(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn from_code(code: u32) -> Self {
+        Self(code)
+    }
+
     pub(crate) const fn host(host: HostId) -> Self {
         Self(host.0)
     }
