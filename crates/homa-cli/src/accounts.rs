@@ -1,11 +1,11 @@
 //! What a server holds of everything that grows, for people or as JSON (schema `homa-accounts/1`).
 
 use clap::ValueEnum;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use homa::Accounts;
 use homa::proto::{self, Account};
 use serde_json::{Map, Value, json};
 
+use crate::figures_table::figures_table;
 use crate::transport::TurnedAway;
 
 /// How accounts are printed.
@@ -33,13 +33,7 @@ fn limit(account: &Account) -> Option<u64> {
 }
 
 fn table(accounts: &Accounts) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["held by", "account", "used", "limit", "most", "refusals"]);
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    let mut table = figures_table(["held by", "account", "used", "limit", "most", "refusals"], 2);
     for (holder, rows) in holders(accounts) {
         for (resource, account) in rows.iter() {
             table.add_row([

@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Sim(Box<SimArgs>),
     /// One host of a cluster that measures itself, as Slurm, Kubernetes or 'homa lab' starts it
     Node(Box<NodeArgs>),
-    /// Join what the nodes of a cluster have measured
+    /// Measure a cluster made in this machine, or join what the nodes of any cluster have measured
     Lab(LabArgs),
     /// Print the Homa packets of a capture
     Decode(DecodeArgs),
@@ -253,8 +253,8 @@ pub(crate) struct BenchArgs {
     #[arg(value_enum, default_value = "suite")]
     pub(crate) test: TestChoice,
     /// Protocols to compare: homa, raw (needs CAP_NET_RAW), tcp (both variants), tcp-connections, tcp-pipelined, udp
-    /// (bare datagrams); and, in builds with the cargo feature 'peers', quic, grpc (one connection), grpc-connections
-    /// (one per outstanding call)
+    /// (bare datagrams); and, in builds with the cargo feature 'peers', homa-tokio (a task per call), quic, grpc (one
+    /// connection), grpc-connections (one per outstanding call)
     #[arg(long, value_name = "LIST", default_value = "homa,tcp")]
     pub(crate) transports: Contenders,
     /// How long to measure each test with each protocol, over all rounds
@@ -314,7 +314,7 @@ UDP is a bare datagram each way, without any protocol: the floor. It carries no 
 encrypts) and gRPC are in builds made with 'cargo build --release --features peers'. \
 Gbps counts message data in the direction of the requests, CPU is in cores. Every byte of every response is verified.
 
---fail-if: TRANSPORT is homa, raw, tcp, tcp-pipelined, quic, grpc, grpc-connections, udp, or ratio (of homa to tcp; \
+--fail-if: TRANSPORT is homa, homa-tokio, raw, tcp, tcp-pipelined, quic, grpc, grpc-connections, udp, or ratio (of homa to tcp; \
 ratio-quic: to quic); TEST is latency, rate, throughput or \
 workload; METRIC is min, p50, p99, p99_9 or max (with a unit of time, us unless given), kops, gbps, errors, \
 cpu_client or cpu_server. Of ratio: p50, p99, p99_9, kops, gbps.
@@ -404,6 +404,34 @@ mod tests {
     #[test]
     fn cli__is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The commands in the examples of a help text: what follows two or more spaces there is said of them.
+    fn examples(help: &str) -> impl Iterator<Item = &str> {
+        let examples = help.split_once("Examples:\n").map_or("", |(_, examples)| examples);
+        let commands = examples.lines().flat_map(|line| line.trim().split("; "));
+        let commands = commands.filter_map(|command| command.split(" > ").next());
+        let commands = commands.filter_map(|command| command.split("  ").next());
+        commands.filter_map(|command| command.find("homa ").map(|begin| &command[begin..]))
+    }
+
+    #[test]
+    fn cli__understands_the_examples_of_its_help() {
+        let root = Cli::command();
+        let mut count = 0;
+        for command in std::iter::once(&root).chain(root.get_subcommands()) {
+            let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            for example in examples(&help) {
+                let words = example.split_whitespace().map(|word| word.trim_matches('\''));
+                let wrong = Cli::try_parse_from(words).err().map(|error| error.to_string());
+                // Builds without the other transports say how to get them.
+                let wrong = wrong
+                    .filter(|wrong| cfg!(feature = "peers") || !wrong.contains("--features peers"));
+                assert_eq!(wrong, None, "{example}");
+                count += 1;
+            }
+        }
+        assert!(count >= 20, "only {count} examples were found");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod drops;
 mod engine;
 mod exit;
 mod fail_if;
+mod figures_table;
 mod interrupt;
 mod interval;
 mod keys;
@@ -69,7 +70,7 @@ fn run(command: Command) -> Result<(), Stop> {
             misuse::of_node(&args)?;
             node::run(&args, &Interrupt::install()?)
         }
-        Command::Lab(args) => lab::run(&args),
+        Command::Lab(args) => lab::run(&args, &Interrupt::install()?),
         Command::Decode(args) => {
             misuse::of_decode(&args)?;
             dissect::run(&args)

@@ -192,7 +192,10 @@ fn names(contender: Contender) -> (&'static str, Option<&'static str>) {
 
 fn comparisons(results: &[TestResult]) -> Vec<Comparison> {
     let mut comparisons = Vec::new();
-    let others: Vec<_> = Contender::ALL.into_iter().filter(|c| !c.protocol().is_homa()).collect();
+    let others: Vec<_> = Contender::ALL
+        .into_iter()
+        .filter(|c| ![Contender::Homa, Contender::Raw].contains(c))
+        .collect();
     for homa in results.iter().filter(|result| result.is_of(Contender::Homa)) {
         for other in &others {
             let mut of_test = results.iter().filter(|result| result.test == homa.test);

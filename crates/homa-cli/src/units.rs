@@ -46,6 +46,17 @@ impl FromStr for Size {
     }
 }
 
+/// A number of things, such as `1500`, `20K` or `1.5M`: factors are decimal.
+pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
+    let wrong = |_| format!("'{text}' is not a number such as 1500, 20K or 1.5M");
+    let is_count = !text.ends_with(['B', 'b', 'i', 'I']);
+    if is_count {
+        text.parse().map(|Size(count)| count).map_err(wrong)
+    } else {
+        Err(wrong(String::new()))
+    }
+}
+
 /// A time such as `50us`, `500ms`, `3s` or `1.5s`; `0` needs no unit.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is not a time such as 50us, 500ms or 3s");
@@ -160,6 +171,16 @@ mod tests {
     fn size__nonsense_is_refused() {
         for text in ["", "K", "-1", "1X", "1.5", "nan", "inf", "1e3", "1K1", "99999999999G"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn parse_count__takes_decimal_factors_only() {
+        assert_eq!(parse_count("1500"), Ok(1500));
+        assert_eq!(parse_count("20K"), Ok(20_000));
+        assert_eq!(parse_count("1.5M"), Ok(1_500_000));
+        for wrong in ["", "K", "-1", "0.5", "1KB", "1Ki", "1500B", "1e3"] {
+            assert!(parse_count(wrong).unwrap_err().contains(&format!("'{wrong}'")), "{wrong}");
         }
     }
 

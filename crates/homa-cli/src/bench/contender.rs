@@ -12,6 +12,8 @@ use crate::transport::udp::MAX_MESSAGE;
 pub(crate) enum Contender {
     /// Homa over UDP.
     Homa,
+    /// Homa over UDP, with a task per call.
+    HomaTokio,
     /// Homa over raw IP.
     Raw,
     /// TCP with one connection per outstanding call.
@@ -30,8 +32,9 @@ pub(crate) enum Contender {
 
 impl Contender {
     /// All of them, in the order of the table.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Homa,
+        Self::HomaTokio,
         Self::Raw,
         Self::TcpConnections,
         Self::TcpPipelined,
@@ -44,6 +47,7 @@ impl Contender {
     pub(crate) fn protocol(self) -> Protocol {
         match self {
             Self::Homa => Protocol::Homa,
+            Self::HomaTokio => Protocol::HomaTokio,
             Self::Raw => Protocol::Raw,
             Self::TcpConnections | Self::TcpPipelined => Protocol::Tcp,
             Self::Quic => Protocol::Quic,
@@ -55,7 +59,7 @@ impl Contender {
     /// How calls are spread over connections, unless it is the transport's only way, or its usual one.
     pub(crate) fn variant(self) -> Option<Variant> {
         match self {
-            Self::Homa | Self::Raw | Self::Quic | Self::Grpc | Self::Udp => None,
+            Self::Homa | Self::HomaTokio | Self::Raw | Self::Quic | Self::Grpc | Self::Udp => None,
             Self::TcpConnections | Self::GrpcConnections => Some(Variant::Connections),
             Self::TcpPipelined => Some(Variant::Pipelined),
         }
@@ -65,6 +69,7 @@ impl Contender {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Homa => "Homa",
+            Self::HomaTokio => "Homa\ntokio",
             Self::Raw => "Homa\nraw IP",
             Self::TcpConnections => "TCP",
             Self::TcpPipelined => "TCP\npipelined",
@@ -129,7 +134,7 @@ fn named(name: &str) -> Result<Contender, String> {
     let found = Contender::ALL.into_iter().find(|contender| contender.to_string() == name);
     found.ok_or_else(|| {
         format!(
-            "'{name}' is none of homa, raw, tcp, tcp-connections, tcp-pipelined, quic, grpc, grpc-connections and udp"
+            "'{name}' is none of homa, homa-tokio, raw, tcp, tcp-connections, tcp-pipelined, quic, grpc, grpc-connections and udp"
         )
     })
 }
@@ -142,9 +147,9 @@ mod tests {
 
     #[test]
     fn from_str__tcp_means_both_variants() {
-        let all_without_peers = Contender::ALL
-            .into_iter()
-            .filter(|contender| !matches!(contender.protocol(), Protocol::Quic | Protocol::Grpc));
+        let all_without_peers = Contender::ALL.into_iter().filter(|contender| {
+            !["homa-tokio", "quic", "grpc"].contains(&contender.protocol().name())
+        });
         assert_eq!("udp,tcp,raw,homa".parse(), Ok(Contenders(all_without_peers.collect())));
         assert_eq!(
             "tcp-pipelined,tcp".parse(),

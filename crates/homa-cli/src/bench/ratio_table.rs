@@ -1,8 +1,7 @@
 //! Homa beside each other transport, as ratios.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-
 use super::contender::Contender;
+use crate::figures_table::figures_table;
 use crate::report::Report;
 
 /// What is compared, and how its lines are called.
@@ -25,13 +24,8 @@ pub(super) fn others(report: &Report) -> Vec<Contender> {
 
 /// A line per test and metric, a column per transport.
 pub(super) fn render(report: &Report, others: &[Contender]) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["Homa over", ""].into_iter().chain(others.iter().map(|c| c.title())));
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    let header = ["Homa over", ""].into_iter().chain(others.iter().map(|c| c.title()));
+    let mut table = figures_table(header.collect::<Vec<_>>(), 2);
     let mut tests: Vec<_> = report.comparisons.iter().map(|c| c.test.as_str()).collect();
     tests.dedup();
     for test in tests {
@@ -68,7 +62,9 @@ mod tests {
 
     #[test]
     fn others__without_homa_itself() {
-        assert_eq!(others(&full_report()), Contender::ALL[2..]);
+        let homa = [Contender::Homa, Contender::Raw];
+        let expected = Contender::ALL.into_iter().filter(|contender| !homa.contains(contender));
+        assert_eq!(others(&full_report()), expected.collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The table at the end: transports side by side.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::Table;
 
 use super::contender::Contender;
 use super::ratio_table;
+use crate::figures_table::figures_table;
 use crate::report::{Report, TestResult};
 
 /// A line of the table: its name, its figure, and the name of its ratio, if there is one.
@@ -47,13 +48,7 @@ pub(super) fn render(report: &Report) -> String {
     // Ratios to TCP alone stand in the same table.
     let compares = others == [Contender::TcpConnections]
         || others == [Contender::TcpConnections, Contender::TcpPipelined];
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header(&contenders, compares));
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    let mut table = figures_table(header(&contenders, compares), 2);
     for test in test_names(report) {
         add_test(&mut table, report, test, &contenders, compares);
     }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::Table;
 use serde::Serialize;
 
+use crate::figures_table::figures_table;
 use crate::interval::{gbps, kops};
 use crate::load::{Outcome, Pace, Plan};
 use crate::stats::LatencySummary;
@@ -38,13 +39,7 @@ pub(super) fn text(plan: &Plan, outcome: &Outcome) -> String {
 }
 
 fn latency_table(plan: &Plan, outcome: &Outcome) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["", "min", "P50", "P99", "P99.9", "max"]);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    let mut table = figures_table(["", "min", "P50", "P99", "P99.9", "max"], 1);
     let mut add = |name: &str, latency: Option<LatencySummary>| {
         let Some(latency) = latency else { return };
         let figures = [latency.min, latency.p50, latency.p99, latency.p99_9, latency.max];

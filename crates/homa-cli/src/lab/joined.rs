@@ -1,13 +1,11 @@
-//! The results of all nodes together, as JSON (schema `homa-lab/1`).
+//! What the nodes of a cluster have measured, as JSON (schema `homa-lab/1`).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::exit::Stop;
-use crate::node::{NodeConfig, NodeReport, wire_bytes};
+use super::unloaded::Unloaded;
+use crate::node::{NodeConfig, NodeReport};
 use crate::stats::{ByLength, Tenth};
 
 const SCHEMA: &str = "homa-lab/1";
@@ -17,10 +15,10 @@ const SCHEMA: &str = "homa-lab/1";
 pub(super) struct LabReport {
     schema: &'static str,
     pub(super) config: LabConfig,
-    /// By transport.
+    /// By transport, and by size of buffers.
     pub(super) results: Vec<LabResult>,
-    /// What the simulator says of the same setting; nothing, as nodes do not know their network.
-    prediction: Vec<Value>,
+    /// What the simulator says of the same setting; nothing where nodes do not know their network.
+    pub(super) prediction: Vec<Prediction>,
 }
 
 /// What was measured.
@@ -34,6 +32,15 @@ pub(super) struct LabConfig {
     pub(super) duration_seconds: f64,
     pub(super) warmup_seconds: f64,
     pub(super) outstanding: usize,
+    /// Homa's.
+    pub(super) priorities: u8,
+    pub(super) rtt_bytes: u32,
+    /// How many hosts call one, if not all call all.
+    pub(super) incast: Option<usize>,
+    /// TCP's, if nodes ran on hosts of this machine.
+    pub(super) congestion: Option<String>,
+    /// How hosts wait.
+    pub(super) regime: String,
     /// What slowdown rests on: the best round trip of a message without length, if it was measured.
     pub(super) host_delay_us: Option<f64>,
 }
@@ -43,8 +50,14 @@ pub(super) struct LabConfig {
 pub(super) struct LabResult {
     pub(super) transport: String,
     pub(super) variant: Option<String>,
+    #[serde(flatten)]
+    pub(super) setting: Setting,
     pub(super) rpcs: u64,
     pub(super) errors: u64,
+    /// The same by reason.
+    pub(super) failures: BTreeMap<String, u64>,
+    /// Cores in use by all nodes together.
+    pub(super) cpu: Option<f64>,
     /// Whether all nodes are here and ran to their end.
     is_complete: bool,
     /// Nodes that are not here.
@@ -53,30 +66,44 @@ pub(super) struct LabResult {
     pub(super) slowdown: Option<Vec<Tenth>>,
 }
 
-/// The best time that a call can take.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Unloaded {
-    host_delay_us: f64,
-    rate_bps: f64,
+/// In what network a transport ran, as far as that is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(super) struct Setting {
+    /// What each level of a port of the switch can hold.
+    pub(super) buffer_bytes: Option<u64>,
+    /// Whether others ran at the same time.
+    pub(super) is_mixed: bool,
+    /// Packets that all ports have dropped.
+    pub(super) dropped_packets: Option<u64>,
+}
+
+/// What the simulator says.
+#[derive(Debug, Serialize)]
+pub(super) struct Prediction {
+    pub(super) transport: String,
+    pub(super) buffer_bytes: u64,
+    pub(super) rpcs: u64,
+    pub(super) by_size: Vec<Tenth>,
+    pub(super) slowdown: Vec<Tenth>,
 }
 
 /// The nodes of one run.
-struct Nodes {
+#[derive(Debug)]
+pub(super) struct Run {
     config: NodeConfig,
+    setting: Setting,
     reports: BTreeMap<usize, NodeReport>,
 }
 
 impl LabReport {
-    /// Joins the files of nodes.
-    ///
-    /// # Errors
-    ///
-    /// They are not such, or not of runs that can be compared.
-    pub(super) fn join(paths: &[PathBuf], unloaded: &[PathBuf]) -> Result<Self, Stop> {
-        let runs = runs_of(paths)?;
-        let config = &runs[0].config;
-        let unloaded = Unloaded::of(unloaded, config.rate_bps)?;
-        Ok(Self {
+    /// Of one run or more, which can be compared.
+    pub(super) fn of(
+        runs: &[Run],
+        unloaded: Option<Unloaded>,
+        prediction: Vec<Prediction>,
+    ) -> Self {
+        let config = runs[0].config();
+        Self {
             schema: SCHEMA,
             config: LabConfig {
                 hosts: config.size,
@@ -87,11 +114,22 @@ impl LabReport {
                 duration_seconds: config.duration_seconds,
                 warmup_seconds: config.warmup_seconds,
                 outstanding: config.outstanding,
+                priorities: config.priorities,
+                rtt_bytes: config.rtt_bytes,
+                incast: config.incast,
+                congestion: None,
+                regime: config.regime.clone(),
                 host_delay_us: unloaded.map(|unloaded| unloaded.host_delay_us),
             },
             results: runs.iter().map(|run| run.result(unloaded)).collect(),
-            prediction: Vec::new(),
-        })
+            prediction,
+        }
+    }
+
+    /// The same, of hosts with such a congestion control.
+    pub(super) fn with_congestion(mut self, congestion: Option<String>) -> Self {
+        self.config.congestion = congestion;
+        self
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -111,108 +149,81 @@ impl LabReport {
     }
 }
 
-impl Nodes {
-    fn result(&self, unloaded: Option<Unloaded>) -> LabResult {
+impl Run {
+    pub(super) fn of(report: NodeReport) -> Self {
+        Self {
+            config: report.config.clone(),
+            setting: Setting::default(),
+            reports: BTreeMap::from([(report.rank, report)]),
+        }
+    }
+
+    /// All reports of a run in a network that is known.
+    pub(super) fn in_network(reports: Vec<NodeReport>, setting: Setting) -> Option<Self> {
+        let config = reports.first()?.config.clone();
+        let reports = reports.into_iter().map(|report| (report.rank, report)).collect();
+        Some(Self { config, setting, reports })
+    }
+
+    pub(super) fn config(&self) -> &NodeConfig {
+        &self.config
+    }
+
+    /// Whether a report is of this run.
+    pub(super) fn is_of(&self, report: &NodeReport) -> bool {
+        self.config == report.config
+    }
+
+    /// Adds a report of this run; an error if there is one of its rank.
+    pub(super) fn add(&mut self, report: NodeReport) -> Result<(), String> {
+        let rank = report.rank;
+        match self.reports.insert(rank, report) {
+            None => Ok(()),
+            Some(_) => Err(format!("an earlier file is of rank {rank}, too")),
+        }
+    }
+
+    /// An error if the report is of a run that can't be compared with this.
+    pub(super) fn check_comparable(&self, report: &NodeReport) -> Result<(), String> {
+        if self.config.is_comparable(&report.config) {
+            return Ok(());
+        }
+        let difference = self.config.difference(&report.config).unwrap_or_default();
+        Err(format!("its run can't be compared with that of the first file: {difference}"))
+    }
+
+    /// Latencies of all nodes.
+    pub(super) fn lengths(&self) -> ByLength {
         let mut lengths = ByLength::default();
         self.reports.values().for_each(|report| lengths.add(&report.lengths));
+        lengths
+    }
+
+    fn failures(&self) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        for (reason, count) in self.reports.values().flat_map(|report| &report.failures) {
+            *all.entry(reason.clone()).or_default() += count;
+        }
+        all
+    }
+
+    fn result(&self, unloaded: Option<Unloaded>) -> LabResult {
+        let lengths = self.lengths();
         let is_missing = |rank: &usize| !self.reports.contains_key(rank);
         let missing_ranks: Vec<_> = (0..self.config.size).filter(is_missing).collect();
         let ended = self.reports.values().all(|report| report.is_complete);
         LabResult {
             transport: self.config.transport.clone(),
             variant: self.config.variant.clone(),
+            setting: self.setting,
             rpcs: lengths.count(),
             errors: self.reports.values().map(|report| report.errors).sum(),
+            failures: self.failures(),
+            cpu: self.reports.values().map(|report| report.cpu).sum(),
             is_complete: ended && missing_ranks.is_empty(),
             missing_ranks,
             by_size: lengths.tenths(),
-            slowdown: unloaded.map(|unloaded| {
-                lengths.tenths_of(|length, nanos| nanos as f64 / 1000.0 / unloaded.best_us(length))
-            }),
+            slowdown: unloaded.map(|unloaded| unloaded.slowdown(&lengths)),
         }
-    }
-}
-
-impl Unloaded {
-    /// From what nodes measured without load; `None` without files.
-    fn of(paths: &[PathBuf], rate_bps: f64) -> Result<Option<Self>, Stop> {
-        if paths.is_empty() {
-            return Ok(None);
-        }
-        let runs = runs_of(paths)?;
-        if let Some(other) = runs.iter().find(|run| run.config.rate_bps != rate_bps) {
-            let why =
-                format!("--unloaded was measured with links of {} bit/s", other.config.rate_bps);
-            return Err(Stop::Failed(format!("{why}, the rest of {rate_bps}")));
-        }
-        let delays = runs.iter().filter_map(|run| {
-            let mut lengths = ByLength::default();
-            run.reports.values().for_each(|report| lengths.add(&report.lengths));
-            let (shortest, latency) = lengths.shortest()?;
-            Some((latency.p50 - on_link_us(shortest, rate_bps)).max(0.0))
-        });
-        // One measure for all transports: that of the best.
-        let delay = delays.min_by(f64::total_cmp);
-        let host_delay_us =
-            delay.ok_or_else(|| Stop::Failed("--unloaded holds no calls".into()))?;
-        Ok(Some(Self { host_delay_us, rate_bps }))
-    }
-
-    /// The best time that a call with request and response of `length` bytes can take, in microseconds.
-    fn best_us(self, length: u32) -> f64 {
-        self.host_delay_us + on_link_us(length, self.rate_bps)
-    }
-}
-
-/// The time that request and response, each of `length` bytes, take on a link, one after the other.
-fn on_link_us(length: u32, rate_bps: f64) -> f64 {
-    2.0 * wire_bytes(length) as f64 * 8.0 / rate_bps * 1e6
-}
-
-/// The files' runs, one for each transport.
-fn runs_of(paths: &[PathBuf]) -> Result<Vec<Nodes>, Stop> {
-    let mut runs: Vec<Nodes> = Vec::new();
-    for path in paths {
-        add(&mut runs, path, NodeReport::read(path)?)?;
-    }
-    if runs.is_empty() { Err(Stop::Usage("there are no files".into())) } else { Ok(runs) }
-}
-
-fn add(runs: &mut Vec<Nodes>, path: &Path, report: NodeReport) -> Result<(), Stop> {
-    let wrong = |why: String| Err(Stop::Failed(format!("{}: {why}", path.display())));
-    if let Some(first) = runs.first()
-        && !first.config.is_comparable(&report.config)
-    {
-        let difference = first.config.difference(&report.config).unwrap_or_default();
-        return wrong(format!(
-            "its run can't be compared with that of the first file: {difference}"
-        ));
-    }
-    let is_same = |run: &&mut Nodes| run.config == report.config;
-    let Some(run) = runs.iter_mut().find(is_same) else {
-        let config = report.config.clone();
-        runs.push(Nodes { config, reports: BTreeMap::from([(report.rank, report)]) });
-        return Ok(());
-    };
-    let rank = report.rank;
-    if run.reports.insert(rank, report).is_some() {
-        return wrong(format!("an earlier file is of rank {rank}, too"));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(non_snake_case, reason = "tests are named function__case")]
-
-    use super::*;
-
-    /// A short call of 202 bytes on the link takes 16 us there and back at 202 Mb/s.
-    #[test]
-    fn best_us__grows_with_the_bytes_on_the_link() {
-        let unloaded = Unloaded { host_delay_us: 100.0, rate_bps: 202e6 };
-        assert!((unloaded.best_us(100) - 116.0).abs() < 1e-9);
-        let long = unloaded.best_us(1_000_000) - 100.0;
-        assert!((long - 2.0 * (1_000_000.0 + 709.0 * 102.0) * 8.0 / 202.0).abs() < 1e-6, "{long}");
     }
 }

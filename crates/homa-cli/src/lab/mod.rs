@@ -1,48 +1,33 @@
-//! `homa lab`: what the nodes of a cluster have measured, as one.
+//! `homa lab`: a cluster in one machine, and what the nodes of any cluster have measured, joined.
 
+mod args;
+mod cluster;
+mod experiment;
 mod joined;
+mod nodes;
+mod prediction;
 mod table;
+mod unloaded;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::Args;
+pub(crate) use self::args::LabArgs;
 
-use self::joined::LabReport;
+use self::joined::{LabReport, Run};
+use self::unloaded::Unloaded;
 use crate::exit::Stop;
+use crate::interrupt::Interrupt;
+use crate::node::NodeReport;
 use crate::output_file::OutputFile;
 
-#[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
-pub(crate) struct LabArgs {
-    /// Join what nodes wrote with --json: those of all nodes, of one run or of one for each transport
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
-    merge: Vec<PathBuf>,
-    /// What nodes wrote in the same network without load (such as --load 0.01): slowdown is measured against it
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    unloaded: Vec<PathBuf>,
-    /// Write the results as JSON (schema homa-lab/1); '-': to standard output, and the table to standard
-    /// error
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
-const EXAMPLES: &str = "\
-Messages are divided by length into tenths, shortest first, and the latencies of each tenth are given (in us, from the intended begin of \
-a call to its response), for each transport.
-
-Slowdown is the latency divided by the best that a call of this length can have: the delay of hosts and network, which is the \
-median latency of the shortest calls in --unloaded less their time on the link, and the time that request and response take on a \
-link of the nodes' --rate. Without --unloaded there is none.
-
-Examples:
-  homa lab --merge homa-*.json tcp-*.json --json lab.json
-  homa lab --merge homa-*.json tcp-*.json --unloaded quiet-*.json";
-
-/// Joins the files and prints and writes the results.
-pub(crate) fn run(args: &LabArgs) -> Result<(), Stop> {
+/// Makes a cluster and measures it, or joins what was measured; prints and writes the results.
+pub(crate) fn run(args: &LabArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     let json = OutputFile::open(args.json.as_deref())?;
-    let report = LabReport::join(&args.merge, &args.unloaded)?;
+    let report = match args.merge.is_empty() {
+        true => experiment::run(args, interrupt)?,
+        false => merge(&args.merge, &args.unloaded)?,
+    };
     let text = table::render(&report);
     if json.is_stdout() {
         write!(io::stderr(), "{text}")?;
@@ -54,4 +39,31 @@ pub(crate) fn run(args: &LabArgs) -> Result<(), Stop> {
         Some(why) => Err(Stop::Failed(why)),
         None => Ok(()),
     }
+}
+
+/// Joins the files of nodes.
+fn merge(paths: &[PathBuf], unloaded: &[PathBuf]) -> Result<LabReport, Stop> {
+    let runs = runs_of(paths)?;
+    let unloaded = match unloaded {
+        [] => None,
+        files => Some(Unloaded::of(&runs_of(files)?, runs[0].config().rate_bps)?),
+    };
+    Ok(LabReport::of(&runs, unloaded, Vec::new()))
+}
+
+/// The runs of the files, one for each transport.
+fn runs_of(paths: &[PathBuf]) -> Result<Vec<Run>, Stop> {
+    let mut runs: Vec<Run> = Vec::new();
+    for path in paths {
+        let report = NodeReport::read(path)?;
+        let wrong = |why: String| Stop::Failed(format!("{}: {why}", path.display()));
+        if let Some(first) = runs.first() {
+            first.check_comparable(&report).map_err(wrong)?;
+        }
+        match runs.iter_mut().find(|run| run.is_of(&report)) {
+            Some(run) => run.add(report).map_err(wrong)?,
+            None => runs.push(Run::of(report)),
+        }
+    }
+    if runs.is_empty() { Err(Stop::Usage("there are no files".into())) } else { Ok(runs) }
 }

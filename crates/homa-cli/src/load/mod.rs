@@ -3,11 +3,13 @@
 mod calls;
 mod pace;
 mod run;
+mod schedule;
 
 use std::time::Duration;
 
 pub(crate) use self::pace::Pace;
 pub(crate) use self::run::{Load, Progress, Watcher};
+pub(crate) use self::schedule::schedule;
 
 use crate::stats::{ByLength, BySize, Failures, Latency};
 use crate::workload::Workload;

@@ -14,6 +14,8 @@ pub(crate) enum Pace {
         /// Calls per second on average.
         per_second: f64,
     },
+    /// No calls: this host only answers those of others.
+    Never,
 }
 
 impl Pace {
@@ -39,7 +41,11 @@ impl Arrivals {
 
     /// The intended time of a call that could begin now, if one is due; the next is then later.
     pub(crate) fn take(&mut self, now: Instant, random: &mut Random) -> Option<Instant> {
-        let Pace::Open { per_second } = self.pace else { return Some(now) };
+        let per_second = match self.pace {
+            Pace::Open { per_second } => per_second,
+            Pace::Closed => return Some(now),
+            Pace::Never => return None,
+        };
         let due = self.next;
         if due > now {
             return None;
@@ -48,7 +54,7 @@ impl Arrivals {
         Some(due)
     }
 
-    /// When the next call is due; `None` in a closed loop, where that depends on other calls.
+    /// When the next call of an open loop is due; in a closed one that depends on other calls.
     pub(crate) fn next(&self) -> Option<Instant> {
         matches!(self.pace, Pace::Open { .. }).then_some(self.next)
     }

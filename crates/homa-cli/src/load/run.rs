@@ -8,6 +8,7 @@ use homa_sim::Random;
 
 use super::calls::{Call, Calls};
 use super::pace::Arrivals;
+use super::schedule::{NextCall, next_call};
 use super::{Ending, Outcome, Pace, Plan};
 use crate::interrupt::Interrupt;
 use crate::message::{Header, Pattern};
@@ -268,12 +269,13 @@ impl Tracker {
     fn release(&mut self, now: Instant, client: &mut dyn LoadClient) -> bool {
         for _ in 0..MAX_RELEASED {
             let Some(slot) = self.calls.take_slot(now) else { return false };
-            let Some(intended) = self.arrivals.take(now, &mut self.random) else {
+            let servers = self.among.as_ref().map(|among| among.servers);
+            let (workload, random) = (&self.plan.workload, &mut self.random);
+            let next = next_call(&mut self.arrivals, now, workload, servers, random);
+            let Some(NextCall { intended, length, server }) = next else {
                 self.calls.give_back(slot);
                 return false;
             };
-            let length = self.plan.workload.draw(&mut self.random);
-            let server = self.among.as_ref().map_or(0, |among| self.random.below(among.servers));
             let header = Header::request(slot, length, self.plan.one_way);
             let number = self.next_number;
             self.next_number += 1;

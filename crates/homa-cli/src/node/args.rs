@@ -10,7 +10,7 @@ use crate::args::{HomaArgs, RegimeArgs, parse_outstanding};
 use crate::load::OPEN_LOOP_OUTSTANDING;
 use crate::transport::Protocol;
 use crate::transport::tcp::Variant;
-use crate::units::{parse_bit_rate, parse_duration, parse_run_time};
+use crate::units::{Size, parse_bit_rate, parse_duration, parse_run_time};
 use crate::workload::Workload;
 
 /// Which node this is, and where all are.
@@ -63,6 +63,16 @@ pub(crate) struct NodeArgs {
     /// Of the link of each node, as tc writes it: 200mbit, 25gbit
     #[arg(long, value_name = "RATE", default_value = "10gbit", value_parser = parse_bit_rate)]
     pub(super) rate: f64,
+    /// Over Homa: how much of a message is sent unasked, and a tenth of what may be on its way to this node; best
+    /// what its link carries in a round trip
+    #[arg(long, value_name = "SIZE", default_value = "40K", value_parser = parse_rtt_bytes)]
+    pub(super) rtt_bytes: u32,
+    /// Over Homa: priority levels of the network, 1 to 8
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(super) priorities: u8,
+    /// The nodes 1 to N call node 0 alone, at such a rate that its link has the load, and there are no other calls
+    #[arg(long, value_name = "N")]
+    pub(super) incast: Option<usize>,
     /// Calls of this node under way at once; others that are due wait, and the wait counts
     #[arg(long, value_name = "N", default_value_t = OPEN_LOOP_OUTSTANDING, value_parser = parse_outstanding)]
     pub(super) outstanding: usize,
@@ -109,8 +119,17 @@ Examples:
   srun --ntasks-per-node=1 homa node --rate 25gbit --workload w3 --json 'node-{rank}.json'
   homa lab --merge node-*.json --json lab.json                                       when all have ended";
 
+/// At least a full packet, and at most what the protocol can say.
+pub(crate) fn parse_rtt_bytes(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(Size(bytes @ 1_500..=100_000_000)) => Ok(bytes as u32),
+        Ok(_) => Err(format!("'{text}' is not from 1500 to 100M")),
+        Err(why) => Err(why),
+    }
+}
+
 /// A share of a link: above 1 it is more than the link has, which may be what is to be seen.
-fn parse_load(text: &str) -> Result<f64, String> {
+pub(crate) fn parse_load(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(load) if (0.0001..=10.0).contains(&load) => Ok(load),
         _ => Err(format!("'{text}' is not a share of a link such as 0.8")),

@@ -14,7 +14,9 @@ use super::identity::Identity;
 use crate::exit::Stop;
 use crate::keys;
 use crate::transport::tcp::{TcpClient, TcpServer};
-use crate::transport::{HomaOptions, HomaServer, LoadClient, LoadServer, Protocol, Regime, Served};
+use crate::transport::{
+    HomaLink, HomaOptions, HomaServer, LoadClient, LoadServer, Protocol, Regime, Served,
+};
 
 /// The longest wait, so that the end is noticed.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
@@ -32,6 +34,7 @@ impl Carrier {
     /// The address can't be bound, and the like.
     pub(super) fn open(
         args: &NodeArgs,
+        link: HomaLink,
         identity: &Identity,
         addresses: &[SocketAddr],
     ) -> Result<Self, Stop> {
@@ -49,6 +52,7 @@ impl Carrier {
         let options = HomaOptions::for_messages_of(u64::from(args.workload.max_len()))
             .with_checksums(args.homa.checksums)
             .with_timeout(args.homa.timeout)
+            .on_link(link)
             .with_auth(keys::read(args.homa.key_file.as_deref())?);
         let port = |rank: usize| identity.nodes[rank].homa_port().map_err(Stop::Usage);
         let peers: Vec<_> =

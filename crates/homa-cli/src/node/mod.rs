@@ -21,12 +21,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use homa_sim::Random;
 use nix::sys::utsname::uname;
 
-pub(crate) use self::args::NodeArgs;
+pub(crate) use self::args::{NodeArgs, parse_load, parse_rtt_bytes};
 pub(crate) use self::config::NodeConfig;
-pub(crate) use self::offered::wire_bytes;
+pub(crate) use self::offered::{HEADERS_BYTES, PACKET_DATA_BYTES, wire_bytes};
 pub(crate) use self::report::NodeReport;
 
 use self::carrier::{Carrier, Serving, listening_address};
@@ -38,7 +37,7 @@ use self::member::Member;
 use crate::engine::Variables;
 use crate::exit::Stop;
 use crate::interrupt::Interrupt;
-use crate::load::{Load, Outcome, Pace, Plan, Progress, Watcher};
+use crate::load::{Load, Outcome, Plan, Progress, Watcher};
 use crate::output_file::OutputFile;
 
 /// The longest wait, so that Ctrl-C is noticed.
@@ -47,6 +46,9 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 /// Meets the others, runs with them, and writes what was measured.
 pub(crate) fn run(args: &NodeArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     let identity = find_identity(args)?;
+    if args.incast.is_some_and(|callers| !(1..identity.nodes.len()).contains(&callers)) {
+        return Err(Stop::Usage("--incast: at least one node, and fewer than there are".into()));
+    }
     let config = NodeConfig::new(args, identity.nodes.len());
     let json = OutputFile::open(json_path(args, identity.rank).as_deref())?;
     let end = Instant::now() + args.meet;
@@ -94,7 +96,7 @@ impl Node<'_> {
         let member = Member::join(leader, self.identity.name(0), this, self.end, interrupt)?;
         // The others are to hear why this node can't go on, if it can't.
         let Carrier { server, mut client } =
-            match Carrier::open(self.args, self.identity, self.addresses) {
+            match Carrier::open(self.args, self.config.link(), self.identity, self.addresses) {
                 Ok(carrier) => carrier,
                 Err(stop) => {
                     member.leave(Some(&Broken::Because(stop.to_string())));
@@ -109,7 +111,7 @@ impl Node<'_> {
             return give_up(member, serving, broken);
         }
         // Before the agreed moment, since making the messages takes time.
-        let servers = self.identity.others().count() as u32;
+        let servers = self.config.servers();
         let mut unwatched = Unwatched;
         let load = Load::new(self.plan(), &mut *client, &mut unwatched, interrupt).among(servers);
         if let Err(broken) = self.await_begin(&member) {
@@ -145,16 +147,7 @@ impl Node<'_> {
     }
 
     fn plan(&self) -> Plan {
-        Plan {
-            workload: self.args.workload.clone(),
-            outstanding: self.args.outstanding,
-            pace: Pace::Open { per_second: self.config.calls_per_second },
-            one_way: false,
-            seed: seed_of(self.args.seed, self.identity.rank),
-            warmup: self.args.warmup,
-            duration: self.args.duration,
-            patience: None,
-        }
+        self.config.plan(self.args.workload.clone(), self.identity.rank)
     }
 }
 
@@ -208,10 +201,4 @@ fn start_leader(
     at.set_port(control);
     let cannot = |error| Stop::Failed(format!("cannot listen on {at}, where nodes meet: {error}"));
     Leader::start(at, identity, config, args.meet).map_err(cannot)
-}
-
-/// Another seed for each node.
-fn seed_of(seed: u64, rank: usize) -> u64 {
-    let mut random = Random::new(seed, "node", rank as u64);
-    u64::from(random.below(u32::MAX)) << 32 | u64::from(random.below(u32::MAX))
 }

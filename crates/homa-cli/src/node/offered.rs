@@ -3,9 +3,9 @@
 use crate::workload::Workload;
 
 /// What each packet of Homa over UDP has besides data: Ethernet 14, IPv4 20, UDP 8, DATA header 60.
-const HEADERS_BYTES: u32 = 14 + 20 + 8 + 60;
+pub(crate) const HEADERS_BYTES: u32 = 14 + 20 + 8 + 60;
 /// Data in a packet where the MTU is 1500.
-const PACKET_DATA_BYTES: u32 = 1500 - (HEADERS_BYTES - 14);
+pub(crate) const PACKET_DATA_BYTES: u32 = 1500 - (HEADERS_BYTES - 14);
 
 /// The bytes that a message of `length` bytes takes on a link: Homa over UDP and IPv4 at an MTU of 1500, without
 /// grants. For TCP, too, so that both are offered the same messages (its headers are a little shorter, and it has

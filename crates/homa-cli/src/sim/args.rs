@@ -8,7 +8,7 @@ use super::preset::Preset;
 use super::setting::Setting;
 use super::shard::ShardChoice;
 use super::sweep::Axis;
-use crate::units::Size;
+use crate::units::{Size, parse_count};
 
 /// What makes sense only of a simulation that is run, not of results that are merged.
 const OF_A_RUN: [&str; 17] = [
@@ -55,7 +55,7 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "N")]
     pub(crate) hosts: Option<u32>,
     /// Messages that are measured with each seed [default: such that published figures can be compared]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) messages: Option<u64>,
     /// Determines all that is random [default: 1]
     #[arg(long, value_name = "N")]

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::Table;
 use homa_sim::{DropCounts, MemoryReport, RunReport};
 
 use super::comparison::{self, Row};
 use super::report::{Run, SimReport};
+use crate::figures_table::figures_table;
 
 /// One run in all detail, or several side by side.
 pub(super) fn render(report: &SimReport) -> String {
@@ -47,7 +48,7 @@ fn slowdown_table(rows: &[Row]) -> Table {
     if is_compared {
         header.extend(["published P50", "ratio", "published P99", "ratio"]);
     }
-    let mut table = table(&header);
+    let mut table = figures_table(header, 1);
     for row in rows {
         let mut cells = vec![
             format!("{:.0}", row.percent),
@@ -73,7 +74,7 @@ fn queue_table(run: &Run) -> Table {
     if is_compared {
         header.extend(["published mean", "published max"]);
     }
-    let mut table = table(&header);
+    let mut table = figures_table(header, 1);
     let whole = run.report.buffers.iter().map(|(tier, all)| (format!("all of a {tier}"), all));
     let queues = run.report.queues.iter().map(|(place, queue)| (place.clone(), queue));
     for (place, queue) in queues.chain(whole) {
@@ -177,7 +178,7 @@ fn side_by_side(runs: &[Run]) -> String {
     let tenths = |name: &str, value: fn(&Row) -> Option<f64>| {
         let mut header = vec![format!("{name} slowdown at")];
         header.extend(percents.iter().map(|percent| format!("{percent:.0} %")));
-        let mut table = table(&header);
+        let mut table = figures_table(header, 1);
         for run in runs {
             let values = comparison::rows(run);
             let cells = values.iter().map(|row| slowdown(value(row)));
@@ -201,7 +202,7 @@ fn overview(runs: &[Run]) -> Table {
         "M events/s",
         "fingerprint",
     ];
-    let mut table = table(&header);
+    let mut table = figures_table(header, 1);
     for run in runs {
         let report = &run.report;
         let queue = report.queues.get("tor_to_host").map_or(0, |queue| queue.max_bytes);
@@ -229,17 +230,6 @@ pub(super) fn label(run: &Run) -> String {
     let pairs = run.set.pairs().iter();
     let parts: Vec<_> = pairs.map(|(key, value)| format!("{key}={}", plain(value))).collect();
     if parts.is_empty() { run.report.workload.clone() } else { parts.join(" ") }
-}
-
-fn table<T: ToString>(header: &[T]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.iter().map(T::to_string));
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }
 
 /// A slowdown, or a dash where there were no messages.

@@ -1,6 +1,6 @@
 //! Homa over UDP or raw IP, through the blocking API.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::thread;
@@ -16,6 +16,8 @@ use foldhash::fast::FixedState;
 pub(crate) use ::homa::FaultPlan;
 
 use super::echo::{echo, message_of};
+use super::link::HomaLink;
+use super::regime::WAKE_UP;
 use super::{Failure, LoadClient, LoadServer, Outcome, Regime, Request, Served, TurnedAway};
 use crate::address::ServerAddress;
 use crate::drops::Drops;
@@ -24,8 +26,6 @@ use crate::drops::Drops;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long it waits for requests meanwhile before it looks again.
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(2);
-/// Shorter waits are polled away.
-const SLEEP_MIN: Duration = Duration::from_millis(1);
 /// Why else a server may seem dead: over UDP, and over raw IP, where there are no keys.
 const UNLIKE: &str = ", or it has other --key-file or --checksums options than this side";
 const UNLIKE_RAW: &str = ", or it has another --checksums option than this side";
@@ -45,6 +45,7 @@ pub(crate) struct HomaOptions {
     timeout: Option<Duration>,
     auth: Option<AuthConfig>,
     raw: Option<RawConfig>,
+    link: Option<HomaLink>,
 }
 
 impl HomaOptions {
@@ -60,7 +61,14 @@ impl HomaOptions {
             queue_delay: None,
             work: Duration::ZERO,
             raw: None,
+            link: None,
         }
+    }
+
+    /// The same, between hosts with such links.
+    pub(crate) fn on_link(mut self, link: HomaLink) -> Self {
+        self.link = Some(link);
+        self
     }
 
     /// The same, with checksums of Homa's own or without.
@@ -122,7 +130,7 @@ impl HomaOptions {
     }
 
     /// With room for so many calls at once.
-    fn config_for_calls(&self, regime: Regime, slots: usize) -> Config {
+    pub(super) fn config_for_calls(&self, regime: Regime, slots: usize) -> Config {
         let mut config = self.config(regime);
         let limits = &mut config.proto.limits;
         limits.client_rpcs_max = limits.client_rpcs_max.max(slots as u32);
@@ -150,6 +158,9 @@ impl HomaOptions {
             let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
             config.proto.timing.timeout = ::homa::proto::Duration::from_nanos(nanos);
         }
+        if let Some(link) = self.link {
+            link.apply(&mut config.proto);
+        }
         config.auth = self.auth.clone();
         config.raw.clone_from(&self.raw);
         config
@@ -161,8 +172,11 @@ impl HomaOptions {
 pub(crate) struct HomaClient {
     endpoint: Endpoint,
     servers: Vec<Addr>,
-    /// Requests to be sent together, with the number of their server.
-    unsent: Vec<(u32, Request)>,
+    /// Requests to be sent together, and the slots of their calls.
+    unsent: Vec<(Addr, Message)>,
+    unsent_slots: Vec<u32>,
+    /// What became of sending them.
+    started: Vec<Result<CallId, CallError>>,
     slots: HashMap<CallId, u32, FixedState>,
     outcomes: Vec<(CallId, Result<Message, CallError>)>,
     /// Calls that failed at once.
@@ -189,6 +203,8 @@ impl HomaClient {
             endpoint,
             servers,
             unsent: Vec::new(),
+            unsent_slots: Vec::new(),
+            started: Vec::new(),
             slots: HashMap::with_hasher(FixedState::default()),
             outcomes: Vec::new(),
             failed: Vec::new(),
@@ -198,8 +214,9 @@ impl HomaClient {
     /// Waits for outcomes. As over TCP, the last millisecond before a deadline is polled away, since
     /// sleeping past it would distort an open loop.
     fn receive_outcomes(&mut self, timeout: Duration) {
-        if timeout >= SLEEP_MIN {
-            self.endpoint.recv_batch(&mut self.outcomes, BATCH, Some(timeout - SLEEP_MIN));
+        // The end of a wait is polled away.
+        if timeout >= WAKE_UP {
+            self.endpoint.recv_batch(&mut self.outcomes, BATCH, Some(timeout - WAKE_UP));
             return;
         }
         let begin = Instant::now();
@@ -211,13 +228,14 @@ impl HomaClient {
     }
 
     fn flush(&mut self) {
-        // One request leaves at once, many in few system calls.
-        let _cork = (self.unsent.len() > 1).then(|| self.endpoint.cork());
-        for (server, request) in self.unsent.drain(..) {
-            let message = message_of(request.header.encode(), request.body);
-            match self.endpoint.send(self.servers[server as usize], message) {
-                Ok(id) => drop(self.slots.insert(id, request.slot)),
-                Err(error) => self.failed.push((request.slot, failure_of(&error))),
+        if self.unsent.is_empty() {
+            return;
+        }
+        self.endpoint.send_batch(&mut self.unsent, &mut self.started);
+        for (slot, started) in self.unsent_slots.drain(..).zip(self.started.drain(..)) {
+            match started {
+                Ok(id) => drop(self.slots.insert(id, slot)),
+                Err(error) => self.failed.push((slot, failure_of(&error))),
             }
         }
     }
@@ -233,7 +251,9 @@ impl LoadClient for HomaClient {
     }
 
     fn send_to(&mut self, server: u32, request: Request) {
-        self.unsent.push((server, request));
+        let Request { slot, header, body } = request;
+        self.unsent.push((self.servers[server as usize], message_of(header.encode(), body)));
+        self.unsent_slots.push(slot);
     }
 
     fn receive(
@@ -268,8 +288,10 @@ pub(crate) struct HomaServer {
     requests: Vec<Incoming>,
     /// Time to compute before each answer.
     work: Duration,
-    /// Responses for which the endpoint had no room.
-    unsent: VecDeque<(Incoming, Message)>,
+    /// Responses to be sent, and those for which the endpoint had no room.
+    replies: Vec<(Incoming, Message)>,
+    /// Why some of them were not sent.
+    failed: Vec<ReplyError>,
 }
 
 impl HomaServer {
@@ -307,14 +329,18 @@ impl HomaServer {
         let endpoint = Endpoint::bind(options.socket_addr(address), config);
         let endpoint = endpoint.map_err(|error| error.to_string())?;
         let server = endpoint.serve(homa_port).map_err(|error| error.to_string())?;
-        let (requests, unsent) = (Vec::new(), VecDeque::new());
-        Ok(Self { endpoint, server, homa_port, requests, work: options.work, unsent })
+        Ok(Self {
+            endpoint,
+            server,
+            homa_port,
+            requests: Vec::new(),
+            work: options.work,
+            replies: Vec::new(),
+            failed: Vec::new(),
+        })
     }
 
     fn answer_all(&mut self, served: &mut Served) {
-        // Answers that take long to compute don't wait for each other.
-        let collect = self.requests.len() > 1 && self.work.is_zero();
-        let _cork = collect.then(|| self.endpoint.cork());
         for mut request in self.requests.drain(..) {
             compute(self.work);
             let message = request.take_message();
@@ -322,17 +348,23 @@ impl HomaServer {
             served.bytes_in += message.len() as u64;
             let response = echo(message);
             served.bytes_out += response.len() as u64;
-            reply(request, response, &mut self.unsent, served);
+            self.replies.push((request, response));
         }
+        self.reply(served);
     }
 
-    /// Tries once more to send what there was no room for.
-    fn retry(&mut self, served: &mut Served) {
-        for _ in 0..self.unsent.len() {
-            if let Some((request, response)) = self.unsent.pop_front() {
-                reply(request, response, &mut self.unsent, served);
-            }
+    /// Sends what there is room for. The rest stays to be tried again.
+    fn reply(&mut self, served: &mut Served) {
+        if self.replies.is_empty() {
+            return;
         }
+        self.endpoint.reply_batch(&mut self.replies, &mut self.failed);
+        let mut failed = self.failed.drain(..);
+        self.replies.retain(|_| {
+            let waits = matches!(failed.next(), Some(ReplyError::Full { .. }));
+            served.errors += u64::from(!waits);
+            waits
+        });
     }
 }
 
@@ -384,26 +416,12 @@ impl LoadServer for HomaServer {
 
     fn serve(&mut self, timeout: Duration, served: &mut Served) -> io::Result<()> {
         // With responses waiting for room there is something to do soon.
-        let patience = if self.unsent.is_empty() { timeout } else { Duration::from_millis(1) };
+        let patience = if self.replies.is_empty() { timeout } else { Duration::from_millis(1) };
         // Requests in hand can't be turned away any more.
         let batch = if self.work.is_zero() { BATCH } else { 1 };
         self.server.accept_batch(&mut self.requests, batch, Some(patience));
-        self.retry(served);
         self.answer_all(served);
         Ok(())
-    }
-}
-
-fn reply(
-    mut request: Incoming,
-    response: Message,
-    unsent: &mut VecDeque<(Incoming, Message)>,
-    served: &mut Served,
-) {
-    match request.reply(response.clone()) {
-        Ok(()) => {}
-        Err(ReplyError::Full { .. }) => unsent.push_back((request, response)),
-        Err(_) => served.errors += 1,
     }
 }
 
@@ -418,13 +436,17 @@ fn compute(work: Duration) {
     }
 }
 
-fn addr(server: SocketAddr, homa_port: u16, options: &HomaOptions) -> Result<Addr, String> {
+pub(super) fn addr(
+    server: SocketAddr,
+    homa_port: u16,
+    options: &HomaOptions,
+) -> Result<Addr, String> {
     Addr::new(options.socket_addr(server), homa_port).map_err(|error| error.to_string())
 }
 
 /// The address to bind to for calls to `server`: on loopback that of loopback, for the endpoint
 /// paces its packets for a link otherwise.
-fn local_ip(server: IpAddr) -> IpAddr {
+pub(super) fn local_ip(server: IpAddr) -> IpAddr {
     match server {
         IpAddr::V4(ip) if ip.is_loopback() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -433,7 +455,7 @@ fn local_ip(server: IpAddr) -> IpAddr {
     }
 }
 
-fn failure_of(error: &CallError) -> Failure {
+pub(super) fn failure_of(error: &CallError) -> Failure {
     let nobody = matches!(
         error,
         CallError::Unreachable { kind: Unreachable::Port | Unreachable::Protocol, .. }

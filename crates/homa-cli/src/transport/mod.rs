@@ -6,6 +6,9 @@
 
 mod echo;
 mod homa;
+#[cfg(feature = "peers")]
+mod homa_tokio;
+mod link;
 mod open;
 #[cfg(feature = "peers")]
 mod peers;
@@ -28,6 +31,7 @@ use crate::drops::Drops;
 use crate::message::Header;
 
 pub(crate) use self::homa::{FaultPlan, HomaOptions, HomaServer};
+pub(crate) use self::link::HomaLink;
 pub(crate) use self::open::{Dial, Listen};
 pub(crate) use self::protocol::Protocol;
 pub(crate) use self::regime::Regime;

@@ -37,6 +37,13 @@ impl Dial<'_> {
                 let client = HomaClient::new(server, homa_port, slots, regime, &self.homa);
                 Box::new(client.map_err(Stop::Failed)?)
             }
+            #[cfg(feature = "peers")]
+            Protocol::HomaTokio => {
+                let client = super::homa_tokio::homa_tokio_client(
+                    server, homa_port, slots, regime, &self.homa,
+                );
+                Box::new(client.map_err(Stop::Failed)?)
+            }
             Protocol::Tcp => {
                 let variant = self.variant.unwrap_or(Variant::Connections);
                 Box::new(TcpClient::new(server, variant, slots, regime)?)
@@ -53,7 +60,9 @@ impl Dial<'_> {
                 Box::new(super::peers::grpc_client(server, connections, regime)?)
             }
             #[cfg(not(feature = "peers"))]
-            Protocol::Quic | Protocol::Grpc => return Err(absent(self.protocol)),
+            Protocol::HomaTokio | Protocol::Quic | Protocol::Grpc => {
+                return Err(absent(self.protocol));
+            }
         })
     }
 }
@@ -80,7 +89,7 @@ impl Listen<'_> {
         let homa_port = homa_port(self.protocol, address)?;
         let resolved = address.resolve().map_err(cannot)?;
         Ok(match self.protocol {
-            Protocol::Homa | Protocol::Raw => {
+            Protocol::Homa | Protocol::HomaTokio | Protocol::Raw => {
                 let server = HomaServer::bind(resolved, homa_port, regime, &self.homa);
                 Box::new(server.map_err(cannot)?)
             }

@@ -5,7 +5,9 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::time::TimeSpec;
 
 /// How many events are taken at once.
 const BATCH: usize = 256;
@@ -41,10 +43,12 @@ impl Poller {
         Ok(self.epoll.add(socket, EpollEvent::new(flags, token))?)
     }
 
-    /// Sockets that became ready, waiting for at most `timeout` (whole milliseconds) for the first.
+    /// Sockets that became ready, waiting for at most `timeout` for the first.
     pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<impl Iterator<Item = Ready>> {
-        let timeout = EpollTimeout::try_from(timeout).unwrap_or(EpollTimeout::MAX);
-        let count = match self.epoll.wait(&mut self.events, timeout) {
+        if !timeout.is_zero() {
+            self.sleep(timeout)?;
+        }
+        let count = match self.epoll.wait(&mut self.events, EpollTimeout::ZERO) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
@@ -54,5 +58,14 @@ impl Poller {
             token: event.data(),
             closing: event.events().intersects(closing),
         }))
+    }
+
+    /// Waits until there is something: `epoll_wait` itself counts in milliseconds.
+    fn sleep(&self, timeout: Duration) -> io::Result<()> {
+        let mut fds = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
+        match ppoll(&mut fds, Some(TimeSpec::from_duration(timeout)), None) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }

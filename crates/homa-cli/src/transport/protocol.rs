@@ -7,6 +7,8 @@ use clap::ValueEnum;
 pub(crate) enum Protocol {
     /// Homa over UDP
     Homa,
+    /// Homa over UDP; the client makes each call in a task of its own, on tokio; in builds with the cargo feature 'peers'
+    HomaTokio,
     /// Homa over raw IP, as the Linux kernel implementation speaks it; needs CAP_NET_RAW
     Raw,
     /// TCP, for comparison
@@ -24,6 +26,7 @@ impl Protocol {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Homa => "homa",
+            Self::HomaTokio => "homa-tokio",
             Self::Raw => "raw",
             Self::Tcp => "tcp",
             Self::Quic => "quic",
@@ -36,6 +39,7 @@ impl Protocol {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Homa => "Homa",
+            Self::HomaTokio => "Homa on tokio",
             Self::Raw => "Homa over raw IP",
             Self::Tcp => "TCP",
             Self::Quic => "QUIC",
@@ -46,15 +50,15 @@ impl Protocol {
 
     /// Whether it is Homa, over whatever.
     pub(crate) fn is_homa(self) -> bool {
-        matches!(self, Self::Homa | Self::Raw)
+        matches!(self, Self::Homa | Self::HomaTokio | Self::Raw)
     }
 
     /// # Errors
     ///
     /// This build has been made without it: how to make one that has it.
     pub(crate) fn check_present(self) -> Result<(), String> {
-        let is_peer = matches!(self, Self::Quic | Self::Grpc);
-        if is_peer && !cfg!(feature = "peers") {
+        let needs_tokio = matches!(self, Self::HomaTokio | Self::Quic | Self::Grpc);
+        if needs_tokio && !cfg!(feature = "peers") {
             return Err(format!(
                 "this build has no {}: build with 'cargo build --release --features peers'",
                 self.name()
@@ -74,7 +78,8 @@ mod tests {
     fn check_present__peers_need_the_feature_that_the_error_names() {
         for protocol in Protocol::value_variants() {
             let name = protocol.name();
-            let is_missing = matches!(name, "quic" | "grpc") && !cfg!(feature = "peers");
+            let is_missing =
+                matches!(name, "homa-tokio" | "quic" | "grpc") && !cfg!(feature = "peers");
             let why = protocol.check_present().err();
             assert_eq!(why.is_some(), is_missing, "{name}");
             if let Some(why) = why {

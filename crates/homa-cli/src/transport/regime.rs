@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::units::format_duration;
 
+/// By how much who sleeps may wake up late.
+pub(super) const WAKE_UP: Duration = Duration::from_micros(100);
+
 /// Waiting by polling for a while and then sleeping: waking a sleeper on another core can cost more
 /// than the whole call, but polling for ever costs a core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +34,10 @@ impl Regime {
             let Some(left) = timeout.checked_sub(waited).filter(|left| !left.is_zero()) else {
                 return Ok(());
             };
-            // Sleeps last whole milliseconds; what is left after them is polled away, as sleeping
-            // past a deadline would distort an open loop.
-            let may_sleep = waited >= self.poll && left >= Duration::from_millis(1);
-            if attempt(if may_sleep { left } else { Duration::ZERO })? {
+            // The end is polled away, as sleeping past a deadline would distort an open loop.
+            let sleep = left.saturating_sub(WAKE_UP);
+            let may_sleep = waited >= self.poll && !sleep.is_zero();
+            if attempt(if may_sleep { sleep } else { Duration::ZERO })? {
                 return Ok(());
             }
             if !may_sleep {

@@ -289,7 +289,15 @@ fn node__usage_errors_end_with_2() {
         (&["node", "--rank", "0", "--peers", "a:1,b:1", "--pipelined"], "--pipelined"),
         (&["node", "--rate", "200"], "200mbit"),
         (&["node", "--load", "0"], "share"),
-        (&["lab"], "--merge"),
+        (&["node", "--rank", "0", "--peers", "a:1,b:1", "--incast", "2"], "--incast"),
+        (&["lab", "--unloaded", "a.json"], "--merge"),
+        (&["lab", "--merge", "a.json", "--hosts", "3"], "--hosts"),
+        (&["lab", "--transports", "homa,homa"], "twice"),
+        (&["lab", "--transports", "raw"], "homa and tcp"),
+        (&["lab", "--transports", "homa", "--mixed"], "--mixed"),
+        (&["lab", "--incast", "8"], "--incast"),
+        (&["lab", "--buffers", "1K"], "--buffers"),
+        (&["lab", "--rtt-bytes", "1"], "--rtt-bytes"),
     ] {
         let mut command = homa();
         command.args(args).env_remove("SLURM_PROCID").env_remove("JOB_COMPLETION_INDEX");

@@ -9,8 +9,11 @@ use serde_json::Value;
 
 use crate::common::{Server, finish, homa, run, signal, texts};
 
-const PEERS: &[&str] =
-    if cfg!(feature = "peers") { &["udp", "quic", "grpc", "grpc-connections"] } else { &["udp"] };
+const PEERS: &[&str] = if cfg!(feature = "peers") {
+    &["udp", "homa-tokio", "quic", "grpc", "grpc-connections"]
+} else {
+    &["udp"]
+};
 /// Those that `homa server` and `homa client` know.
 const TRANSPORTS: &[&str] =
     if cfg!(feature = "peers") { &["udp", "quic", "grpc"] } else { &["udp"] };

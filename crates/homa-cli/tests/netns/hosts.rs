@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use homa::proto::Unreachable;
-use homa_testkit::netns::{Host, Lab, LabOptions};
+use homa_netns::{Host, Lab, LabOptions};
 
 use crate::calls::{assert_fails, wait_for_success};
 use crate::network::{LONG_PATIENCE_MS, Network, SHORT_PATIENCE_MS};

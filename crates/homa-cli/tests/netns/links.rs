@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use homa::proto::Unreachable;
-use homa_testkit::netns::{LabOptions, say_skipped};
+use homa_netns::{LabOptions, say_skipped};
 
 use crate::calls::{RECOVERS_WITHIN, assert_fails, wait_for_success};
 use crate::network::{Network, SHORT_PATIENCE_MS};

@@ -1,6 +1,6 @@
 //! The `homa` command between hosts of their own: network namespaces joined by virtual links.
 //!
-//! Needs root and the programs that `homa_testkit::netns` names; each test says why it is skipped
+//! Needs root and the programs that `homa_netns` names; each test says why it is skipped
 //! otherwise.
 
 #![allow(non_snake_case, reason = "tests are named function__case")]
@@ -38,6 +38,7 @@ mod addresses;
 mod calls;
 mod dialogue;
 mod hosts;
+mod lab;
 mod links;
 mod messages;
 mod network;

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use homa_testkit::netns::{Disorder, Host, Lab, LabOptions};
+use homa_netns::{Disorder, Host, Lab, LabOptions};
 
 use crate::network::{LONG_PATIENCE_MS, Network};
 use crate::processes::{Client, Server, load};

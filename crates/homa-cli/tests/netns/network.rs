@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use homa::blocking::Endpoint;
 use homa::{Addr, Config, RawConfig};
-use homa_testkit::netns::{Host, Lab, LabOptions, skip};
+use homa_netns::{Host, Lab, LabOptions, skip};
 
 /// Where servers listen.
 const UDP_PORT: u16 = 4000;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use homa_testkit::netns::Host;
+use homa_netns::Host;
 
 use crate::network::Network;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use homa_testkit::netns::{Capture, Lab, LabOptions};
+use homa_netns::{Capture, Lab, LabOptions};
 
 use crate::dialogue::{Dialogue, Packet, hexadecimal};
 use crate::network::Network;

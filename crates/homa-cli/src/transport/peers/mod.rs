@@ -5,8 +5,8 @@
 
 mod grpc;
 mod quic;
-mod reactor;
-mod task_client;
+pub(super) mod reactor;
+pub(super) mod task_client;
 mod task_server;
 
 pub(super) use self::grpc::{grpc_client, grpc_server};

@@ -18,23 +18,23 @@ const IDLE_ROUND: Duration = Duration::from_nanos(1500);
 
 /// Runs tasks while it is waited in, and only then.
 #[derive(Debug)]
-pub(super) struct Reactor {
+pub(crate) struct Reactor {
     runtime: Runtime,
     regime: Regime,
 }
 
 impl Reactor {
-    pub(super) fn new(regime: Regime) -> io::Result<Self> {
+    pub(crate) fn new(regime: Regime) -> io::Result<Self> {
         Ok(Self { runtime: Builder::new_current_thread().enable_all().build()?, regime })
     }
 
     /// What is made while the guard lives belongs to this reactor.
-    pub(super) fn enter(&self) -> EnterGuard<'_> {
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
         self.runtime.enter()
     }
 
     /// Runs all tasks until `work` is done, for `timeout` at most; `None` if it was not done then.
-    pub(super) fn run<T>(&self, timeout: Duration, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) fn run<T>(&self, timeout: Duration, work: impl Future<Output = T>) -> Option<T> {
         self.runtime.block_on(async {
             // A task of its own takes its turn behind those that have something to do.
             let mut waiting = tokio::spawn(wait(self.regime, timeout));

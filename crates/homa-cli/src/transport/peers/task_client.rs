@@ -28,7 +28,7 @@ pub(crate) struct TaskClient<C> {
 }
 
 impl<C> TaskClient<C> {
-    pub(super) fn new(reactor: Reactor, caller: C) -> Self {
+    pub(crate) fn new(reactor: Reactor, caller: C) -> Self {
         Self { caller, unsent: Vec::new(), calls: JoinSet::new(), reactor }
     }
 }

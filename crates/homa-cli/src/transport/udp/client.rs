@@ -64,11 +64,13 @@ impl UdpClient {
             self.poller.wait(sleep)?.for_each(drop);
         }
         let mut ended = false;
+        // Taken before the socket is asked: who is stopped in between must not count that time.
+        let asked = Instant::now();
         for _ in 0..BATCH {
             match self.socket.recv(&mut self.buffer) {
                 Ok(length) => ended |= self.take_response(length, sink),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.give_up_lost();
+                    self.give_up_lost(asked);
                     break;
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.refuse_all(),
@@ -97,12 +99,11 @@ impl UdpClient {
         true
     }
 
-    /// Ends the calls that have waited for too long.
-    fn give_up_lost(&mut self) {
-        let now = Instant::now();
+    /// Ends the calls that had waited for too long when the socket was `asked`, which had nothing more.
+    fn give_up_lost(&mut self, asked: Instant) {
         while let Some(&(begin, Prefix { number, slot })) = self.begun.front() {
             let open = self.calls[slot as usize] == Some(number);
-            if open && now.saturating_duration_since(begin) < PATIENCE {
+            if open && asked.saturating_duration_since(begin) < PATIENCE {
                 return;
             }
             self.begun.pop_front();
