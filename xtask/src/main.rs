@@ -1,16 +1,20 @@
 //! Checks and chores of this repository: `cargo xtask TASK`.
 
+mod callgrind;
+mod choice;
 mod conformance;
 mod core_gate;
 mod evaluation;
 mod flood;
 mod fuzz;
+mod instructions;
 mod measured;
 mod model;
 mod ns3;
 mod overload;
 mod processes;
 mod requirements;
+mod scale;
 mod soak;
 mod sources;
 mod swarm;
@@ -35,6 +39,13 @@ usage: cargo xtask TASK
   overload           measures goodput at three times the load that a server can bear
   ns3                runs the simulator beside ns-3, if that is installed: speed, memory, slowdown
   core-gate          builds the core for a bare machine and looks at what it calls
+  instructions [--store]
+                     counts what the core costs, and fails if that is more than 5 % above
+                     xtask/instructions.json; needs valgrind (--store: that is what it costs now)
+  scale [NAME ...] [--quick] [--render] [--list]
+                     measures what an RPC costs as load, open RPCs, peers, messages and clients grow, into
+                     docs/scale (--quick: roughly, within minutes, in target/scale; --render: plots from
+                     tables that are there); counts instructions if valgrind is there
   model [RUNS]       model-checks the handing over between threads
   swarm [OPTIONS]    runs many small worlds full of trouble (--help: its options)
   verify [--sample]  runs the long checks, or a sample of them that takes a few minutes
@@ -65,6 +76,9 @@ fn main() -> ExitCode {
         ["overload"] => overload::run(&root, 3, 5),
         ["ns3"] => ns3::run(&root),
         ["core-gate"] => core_gate::check(&root),
+        ["instructions"] => instructions::check(&root, false),
+        ["instructions", "--store"] => instructions::check(&root, true),
+        ["scale", ref options @ ..] => scale::run(&root, options),
         ["model"] => model::check(&root, None),
         ["model", runs] if runs.parse::<u32>().is_ok() => model::check(&root, runs.parse().ok()),
         ["swarm", ref options @ ..] => swarm::check(&root, options),

@@ -126,9 +126,15 @@ impl Server {
     /// What the kernel says of its socket.
     fn socket_line(&self) -> io::Result<Option<String>> {
         let address = format!("0100007F:{:04X}", self.port);
-        let text = fs::read_to_string("/proc/net/udp")?;
-        let line = text.lines().find(|line| line.split_whitespace().nth(1) == Some(&address));
-        Ok(line.map(str::to_owned))
+        // A server of TCP has none in the first.
+        for file in ["/proc/net/udp", "/proc/net/tcp"] {
+            let text = fs::read_to_string(file)?;
+            let is_its = |line: &&str| line.split_whitespace().nth(1) == Some(&address);
+            if let Some(line) = text.lines().find(is_its) {
+                return Ok(Some(line.to_owned()));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tables in Markdown.
 
 /// A table with a header; all but the first column are figures.
-pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = line(header.iter().map(ToString::to_string));
     text += &line(header.iter().enumerate().map(|(column, _)| {
         let rule = if column == 0 { "---" } else { "--:" };

@@ -4,7 +4,7 @@ mod capacity;
 mod command;
 mod figures;
 mod incast;
-mod markdown;
+pub(crate) mod markdown;
 mod page;
 mod presets;
 mod ramcloud_cutoffs;
@@ -21,6 +21,7 @@ use std::path::Path;
 use self::command::Command;
 use self::figures::Figures;
 use crate::Findings;
+use crate::choice::Choice;
 use crate::measured::build;
 
 /// One or more commands, and what is made of their figures.
@@ -80,53 +81,34 @@ impl Results {
 }
 
 /// What is asked for.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug)]
 struct Options<'a> {
-    /// All experiments, if there is none.
-    names: Vec<&'a str>,
-    is_quick: bool,
-    is_rendered_only: bool,
+    choice: Choice<'a>,
     is_missing_only: bool,
-    is_list: bool,
 }
 
 impl<'a> Options<'a> {
     fn parse(options: &[&'a str]) -> io::Result<Self> {
-        let mut this = Self::default();
-        for &option in options {
-            match option {
-                "--quick" => this.is_quick = true,
-                "--render" => this.is_rendered_only = true,
-                "--missing" => this.is_missing_only = true,
-                "--list" => this.is_list = true,
-                name if EXPERIMENTS.iter().any(|experiment| experiment.name == name) => {
-                    this.names.push(name);
-                }
-                other => {
-                    let why = format!("there is no experiment `{other}`: see --list");
-                    return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-                }
-            }
-        }
-        Ok(this)
-    }
-
-    fn has(&self, experiment: &Experiment) -> bool {
-        self.names.is_empty() || self.names.contains(&experiment.name)
+        let (missing, others): (Vec<&str>, Vec<&str>) =
+            options.iter().partition(|&&option| option == "--missing");
+        let is_name = |name: &str| EXPERIMENTS.iter().any(|experiment| experiment.name == name);
+        let choice = Choice::parse(&others, "experiment", is_name)?;
+        Ok(Self { choice, is_missing_only: !missing.is_empty() })
     }
 }
 
 /// Runs experiments and writes what comes of them; a finding is a figure that is out of its limits.
 pub(crate) fn run(root: &Path, options: &[&str]) -> io::Result<Findings> {
     let options = Options::parse(options)?;
-    let asked = EXPERIMENTS.into_iter().filter(|experiment| options.has(experiment));
-    if options.is_list {
+    let asked = EXPERIMENTS.into_iter().filter(|experiment| options.choice.has(experiment.name));
+    if options.choice.is_list {
         asked.for_each(|experiment| println!("{:<24} {}", experiment.name, experiment.title));
         return Ok(Findings::new());
     }
-    let folder = root.join(if options.is_quick { "target/evaluation" } else { "docs/evaluation" });
+    let folder =
+        root.join(if options.choice.is_quick { "target/evaluation" } else { "docs/evaluation" });
     fs::create_dir_all(&folder)?;
-    if !options.is_rendered_only {
+    if !options.choice.is_rendered_only {
         build(root, &["-p", "homa-cli"])?;
     }
     let mut findings = Findings::new();
@@ -143,12 +125,12 @@ fn carry_out(
     options: &Options<'_>,
 ) -> io::Result<Findings> {
     let mut commands = (experiment.commands)();
-    if options.is_quick {
+    if options.choice.is_quick {
         commands = commands.into_iter().map(Command::into_quick).collect();
     }
     let raw = folder.join(format!("{}.json", experiment.name));
     let mut figures = Figures::read(&raw)?;
-    if !options.is_rendered_only {
+    if !options.choice.is_rendered_only {
         for command in &commands {
             if options.is_missing_only && !figures.runs(command).is_empty() {
                 continue;
@@ -161,10 +143,10 @@ fn carry_out(
     figures.write(&raw)?;
     let results = Results { commands, figures };
     let rendered = (experiment.render)(&results);
-    page::write(folder, experiment, &results, &rendered, options.is_quick)?;
+    page::write(folder, experiment, &results, &rendered, options.choice.is_quick)?;
     println!("{}", folder.join(format!("{}.md", experiment.name)).display());
     // Few messages say little.
-    Ok(if options.is_quick { Findings::new() } else { rendered.findings })
+    Ok(if options.choice.is_quick { Findings::new() } else { rendered.findings })
 }
 
 #[cfg(test)]
@@ -175,9 +157,9 @@ mod tests {
     #[test]
     fn options__are_names_and_flags() {
         let options = Options::parse(&["slowdown", "--quick"]).unwrap();
-        assert!(options.is_quick && options.has(&slowdown::AT_80));
-        assert!(!options.has(&incast::INCAST));
-        assert!(Options::parse(&[]).unwrap().has(&incast::INCAST));
+        assert!(options.choice.is_quick && options.choice.has(slowdown::AT_80.name));
+        assert!(!options.choice.has(incast::INCAST.name));
+        assert!(Options::parse(&[]).unwrap().choice.has(incast::INCAST.name));
         assert!(Options::parse(&["slowdwon"]).unwrap_err().to_string().contains("slowdwon"));
     }
 
