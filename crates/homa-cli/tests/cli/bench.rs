@@ -16,7 +16,7 @@ fn bench(args: &[&str]) -> (Option<i32>, String, String) {
 
 #[test]
 fn bench__both_transports_as_json() {
-    let (code, out, err) = bench(&["latency", "--json", "-"]);
+    let (code, out, err) = bench(&["latency", "--json", "-", "--timeout", "2s"]);
     assert_eq!(code, Some(0), "{err}");
     assert!(err.contains("Homa/TCP"), "the table is on standard error: {err}");
     let report: Value = serde_json::from_str(&out).expect("standard output is JSON only");

@@ -34,7 +34,7 @@ fn client(transport: &str, address: &str, args: &[&str]) -> Child {
 
 /// The report of a benchmark that must succeed, and its table.
 fn bench(args: &[&str], time: [&str; 6]) -> (Value, String) {
-    let output = run(&[&["bench"], args, &time, &["--json", "-"]].concat());
+    let output = run(&[&["bench"], args, &time, &["--json", "-", "--timeout", "2s"]].concat());
     let (out, err) = texts(&output);
     assert_eq!(output.status.code(), Some(0), "{args:?}: {err}");
     (serde_json::from_str(&out).expect("JSON"), err)
