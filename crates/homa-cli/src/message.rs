@@ -111,6 +111,16 @@ impl Pattern {
         self.bytes.slice(start..start + length as usize - HEADER_LEN)
     }
 
+    /// Whether a response is right that is short and, as usual, in one piece.
+    fn is_right_short_piece(&self, expected: Header, number: u64, piece: &[u8]) -> bool {
+        let length = expected.length as usize;
+        if piece.len() != length || !(HEADER_LEN..PATTERN_PERIOD).contains(&length) {
+            return false;
+        }
+        let (header, body) = piece.split_at(HEADER_LEN);
+        header == expected.encode() && *body == self.bytes[start_of(number)..][..body.len()]
+    }
+
     /// Compares a response with the one that `request`, which had the given number, must have.
     pub(crate) fn verify(
         &self,
@@ -119,6 +129,9 @@ impl Pattern {
         response: &mut dyn Buf,
     ) -> Result<(), Mismatch> {
         let expected = request.response();
+        if self.is_right_short_piece(expected, number, response.chunk()) {
+            return Ok(());
+        }
         if response.remaining() != expected.length as usize {
             return Err(Mismatch::Length {
                 expected: expected.length,
@@ -182,7 +195,8 @@ impl fmt::Display for Mismatch {
 
 /// Where in the pattern request number `number` begins.
 fn start_of(number: u64) -> usize {
-    (mix(number) % PATTERN_PERIOD as u64) as usize
+    // The high half of the product: as even as a remainder, and without a division.
+    ((u128::from(mix(number)) * PATTERN_PERIOD as u128) >> u64::BITS) as usize
 }
 
 /// A well-mixed function of `x` (the finaliser of SplitMix64).

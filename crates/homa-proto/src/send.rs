@@ -24,7 +24,7 @@ pub(crate) enum Next {
 pub(crate) struct SendScheduler {
     /// By bytes left to send, then age: see [`rank`].
     shortest: IndexedHeap<u128>,
-    /// By age; kept only while pacing, since only then is a share reserved for the oldest.
+    /// By age, only those that are paced: only of what these wait for is a share reserved for the oldest.
     oldest: IndexedHeap<u64>,
     pacer: Pacer,
     /// By slot: messages that do not go over the link, to peers on this host.
@@ -64,7 +64,7 @@ impl SendScheduler {
     pub(crate) fn set(&mut self, slot: u32, remaining: u32, birth: u64) {
         let stored = self.shortest.set(slot, rank(remaining, birth));
         debug_assert!(stored.is_ok(), "slots are reserved");
-        if self.pacer.is_on() && self.oldest.key(slot).is_none() {
+        if self.pacer.is_on() && self.is_paced(slot, remaining) && self.oldest.key(slot).is_none() {
             let stored = self.oldest.set(slot, birth);
             debug_assert!(stored.is_ok(), "slots are reserved");
         }

@@ -18,14 +18,14 @@ const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
 /// No slot: the slot number that a [`Slab`](crate::slab::Slab) never uses.
 const NIL: u32 = u32::MAX;
 
-/// At most one deadline for each slot, with the reason for it.
+/// At most one deadline for each slot.
 ///
 /// Deadlines are rounded up to the granularity: they come up to one tick late, never early. Arming
 /// and disarming take constant time; each deadline is moved at most once a level before it expires.
 #[derive(Debug)]
-pub(crate) struct TimerWheel<R> {
+pub(crate) struct TimerWheel {
     /// By slot.
-    nodes: Vec<Node<R>>,
+    nodes: Vec<Node>,
     /// The first slot of each bucket's circular list; of meaning only if `occupied` says so.
     heads: [u32; LEVELS * DIGITS],
     /// One bit for each bucket that is not empty, by level.
@@ -40,14 +40,14 @@ pub(crate) struct TimerWheel<R> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Node<R> {
+struct Node {
     at: Instant,
     /// Neighbours in the bucket's list.
     next: u32,
     prev: u32,
     bucket: u16,
-    /// Some while the slot has a deadline.
-    reason: Option<R>,
+    /// Whether the slot has a deadline.
+    armed: bool,
 }
 
 /// The bucket that comes first, and the tick at which it does.
@@ -57,7 +57,7 @@ struct Earliest {
     start: u64,
 }
 
-impl<R: Copy> TimerWheel<R> {
+impl TimerWheel {
     /// A wheel whose ticks are `granularity` long, rounded up to a power of two nanoseconds
     /// (64 us become 65,536 ns; zero becomes 1 ns; at most 2^63 ns). Allocates nothing yet.
     pub(crate) fn new(granularity: Duration) -> Self {
@@ -79,17 +79,17 @@ impl<R: Copy> TimerWheel<R> {
     /// # Errors
     /// [`NoMemory`] if `slot` is the highest so far and there is no memory for it; then it has no
     /// deadline. Slots that were armed before never fail.
-    pub(crate) fn arm(&mut self, slot: u32, at: Instant, reason: R) -> Result<(), NoMemory> {
+    pub(crate) fn arm(&mut self, slot: u32, at: Instant) -> Result<(), NoMemory> {
         if slot as usize >= self.nodes.len() {
             self.make_node(slot)?;
         }
         let bucket = self.bucket_for(at);
         let node = &mut self.nodes[slot as usize];
         node.at = at;
-        match node.reason.replace(reason) {
-            Some(_) if node.bucket == bucket => return Ok(()),
-            Some(_) => self.unlink(slot),
-            None => self.len += 1,
+        match core::mem::replace(&mut node.armed, true) {
+            true if node.bucket == bucket => return Ok(()),
+            true => self.unlink(slot),
+            false => self.len += 1,
         }
         self.link(slot, bucket);
         Ok(())
@@ -106,18 +106,18 @@ impl<R: Copy> TimerWheel<R> {
     /// Takes away the deadline of `slot`, if it has one.
     pub(crate) fn disarm(&mut self, slot: u32) {
         let Some(node) = self.nodes.get_mut(slot as usize) else { return };
-        if node.reason.take().is_some() {
+        if core::mem::take(&mut node.armed) {
             self.len -= 1;
             self.unlink(slot);
         }
     }
 
-    /// Takes out one deadline that has come by `now`, as it was given: its slot, instant and
-    /// reason. Call until `None`, and before other deadlines are armed in terms of `now`.
+    /// Takes out one deadline that has come by `now`, as it was given: its slot and instant. Call until
+    /// `None`, and before other deadlines are armed in terms of `now`.
     ///
     /// Deadlines come in order of their ticks; within one tick the order depends only on the
     /// history of calls. Should `now` be earlier than in an earlier call, nothing expires.
-    pub(crate) fn expire(&mut self, now: Instant) -> Option<(u32, Instant, R)> {
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<(u32, Instant)> {
         let now_tick = now.as_nanos() >> self.tick_bits;
         if now_tick < self.now_tick {
             return None;
@@ -153,9 +153,8 @@ impl<R: Copy> TimerWheel<R> {
     }
 
     /// The deadline of `slot` as it was given.
-    pub(crate) fn armed(&self, slot: u32) -> Option<(Instant, R)> {
-        let node = self.nodes.get(slot as usize)?;
-        node.reason.map(|reason| (node.at, reason))
+    pub(crate) fn armed(&self, slot: u32) -> Option<Instant> {
+        self.nodes.get(slot as usize).filter(|node| node.armed).map(|node| node.at)
     }
 
     /// How many slots have a deadline.
@@ -197,11 +196,11 @@ impl<R: Copy> TimerWheel<R> {
     }
 
     /// Takes the first deadline out of a bucket of level 0 that has been reached.
-    fn pop(&mut self, bucket: usize) -> Option<(u32, Instant, R)> {
+    fn pop(&mut self, bucket: usize) -> Option<(u32, Instant)> {
         let slot = self.heads[bucket];
-        let (at, reason) = self.armed(slot)?;
+        let at = self.armed(slot)?;
         self.disarm(slot);
-        Some((slot, at, reason))
+        Some((slot, at))
     }
 
     /// Moves everything in a bucket that has been reached to lower levels.
@@ -256,7 +255,7 @@ impl<R: Copy> TimerWheel<R> {
         let count = slot as usize + 1;
         if let Some(more) = count.checked_sub(self.nodes.len()).filter(|more| *more > 0) {
             self.nodes.try_reserve(more).map_err(|_| NoMemory)?;
-            let vacant = Node { at: Instant::ZERO, next: NIL, prev: NIL, bucket: 0, reason: None };
+            let vacant = Node { at: Instant::ZERO, next: NIL, prev: NIL, bucket: 0, armed: false };
             self.nodes.resize(count, vacant);
         }
         Ok(())
@@ -283,12 +282,12 @@ mod tests {
         at(micros * 1_000)
     }
 
-    fn wheel() -> TimerWheel<char> {
+    fn wheel() -> TimerWheel {
         TimerWheel::new(Duration::from_micros(64))
     }
 
     /// How many calls at `next_deadline` it takes until something expires, and what does.
-    fn drive(wheel: &mut TimerWheel<char>) -> (usize, Option<(u32, Instant, char)>) {
+    fn drive(wheel: &mut TimerWheel) -> (usize, Option<(u32, Instant)>) {
         let mut before = None;
         for calls in 1..=LEVELS {
             let now = wheel.next_deadline().expect("something is armed");
@@ -303,7 +302,7 @@ mod tests {
 
     #[test]
     fn new__rounds_the_granularity_up_to_a_power_of_two() {
-        let tick_bits = |granularity| TimerWheel::<()>::new(granularity).tick_bits;
+        let tick_bits = |granularity| TimerWheel::new(granularity).tick_bits;
         assert_eq!(tick_bits(Duration::from_micros(64)), 16);
         assert_eq!(tick_bits(Duration::from_nanos(65_536)), 16);
         assert_eq!(tick_bits(Duration::ZERO), 0);
@@ -313,17 +312,17 @@ mod tests {
     #[test]
     fn expire__is_up_to_a_tick_late_and_never_early() {
         let mut wheel = wheel();
-        wheel.arm(3, at(65_537), 'a').unwrap();
+        wheel.arm(3, at(65_537)).unwrap();
         assert_eq!(wheel.next_deadline(), Some(at(131_072)));
         assert_eq!(wheel.expire(at(131_071)), None);
-        assert_eq!(wheel.expire(at(131_072)), Some((3, at(65_537), 'a')));
+        assert_eq!(wheel.expire(at(131_072)), Some((3, at(65_537))));
         assert_eq!((wheel.expire(at(131_072)), wheel.next_deadline()), (None, None));
     }
 
     #[test]
     fn expire__takes_a_deadline_on_a_tick_exactly_then() {
         let mut wheel = wheel();
-        wheel.arm(0, at(65_536), 'a').unwrap();
+        wheel.arm(0, at(65_536)).unwrap();
         assert_eq!(wheel.expire(at(65_535)), None);
         assert!(wheel.expire(at(65_536)).is_some());
     }
@@ -332,23 +331,23 @@ mod tests {
     fn expire__takes_past_deadlines_at_once() {
         let mut wheel = wheel();
         assert_eq!(wheel.expire(micros(1_000_000)), None);
-        wheel.arm(1, micros(5), 'p').unwrap();
+        wheel.arm(1, micros(5)).unwrap();
         assert!(wheel.next_deadline() <= Some(micros(1_000_000)));
-        assert_eq!(wheel.expire(micros(1_000_000)), Some((1, micros(5), 'p')));
+        assert_eq!(wheel.expire(micros(1_000_000)), Some((1, micros(5))));
     }
 
     #[test]
     fn expire__does_nothing_when_time_runs_backwards() {
         let mut wheel = wheel();
         wheel.expire(at(100 << 16));
-        wheel.arm(1, at(90 << 16), 'p').unwrap();
-        wheel.arm(2, at(101 << 16), 'f').unwrap();
+        wheel.arm(1, at(90 << 16)).unwrap();
+        wheel.arm(2, at(101 << 16)).unwrap();
         for ticks in [10, 40, 99] {
             assert_eq!(wheel.expire(at(ticks << 16)), None);
         }
-        assert_eq!(wheel.expire(at(100 << 16)), Some((1, at(90 << 16), 'p')));
+        assert_eq!(wheel.expire(at(100 << 16)), Some((1, at(90 << 16))));
         assert_eq!(wheel.expire(at(100 << 16)), None);
-        assert_eq!(wheel.expire(at(101 << 16)), Some((2, at(101 << 16), 'f')));
+        assert_eq!(wheel.expire(at(101 << 16)), Some((2, at(101 << 16))));
     }
 
     /// However late in the life of the wheel, the next ticks are at its lowest level.
@@ -357,21 +356,21 @@ mod tests {
         let mut wheel = wheel();
         wheel.expire(at(0x1234_5678 << 16));
         for (slot, ticks) in [(0, 1), (1, 1), (2, 2)] {
-            wheel.arm(slot, at((0x1234_5678 + ticks) << 16), 'x').unwrap();
+            wheel.arm(slot, at((0x1234_5678 + ticks) << 16)).unwrap();
         }
         assert_eq!(wheel.levels, 1);
-        assert_eq!(drive(&mut wheel), (1, Some((0, at(0x1234_5679 << 16), 'x'))));
+        assert_eq!(drive(&mut wheel), (1, Some((0, at(0x1234_5679 << 16)))));
     }
 
     #[test]
     fn arm__replaces_the_deadline_of_the_slot() {
         let mut wheel = wheel();
-        wheel.arm(7, micros(1_000), 'a').unwrap();
-        wheel.arm(7, micros(500_000), 'b').unwrap();
-        wheel.arm(7, micros(500_001), 'c').unwrap();
-        assert_eq!((wheel.len(), wheel.armed(7)), (1, Some((micros(500_001), 'c'))));
+        wheel.arm(7, micros(1_000)).unwrap();
+        wheel.arm(7, micros(500_000)).unwrap();
+        wheel.arm(7, micros(500_001)).unwrap();
+        assert_eq!((wheel.len(), wheel.armed(7)), (1, Some(micros(500_001))));
         assert_eq!(wheel.expire(micros(400_000)), None);
-        assert_eq!(wheel.expire(micros(600_000)), Some((7, micros(500_001), 'c')));
+        assert_eq!(wheel.expire(micros(600_000)), Some((7, micros(500_001))));
         assert_eq!((wheel.len(), wheel.armed(7)), (0, None));
     }
 
@@ -379,7 +378,7 @@ mod tests {
     fn disarm__of_unknown_and_unarmed_slots_does_nothing() {
         let mut wheel = wheel();
         wheel.disarm(9);
-        wheel.arm(9, micros(1), 'a').unwrap();
+        wheel.arm(9, micros(1)).unwrap();
         wheel.disarm(2);
         wheel.disarm(9);
         wheel.disarm(9);
@@ -392,27 +391,27 @@ mod tests {
         let mut wheel = wheel();
         wheel.expire(micros(123_456_789));
         let deadline = micros(133_456_789);
-        wheel.arm(0, deadline, 'x').unwrap();
-        assert_eq!(drive(&mut wheel), (1, Some((0, deadline, 'x'))));
+        wheel.arm(0, deadline).unwrap();
+        assert_eq!(drive(&mut wheel), (1, Some((0, deadline))));
     }
 
     #[test]
     fn next_deadline__reaches_close_neighbours_in_few_calls() {
         let mut wheel = wheel();
-        wheel.arm(0, micros(900_001), 'x').unwrap();
-        wheel.arm(1, micros(900_100), 'y').unwrap();
+        wheel.arm(0, micros(900_001)).unwrap();
+        wheel.arm(1, micros(900_100)).unwrap();
         let (calls, fired) = drive(&mut wheel);
         assert!(calls <= 3);
-        assert_eq!(fired, Some((0, micros(900_001), 'x')));
+        assert_eq!(fired, Some((0, micros(900_001))));
     }
 
     #[test]
     fn next_deadline__of_never_is_the_far_future() {
         let mut wheel = wheel();
-        wheel.arm(0, Instant::FAR_FUTURE, 'n').unwrap();
+        wheel.arm(0, Instant::FAR_FUTURE).unwrap();
         assert_eq!(wheel.next_deadline(), Some(Instant::FAR_FUTURE));
         assert_eq!(wheel.expire(at(u64::MAX)), None);
-        wheel.arm(0, at(u64::MAX - 65_535), 'l').unwrap();
+        wheel.arm(0, at(u64::MAX - 65_535)).unwrap();
         assert!(wheel.expire(at(u64::MAX)).is_some());
     }
 
@@ -420,8 +419,8 @@ mod tests {
     fn arm__covers_all_of_time_at_the_finest_granularity() {
         let mut wheel = TimerWheel::new(Duration::ZERO);
         for (slot, nanos) in [0, 1, 63, 64, 1 << 40, u64::MAX - 1, u64::MAX].iter().enumerate() {
-            wheel.arm(slot as u32, at(*nanos), 'x').unwrap();
-            wheel.arm(slot as u32 + 100, at(*nanos), 'x').unwrap();
+            wheel.arm(slot as u32, at(*nanos)).unwrap();
+            wheel.arm(slot as u32 + 100, at(*nanos)).unwrap();
         }
         let mut fired = Vec::new();
         while wheel.len() > 0 {
@@ -461,7 +460,7 @@ mod tests {
 
     /// The wheel beside a map of all deadlines.
     struct Checked {
-        wheel: TimerWheel<usize>,
+        wheel: TimerWheel,
         model: BTreeMap<u32, Deadline>,
         tick_nanos: u64,
         now: Instant,
@@ -474,7 +473,6 @@ mod tests {
         at: Instant,
         /// When it has to come.
         due: Instant,
-        reason: usize,
     }
 
     impl Checked {
@@ -501,9 +499,9 @@ mod tests {
         /// Takes out everything that is due now. Returns how many deadlines came.
         fn expire_all(&mut self) -> usize {
             let mut fired = 0;
-            while let Some((slot, at, reason)) = self.wheel.expire(self.now) {
+            while let Some((slot, at)) = self.wheel.expire(self.now) {
                 assert!(at <= self.now, "early");
-                assert_eq!(self.model.get(&slot).map(|d| (d.at, d.reason)), Some((at, reason)));
+                assert_eq!(self.model.get(&slot).map(|d| d.at), Some(at));
                 assert_eq!(Some(self.model[&slot].due), self.earliest_due(), "out of order");
                 self.model.remove(&slot);
                 fired += 1;
@@ -531,12 +529,12 @@ mod tests {
             panic!("nothing came within {LEVELS} calls");
         }
 
-        fn apply(&mut self, step: usize, op: &Op) {
+        fn apply(&mut self, op: &Op) {
             match *op {
                 Op::Arm(slot, after) => {
                     let at = at(self.now.as_nanos().saturating_add_signed(after));
-                    self.wheel.arm(slot, at, step).unwrap();
-                    self.model.insert(slot, Deadline { at, due: self.due_at(at), reason: step });
+                    self.wheel.arm(slot, at).unwrap();
+                    self.model.insert(slot, Deadline { at, due: self.due_at(at) });
                 }
                 Op::Disarm(slot) => {
                     self.wheel.disarm(slot);
@@ -553,7 +551,7 @@ mod tests {
         fn check(&self) {
             assert_eq!(self.wheel.len() as usize, self.model.len());
             for slot in 0..26 {
-                let expected = self.model.get(&slot).map(|deadline| (deadline.at, deadline.reason));
+                let expected = self.model.get(&slot).map(|deadline| deadline.at);
                 assert_eq!(self.wheel.armed(slot), expected);
             }
             assert_eq!(self.wheel.next_deadline().is_none(), self.model.is_empty());
@@ -569,8 +567,8 @@ mod tests {
             ops in prop::collection::vec(op(), 1..200),
         ) {
             let mut checked = Checked::new(tick_bits, at(start));
-            for (step, op) in ops.iter().enumerate() {
-                checked.apply(step, op);
+            for op in &ops {
+                checked.apply(op);
                 checked.check();
             }
         }

@@ -82,6 +82,15 @@ struct Call {
     waker: Option<Waker>,
 }
 
+impl CallId {
+    /// The index of the call's place in its endpoint's table: small, dense, and reused by later calls.
+    /// What an application keeps for each of its open calls can be an array that is indexed with it.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.index
+    }
+}
+
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.index, self.serial)

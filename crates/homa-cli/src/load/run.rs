@@ -163,9 +163,7 @@ impl<'a> Load<'a> {
             let more = self.tracker.release(now, self.client);
             let wake = if more { now } else { self.tracker.next_wake(end) };
             let timeout = wake.saturating_duration_since(now);
-            let tracker = &mut self.tracker;
-            let mut sink = |slot, outcome: CallOutcome<'_>| tracker.end_call(slot, outcome);
-            self.client.receive(timeout.min(LONGEST_WAIT), &mut sink)?;
+            self.receive(timeout.min(LONGEST_WAIT))?;
             let step = now.elapsed();
             now += step;
             self.watcher.progress(now, &mut self.tracker.progress());
@@ -176,13 +174,23 @@ impl<'a> Load<'a> {
         Ok(Ending::Complete)
     }
 
+    /// Takes outcomes, waiting for at most `timeout` for the first.
+    fn receive(&mut self, timeout: Duration) -> io::Result<()> {
+        let (tracker, batched) = (&mut self.tracker, self.client.is_batched());
+        let mut together = None;
+        let mut sink = |slot, outcome: CallOutcome<'_>| {
+            let now = together.unwrap_or_else(Instant::now);
+            together = batched.then_some(now);
+            tracker.end_call(now, slot, outcome);
+        };
+        self.client.receive(timeout, &mut sink)
+    }
+
     /// Waits for the calls still under way; those that don't end are failures.
     fn drain(&mut self) -> io::Result<()> {
         let end = Instant::now() + DRAIN;
         while self.tracker.calls.count() > 0 && Instant::now() < end && !self.interrupt.is_set() {
-            let tracker = &mut self.tracker;
-            let mut sink = |slot, outcome: CallOutcome<'_>| tracker.end_call(slot, outcome);
-            self.client.receive(LONGEST_WAIT, &mut sink)?;
+            self.receive(LONGEST_WAIT)?;
         }
         let missing = self.tracker.calls.count() as u64;
         if missing > 0 && !self.interrupt.is_set() {
@@ -267,6 +275,7 @@ impl Tracker {
 
     /// Starts calls that are due and have a slot; whether there may be more.
     fn release(&mut self, now: Instant, client: &mut dyn LoadClient) -> bool {
+        let (batched, mut together) = (client.is_batched(), None);
         for _ in 0..MAX_RELEASED {
             let Some(slot) = self.calls.take_slot(now) else { return false };
             let servers = self.among.as_ref().map(|among| among.servers);
@@ -280,8 +289,9 @@ impl Tracker {
             let number = self.next_number;
             self.next_number += 1;
             let body = self.pattern.body(number, length);
-            // In a batch each call is stamped apart: starting the ones before takes time.
-            let released = Instant::now();
+            // Where each leaves at once, starting the ones before it takes time.
+            let released = together.unwrap_or_else(Instant::now);
+            together = batched.then_some(released);
             let intended = if self.plan.pace == Pace::Closed { released } else { intended };
             self.calls.begin(slot, Call { header, number, intended, released });
             self.silence.get_or_insert(Duration::ZERO);
@@ -290,8 +300,7 @@ impl Tracker {
         true
     }
 
-    fn end_call(&mut self, slot: u32, outcome: CallOutcome<'_>) {
-        let now = Instant::now();
+    fn end_call(&mut self, now: Instant, slot: u32, outcome: CallOutcome<'_>) {
         let Some(call) = self.calls.end(slot) else {
             self.failures.record("a second outcome of one call", 1);
             return;

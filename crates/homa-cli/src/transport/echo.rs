@@ -12,6 +12,9 @@ const MAX_COPIED: usize = 4096;
 /// The response to a request of the load generator; anything else is sent back as it is.
 pub(super) fn echo(mut request: Message) -> Message {
     let length = request.len();
+    if (HEADER_LEN..MAX_COPIED).contains(&length) && request.chunk().len() == length {
+        return Message::from(echo_of_piece(request.chunk()));
+    }
     let Some(mut header) = (length >= HEADER_LEN).then(|| read_header(&mut request)) else {
         return request;
     };
@@ -25,6 +28,18 @@ pub(super) fn echo(mut request: Message) -> Message {
     message_of_pieces(header, request)
 }
 
+/// The same for a short request in one piece.
+fn echo_of_piece(request: &[u8]) -> Vec<u8> {
+    let mut response = request.to_vec();
+    if let Some(header) = response.first_chunk_mut()
+        && Header::decode(header).length as usize == request.len()
+    {
+        let length = make_response(header);
+        response.truncate(length as usize);
+    }
+    response
+}
+
 fn read_header(message: &mut Message) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     message.copy_to_slice(&mut header);
@@ -33,6 +48,9 @@ fn read_header(message: &mut Message) -> [u8; HEADER_LEN] {
 
 /// A message of a header and what follows it.
 pub(super) fn message_of(header: [u8; HEADER_LEN], body: Bytes) -> Message {
+    if body.len() <= MAX_COPIED {
+        return Message::from([&header, &body[..]].concat());
+    }
     message_of_pieces(header, Message::from(body))
 }
 

@@ -1,6 +1,5 @@
 //! Homa over UDP or raw IP, through the blocking API.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::thread;
@@ -11,7 +10,6 @@ use ::homa::proto::{Duration as ProtoDuration, Limits, Resource, Unreachable};
 use ::homa::{
     Addr, AuthConfig, CallError, CallId, Config, Message, RawConfig, RefuseReason, ReplyError,
 };
-use foldhash::fast::FixedState;
 
 pub(crate) use ::homa::FaultPlan;
 
@@ -177,7 +175,8 @@ pub(crate) struct HomaClient {
     unsent_slots: Vec<u32>,
     /// What became of sending them.
     started: Vec<Result<CallId, CallError>>,
-    slots: HashMap<CallId, u32, FixedState>,
+    /// By index of the call.
+    slots: Vec<u32>,
     outcomes: Vec<(CallId, Result<Message, CallError>)>,
     /// Calls that failed at once.
     failed: Vec<(u32, Failure)>,
@@ -205,7 +204,7 @@ impl HomaClient {
             unsent: Vec::new(),
             unsent_slots: Vec::new(),
             started: Vec::new(),
-            slots: HashMap::with_hasher(FixedState::default()),
+            slots: Vec::new(),
             outcomes: Vec::new(),
             failed: Vec::new(),
         }
@@ -234,7 +233,13 @@ impl HomaClient {
         self.endpoint.send_batch(&mut self.unsent, &mut self.started);
         for (slot, started) in self.unsent_slots.drain(..).zip(self.started.drain(..)) {
             match started {
-                Ok(id) => drop(self.slots.insert(id, slot)),
+                Ok(id) => {
+                    let index = id.index() as usize;
+                    if index >= self.slots.len() {
+                        self.slots.resize(index + 1, 0);
+                    }
+                    self.slots[index] = slot;
+                }
                 Err(error) => self.failed.push((slot, failure_of(&error))),
             }
         }
@@ -256,6 +261,10 @@ impl LoadClient for HomaClient {
         self.unsent_slots.push(slot);
     }
 
+    fn is_batched(&self) -> bool {
+        true
+    }
+
     fn receive(
         &mut self,
         timeout: Duration,
@@ -268,8 +277,7 @@ impl LoadClient for HomaClient {
         }
         self.receive_outcomes(timeout);
         for (id, outcome) in self.outcomes.drain(..) {
-            // The endpoint gives exactly one outcome per call.
-            let Some(slot) = self.slots.remove(&id) else { continue };
+            let slot = self.slots[id.index() as usize];
             match outcome {
                 Ok(mut response) => sink(slot, Ok(&mut response)),
                 Err(error) => sink(slot, Err(failure_of(&error))),

@@ -81,6 +81,12 @@ pub(crate) trait LoadClient {
         self.send(request);
     }
 
+    /// Whether calls leave together, with the next [`LoadClient::receive`], and those outcomes that it
+    /// hands over have arrived together: one look at the clock tells when.
+    fn is_batched(&self) -> bool {
+        false
+    }
+
     /// Hands outcomes to `sink` as they arrive. Returns after some did, or after `timeout`.
     fn receive(
         &mut self,

@@ -128,7 +128,7 @@ impl<O: Observer> Endpoint<O> {
             TraceEvent::RpcStarted { id, peer: packet.meta.peer, length: data.message_length };
         self.trace(now, event);
         // Even if nothing of this packet can be taken.
-        self.rearm(key);
+        self.look_by(key, self.soon(now));
         Some((key, peer))
     }
 

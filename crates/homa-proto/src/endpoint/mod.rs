@@ -35,7 +35,7 @@ use crate::peer_table::{PeerError, PeerTable};
 use crate::proof::AddressProof;
 use crate::random::{Purpose, Stream};
 use crate::resend_queue::ResendQueue;
-use crate::rpc::{Reason, Rpc};
+use crate::rpc::Rpc;
 use crate::rpc_table::RpcTable;
 use crate::send::SendScheduler;
 use crate::slab::RpcKey;
@@ -90,7 +90,7 @@ pub struct Endpoint<O: Observer = ()> {
     sockets: SocketTable,
     peers: PeerTable,
     rpcs: RpcTable,
-    wheel: TimerWheel<Reason>,
+    wheel: TimerWheel,
 
     /// The receiver's side: who may send us more.
     grants: GrantScheduler,

@@ -39,11 +39,11 @@ impl<O: Observer> Endpoint<O> {
             self.reclaim(now);
             self.grants_due = true;
         }
-        while let Some((slot, _, _)) = self.wheel.expire(now) {
+        while let Some((slot, _)) = self.wheel.expire(now) {
             let Some(key) = self.rpcs.key_at(slot) else { continue };
             let Some((at, reason)) = self.deadline(key) else { continue };
             if at > now {
-                self.arm(key, at, reason);
+                self.look_by(key, at);
                 continue;
             }
             self.on_deadline(now, key, reason);
@@ -71,18 +71,26 @@ impl<O: Observer> Endpoint<O> {
 
     /// Brings the RPC's deadline forward if it should be earlier than it is.
     pub(super) fn rearm(&mut self, key: RpcKey) {
-        let Some((at, reason)) = self.deadline(key) else {
-            self.wheel.disarm(key.slot());
-            return;
-        };
-        if self.wheel.armed(key.slot()).is_none_or(|(armed, _)| at < armed) {
-            self.arm(key, at, reason);
+        match self.deadline(key) {
+            Some((at, _)) => self.look_by(key, at),
+            None => self.wheel.disarm(key.slot()),
         }
     }
 
-    fn arm(&mut self, key: RpcKey, at: Instant, reason: Reason) {
-        let armed = self.wheel.arm(key.slot(), at, reason);
-        debug_assert!(armed.is_ok(), "slots are reserved");
+    /// Makes sure that the RPC is looked at by `at`, before which it has no deadline. Most short RPCs end
+    /// before, so that finding out their deadline would be in vain.
+    pub(super) fn look_by(&mut self, key: RpcKey, at: Instant) {
+        if self.wheel.armed(key.slot()).is_none_or(|armed| at < armed) {
+            let armed = self.wheel.arm(key.slot(), at);
+            debug_assert!(armed.is_ok(), "slots are reserved");
+        }
+    }
+
+    /// The earliest deadline that an RPC may have that makes progress now, but for its call's.
+    pub(super) fn soon(&self, now: Instant) -> Instant {
+        let timing = &self.config.timing;
+        let to_ask = timing.resend_interval.min(timing.need_ack_delay);
+        now + to_ask.min(timing.client_silence_max).min(timing.rpc_silence_max)
     }
 
     /// The earliest of the RPC's reasons.

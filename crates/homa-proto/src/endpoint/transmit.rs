@@ -280,7 +280,7 @@ impl<O: Observer> Endpoint<O> {
             }
             // It is the other side's turn now.
             rpc.patience.since = now;
-            self.rearm(key);
+            self.look_by(key, self.soon(now));
         }
         let payload = popped?;
         Some(Chosen { key, payload, priority: self.data_priority(key, payload), rank: Some(rank) })

@@ -54,6 +54,7 @@ impl<O: Observer> Endpoint<O> {
         let mut outgoing = self.new_outgoing(peer_slot, length, u32::MAX);
         outgoing.unscheduled_priority = options.priority.map(|p| self.clamp_priority(p));
         let id = self.ids.next();
+        let call_deadline = self.timeout_after(now, options.deadline);
         let rpc = Rpc {
             id,
             state: State::Requesting,
@@ -67,7 +68,7 @@ impl<O: Observer> Endpoint<O> {
             outgoing: Some(outgoing),
             incoming: None,
             patience: Patience::new(now),
-            call_deadline: self.timeout_after(now, options.deadline),
+            call_deadline,
             in_resend_queue: false,
             credit: CreditWait::default(),
             incast: self.expects_incast(),
@@ -79,7 +80,7 @@ impl<O: Observer> Endpoint<O> {
         self.stats.sent_msg_bytes += u64::from(length);
         self.trace(now, TraceEvent::RpcStarted { id, peer, length });
         self.schedule_send(key);
-        self.rearm(key);
+        self.look_by(key, call_deadline.min(self.soon(now)));
         Ok(key)
     }
 
@@ -148,7 +149,7 @@ impl<O: Observer> Endpoint<O> {
         self.trace(now, TraceEvent::ReplyStarted { id, length });
         self.schedule_send(key);
         self.challenge_if_needed(now, key, length);
-        self.rearm(key);
+        self.look_by(key, self.soon(now));
         Ok(())
     }
 
