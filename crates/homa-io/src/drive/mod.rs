@@ -39,6 +39,10 @@ pub use sys::{Alarm, Bell, Woken, report_errors_as_urgent, wait, wait_for_room};
 /// receiving: four batches.
 const FLUSH_PACKETS_MAX: usize = 4 * SendBatch::CAPACITY;
 
+/// Payload bytes sent in one turn at most, or a packet more: copying them takes as long as the peer bears
+/// without hearing of what it has sent itself.
+const TURN_BYTES_MAX: u64 = 2 * CHUNK_LEN as u64;
+
 /// Batches received at most before timers run that are due: what waits in a socket buffer was sent
 /// before they were.
 const LATE_BATCHES_MAX: usize = 64;
@@ -169,14 +173,14 @@ impl<I: PacketIo> Driver<I> {
             self.endpoint.handle_timeout(self.now);
         }
         progress |= self.take_path_errors();
-        self.flush_at_now(sink);
+        self.flush_at_now(sink, TURN_BYTES_MAX);
         Turn { progress, more: self.flush == Flush::LimitReached }
     }
 
     /// Sends what the protocol wants sent after verbs, and reports to `sink` what came of them.
     /// Stops early when the socket is full, or after a few batches; turns carry on then.
     pub fn flush(&mut self, sink: &mut impl Sink) {
-        self.flush_at_now(sink);
+        self.flush_at_now(sink, u64::MAX);
     }
 
     // From the wire to the application.
@@ -300,18 +304,18 @@ impl<I: PacketIo> Driver<I> {
 
     // From the application to the wire.
 
-    fn flush_at_now(&mut self, sink: &mut impl Sink) {
-        self.transmit();
+    fn flush_at_now(&mut self, sink: &mut impl Sink, bytes_max: u64) {
+        self.transmit(bytes_max);
         self.take_path_errors();
         self.report_events(sink);
     }
 
-    /// Sends what the protocol wants sent. A polled packet counts as sent for the protocol, so
+    /// Sends what the protocol wants sent, about so many payload bytes of it at most. A polled packet counts as sent for the protocol, so
     /// nothing is polled while packets wait for room.
-    fn transmit(&mut self) {
-        let mut packets = 0;
+    fn transmit(&mut self, bytes_max: u64) {
+        let (mut packets, mut bytes_left) = (0, bytes_max);
         loop {
-            let more = self.fill_batch();
+            let more = self.fill_batch(&mut bytes_left);
             if self.batch.is_empty() {
                 self.flush = Flush::Done;
                 return;
@@ -325,24 +329,25 @@ impl<I: PacketIo> Driver<I> {
                 self.flush = Flush::Done;
                 return;
             }
-            if packets >= FLUSH_PACKETS_MAX {
+            if packets >= FLUSH_PACKETS_MAX || bytes_left == 0 {
                 self.flush = Flush::LimitReached;
                 return;
             }
         }
     }
 
-    /// Whether the protocol may want more sent than is in the batch now.
-    fn fill_batch(&mut self) -> bool {
+    /// Polls until the batch is full or `bytes_left` are in it, which is lowered. Whether the protocol may
+    /// want more sent than is in the batch then.
+    fn fill_batch(&mut self, bytes_left: &mut u64) -> bool {
         // What is left of a batch leaves first, and nothing is polled behind it: see `transmit`.
         if !self.batch.is_empty() {
             return true;
         }
-        while !self.batch.is_full() {
-            match self.endpoint.poll_transmit(self.now) {
-                Some(transmit) => self.push_packet(&transmit),
-                None => return false,
-            }
+        while !self.batch.is_full() && *bytes_left > 0 {
+            let Some(transmit) = self.endpoint.poll_transmit(self.now) else { return false };
+            let payload_len = transmit.payload.map_or(0, |(_, payload)| payload.len());
+            *bytes_left = bytes_left.saturating_sub(payload_len.into());
+            self.push_packet(&transmit);
         }
         true
     }

@@ -225,6 +225,25 @@ fn transmit__a_large_backlog_stops_at_the_limit() {
 
 /// The core's contract: a late thread never mistakes its own delay for silence. All responses wait
 /// in several batches when the timers are due.
+/// Who takes turns listens again after some long packets; a verb's own flush sends them all.
+#[test]
+fn transmit__a_turn_stops_after_so_many_bytes() {
+    let mut pair = Pair::new(1000);
+    for _ in 0..8 {
+        pair.call(contents(40_000));
+    }
+    assert!(pair.client.turn().more);
+    let in_a_turn = pair.sent(PacketType::Data);
+    assert!((TURN_BYTES_MAX / 1500..TURN_BYTES_MAX / 1300).contains(&in_a_turn), "{in_a_turn}");
+    while pair.client.turn().more {}
+    let all = pair.sent(PacketType::Data);
+    for _ in 0..8 {
+        pair.call(contents(40_000));
+    }
+    pair.client.flush();
+    assert_eq!(pair.sent(PacketType::Data), 2 * all);
+}
+
 #[test]
 fn turn__packets_received_go_before_timers_that_are_due() {
     let mut config = Config::default();

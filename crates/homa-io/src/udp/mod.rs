@@ -27,6 +27,12 @@ const CLASS_STREAK: u32 = 64;
 /// their answers waiting.
 const MESSAGES_TOGETHER_MAX: usize = 16;
 
+/// The same when they are long, as those received last: it takes longer to copy them.
+const LONG_MESSAGES_TOGETHER_MAX: usize = 4;
+
+/// A message of so many bytes is long.
+const LONG_MESSAGE_BYTES: usize = 32 << 10;
+
 /// A UDP socket that carries Homa packets, for any number of Homa ports.
 ///
 /// Bound to an IPv6 wildcard address it speaks IPv4 as well. Bound to a wildcard address it notices
@@ -51,6 +57,8 @@ pub struct UdpIo {
     receives_together: bool,
     /// How many receives in a row brought something: more may wait then.
     streak: u32,
+    /// The last receive brought a long message.
+    receives_long: bool,
     prepared: Vec<Prepared>,
     network: Network,
 }
@@ -96,6 +104,7 @@ impl UdpIo {
             buffers: ReceiveBuffers::new(),
             received: Vec::with_capacity(ReceiveBuffers::CAPACITY),
             streak: 0,
+            receives_long: false,
             prepared: Vec::with_capacity(SendBatch::CAPACITY),
             network: Network::from(local_addr),
         })
@@ -111,8 +120,11 @@ impl UdpIo {
         let with_control = self.wildcard || together;
         self.network.receive(fd, || {
             if self.streak >= 2 {
-                let count_max =
-                    if together { MESSAGES_TOGETHER_MAX } else { ReceiveBuffers::CAPACITY };
+                let count_max = match (self.receives_long, together) {
+                    (true, _) => LONG_MESSAGES_TOGETHER_MAX,
+                    (false, true) => MESSAGES_TOGETHER_MAX,
+                    (false, false) => ReceiveBuffers::CAPACITY,
+                };
                 self.buffers.receive_many(fd, count_max, with_control)
             } else if with_control {
                 self.buffers.receive_one(fd).map(|()| 1)
@@ -123,8 +135,10 @@ impl UdpIo {
     }
 
     fn accept(&mut self, count: usize) {
+        self.receives_long = false;
         for index in 0..count {
             let Received { name, control, len } = self.buffers.received(index);
+            self.receives_long |= len >= LONG_MESSAGE_BYTES;
             // The kernel names the sender of every datagram.
             let Some(peer) = name.peer() else { continue };
             let local = if self.wildcard { local_addr(control) } else { LocalAddr::ANY };
