@@ -253,7 +253,7 @@ pub(crate) struct BenchArgs {
     #[arg(value_enum, default_value = "suite")]
     pub(crate) test: TestChoice,
     /// Protocols to compare: homa, raw (needs CAP_NET_RAW), tcp (both variants), tcp-connections, tcp-pipelined, udp
-    /// (bare datagrams); and, in builds with the cargo feature 'peers', homa-tokio (a task per call), quic, grpc (one
+    /// (bare datagrams); and, in builds with the cargo feature 'peers', homa-tokio (one thread awaits all calls), quic, grpc (one
     /// connection), grpc-connections (one per outstanding call)
     #[arg(long, value_name = "LIST", default_value = "homa,tcp")]
     pub(crate) transports: Contenders,

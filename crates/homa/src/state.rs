@@ -18,7 +18,6 @@ use crate::lead::Seats;
 use crate::queue::Queue;
 use crate::requests::{Requests, ServerEntry, ServerIndex};
 use crate::stats::{Accounts, Stats};
-use crate::task::Link;
 use crate::waiting::Waiting;
 
 /// After so long without a turn, a verb takes one.
@@ -210,7 +209,8 @@ impl State {
         let Some(driver) = &self.driver else { return };
         let since_turn = driver.now().saturating_since(self.turned_at);
         let turn_due = since_turn >= VERBS_WITHOUT_TURN && !self.seats.is_leader_there();
-        let returns_soon = self.seats.link.as_ref().is_some_and(Link::returns_soon);
+        let wakers = &mut self.tables.wakers;
+        let returns_soon = self.seats.link.as_mut().is_some_and(|link| link.returns_soon(wakers));
         let may_wait = (self.is_collecting() || returns_soon) && !self.is_enough_collected();
         if may_wait && !turn_due {
             return;

@@ -36,7 +36,9 @@ pub(crate) struct Link {
     waker: Option<Waker>,
     /// When a turn last found something.
     busy_at: Instant,
-    /// The task takes its next turn right behind the tasks that it has just woken.
+    /// Requests and responses come several at a time, as of late.
+    come_together: bool,
+    /// Such have come, and the task takes its next turn right behind the tasks that are to run.
     returns_soon: bool,
 }
 
@@ -62,6 +64,7 @@ impl Link {
             alarm_at: None,
             waker: None,
             busy_at: state.now(),
+            come_together: false,
             returns_soon: false,
         })
     }
@@ -77,8 +80,15 @@ impl Link {
     }
 
     /// Whether packets of verbs may wait for the task's next turn: then those of all tasks that it
-    /// has woken at once leave together. Should one of these compute, the helper takes the turn.
-    pub(crate) fn returns_soon(&self) -> bool {
+    /// has woken at once, or that these wake or start, leave together. Should one of these compute, the helper
+    /// takes the turn.
+    pub(crate) fn returns_soon(&mut self, wakers: &mut Vec<Waker>) -> bool {
+        if self.come_together
+            && let Some(waker) = self.waker.take()
+        {
+            wakers.push(waker);
+            self.returns_soon = true;
+        }
         self.returns_soon
     }
 
@@ -150,14 +160,17 @@ fn poll_turn(shared: &Shared, cx: &mut Context<'_>) -> Poll<Next> {
     let turn = if first.progress { locked.drive() } else { first };
     let (now, due) = (locked.now(), locked.next_due());
     let (_, want_room) = locked.sleep_on();
-    let woke_several = locked.tables.arrivals > 1;
+    let arrivals = locked.tables.arrivals;
     let Some(link) = &mut locked.seats.link else { return Poll::Ready(Next::End) };
     if first.progress || first.more {
         link.busy_at = now;
     }
+    if arrivals > 0 {
+        link.come_together = arrivals > 1;
+    }
     let polling = elapsed(link.busy_at, now) < shared.poll_async;
-    if turn.progress || turn.more || want_room || polling || woke_several {
-        link.returns_soon = woke_several;
+    if turn.progress || turn.more || want_room || polling || arrivals > 1 {
+        link.returns_soon = link.come_together;
         return Poll::Ready(Next::TurnAgain);
     }
     link.waker = Some(cx.waker().clone());

@@ -48,6 +48,32 @@ async fn call__64_mib_if_both_sides_are_configured() {
     assert!(response == request);
 }
 
+/// Tasks that call at the same time, each for itself, leave their packets to the driver task, though it waits
+/// when they begin.
+#[tokio::test]
+async fn call__those_of_many_tasks_leave_together() {
+    let (_server, addr) = echoing(Config::default()).await;
+    let client = endpoint(Config::default()).await;
+    let batches_of_round = async || {
+        let before = client.stats().drive.batches_sent;
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..40 {
+            let client = client.clone();
+            calls.spawn(async move { client.call(addr, "x").await.map(drop) });
+        }
+        assert!(calls.join_all().await.into_iter().all(|outcome| outcome.is_ok()));
+        let batches = client.stats().drive.batches_sent - before;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        batches
+    };
+    // After a response that came alone, calls leave at once.
+    let mut fewest = u64::MAX;
+    for _ in 0..5 {
+        fewest = fewest.min(batches_of_round().await);
+    }
+    assert!(fewest < 20, "{fewest} batches");
+}
+
 /// A blocking client and an asynchronous server are the same on the wire.
 #[tokio::test(flavor = "multi_thread")]
 async fn call__from_blocking_to_async() {

@@ -12,7 +12,7 @@ use crate::transport::udp::MAX_MESSAGE;
 pub(crate) enum Contender {
     /// Homa over UDP.
     Homa,
-    /// Homa over UDP, with a task per call.
+    /// Homa over UDP, whose calls one thread awaits.
     HomaTokio,
     /// Homa over raw IP.
     Raw,

@@ -1,4 +1,4 @@
-//! Homa through its asynchronous API: a task per call, on tokio's runtime for one thread.
+//! Homa through its asynchronous API: one thread awaits all calls, on tokio's runtime.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,9 +8,9 @@ use ::homa::{Addr, Endpoint, Message};
 
 use super::echo::message_of;
 use super::homa::{HomaOptions, addr, failure_of, local_ip};
+use super::peers::future_client::{Caller, future_client};
 use super::peers::reactor::Reactor;
-use super::peers::task_client::{Caller, TaskClient};
-use super::{Failure, Regime, Request};
+use super::{Failure, LoadClient, Regime, Request};
 
 /// How long to wait for the endpoint to be bound, which waits for nothing.
 const BIND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ pub(super) fn homa_tokio_client(
     slots: usize,
     regime: Regime,
     options: &HomaOptions,
-) -> Result<TaskClient<HomaCaller>, String> {
+) -> Result<impl LoadClient + use<>, String> {
     let server_addr = addr(server, homa_port, options)?;
     let config = options.config_for_calls(regime, slots);
     let reactor = Reactor::new(regime).map_err(|error| error.to_string())?;
@@ -31,7 +31,7 @@ pub(super) fn homa_tokio_client(
         .run(BIND_TIMEOUT, Endpoint::bind(local, config))
         .ok_or_else(|| io::Error::from(io::ErrorKind::TimedOut).to_string())?
         .map_err(|error| error.to_string())?;
-    Ok(TaskClient::new(reactor, HomaCaller { endpoint, server: server_addr }))
+    Ok(future_client(reactor, HomaCaller { endpoint, server: server_addr }))
 }
 
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 pub(crate) enum Protocol {
     /// Homa over UDP
     Homa,
-    /// Homa over UDP; the client makes each call in a task of its own, on tokio; in builds with the cargo feature 'peers'
+    /// Homa over UDP; one thread of the client awaits all calls, on tokio; in builds with the cargo feature 'peers'
     HomaTokio,
     /// Homa over raw IP, as the Linux kernel implementation speaks it; needs CAP_NET_RAW
     Raw,

@@ -3,10 +3,10 @@
 //! Both are made for tokio. Their tasks run on the thread that drives the transport, as all others
 //! are driven by one thread: handing over to another would cost more than the calls themselves.
 
+pub(super) mod future_client;
 mod grpc;
 mod quic;
 pub(super) mod reactor;
-pub(super) mod task_client;
 mod task_server;
 
 pub(super) use self::grpc::{grpc_client, grpc_server};

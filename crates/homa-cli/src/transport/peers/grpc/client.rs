@@ -14,17 +14,17 @@ use tonic::{Code, Status};
 use super::codec::Plain;
 use super::{CONNECTION_WINDOW, METHOD, STREAM_WINDOW};
 use crate::transport::echo::message_of;
+use crate::transport::peers::future_client::{Caller, future_client};
 use crate::transport::peers::reactor::Reactor;
-use crate::transport::peers::task_client::{Caller, TaskClient};
 use crate::transport::peers::{CONNECT_TIMEOUT, MAX_MESSAGE};
-use crate::transport::{Failure, Regime, Request};
+use crate::transport::{Failure, LoadClient, Regime, Request};
 
 /// A client with so many connections. They are made when first needed, and again after they broke.
 pub(crate) fn grpc_client(
     server: SocketAddr,
     connections: usize,
     regime: Regime,
-) -> io::Result<TaskClient<GrpcCaller>> {
+) -> io::Result<impl LoadClient> {
     let endpoint = Endpoint::from_shared(format!("http://{server}"))
         .map_err(io::Error::other)?
         .connect_timeout(CONNECT_TIMEOUT)
@@ -36,7 +36,7 @@ pub(crate) fn grpc_client(
         let _inside = reactor.enter();
         (0..connections).map(|_| endpoint.connect_lazy()).collect()
     };
-    Ok(TaskClient::new(reactor, GrpcCaller { channels }))
+    Ok(future_client(reactor, GrpcCaller { channels }))
 }
 
 /// Makes calls, each on the connection of its slot.

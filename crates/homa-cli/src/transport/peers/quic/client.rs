@@ -12,9 +12,9 @@ use super::certificate::{self, SERVER_NAME};
 use super::{ReceiveError, receive, send, transport_config};
 use crate::transport::echo::message_of;
 use crate::transport::peers::CONNECT_TIMEOUT;
+use crate::transport::peers::future_client::{Caller, future_client};
 use crate::transport::peers::reactor::Reactor;
-use crate::transport::peers::task_client::{Caller, TaskClient};
-use crate::transport::{Failure, Regime, Request};
+use crate::transport::{Failure, LoadClient, Regime, Request};
 
 /// A client that takes only this certificate, or any if it is `None`. It connects when first needed,
 /// and again after the connection broke.
@@ -22,7 +22,7 @@ pub(crate) fn quic_client(
     server: SocketAddr,
     certificate: Option<&[u8]>,
     regime: Regime,
-) -> io::Result<TaskClient<QuicCaller>> {
+) -> io::Result<impl LoadClient + use<>> {
     let mut config = ClientConfig::new(Arc::new(certificate::of_client(certificate)?));
     config.transport_config(transport_config());
     let reactor = Reactor::new(regime)?;
@@ -35,7 +35,7 @@ pub(crate) fn quic_client(
     };
     endpoint.set_default_client_config(config);
     let caller = QuicCaller { endpoint, server, connection: Arc::default() };
-    Ok(TaskClient::new(reactor, caller))
+    Ok(future_client(reactor, caller))
 }
 
 /// Makes calls on one connection.
