@@ -62,7 +62,7 @@ impl Point<'_> {
 fn measure(bench: &Bench<'_>) -> io::Result<Vec<Row>> {
     let targets = [Target::start(bench, "homa", PORT)?, Target::start(bench, "tcp", PORT + 1)?];
     let mut points: Vec<Point<'_>> = Vec::new();
-    for clients in [1, 2, 4] {
+    for clients in [1, 2, 3, 4] {
         points.extend(targets.iter().map(|target| Point { target, clients, rounds: Vec::new() }));
     }
     for round in 1..=bench.rounds() {
