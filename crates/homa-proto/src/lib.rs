@@ -20,6 +20,7 @@
 //!   polls no further.
 //! * Packets already received are handed in before [`handle_timeout`](Endpoint::handle_timeout), so
 //!   that a late driver never mistakes its own delay for silence.
+//! * When there is nothing else to do, [`settle`](Endpoint::settle) does what was put off.
 //! * [`handle_packet`](Endpoint::handle_packet) returns which payload bytes are new; the driver
 //!   copies them before its next call. Delivered bytes are never delivered again.
 //! * Only the core ends a message's life: the driver keeps an outgoing message until

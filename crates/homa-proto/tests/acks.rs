@@ -2,8 +2,12 @@
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
-use homa_proto::{Config, Duration, Event, Instant, RpcId, RpcKey};
+use homa_proto::{
+    CallOptions, Config, Duration, Endpoint, Event, Instant, LocalAddr, PacketMeta, PeerAddr,
+    Resource, RpcId, RpcKey, Transmit,
+};
 use homa_testkit::{FaultPlan, Network, Probe, Remote, data};
 use homa_wire::{Ack, AckList, Body, PacketType, Resend};
 
@@ -304,4 +308,41 @@ fn steady_traffic__needs_few_explicit_acks() {
     assert_eq!(sent, 0);
     assert!(network.run_until_quiet(Duration::from_secs(1)));
     network.assert_quiet();
+}
+
+/// What ends by an acknowledgement that came with a request does so behind that request: when the driver has
+/// nothing else to do, or with the next packet.
+#[test]
+fn piggybacked_ack__is_settled_later() {
+    let [client_addr, server_addr] =
+        [1, 2].map(|host| PeerAddr::from(SocketAddr::from(([10, 0, 0, host], 4000))));
+    let now = Instant::ZERO;
+    let [mut client, mut server] = [1, 2].map(|_| Endpoint::new(Config::default(), now).unwrap());
+    server.open_server(7).unwrap();
+    let socket = client.open_client().unwrap();
+    fn transfer(from: &mut Endpoint, addr: PeerAddr, to: &mut Endpoint) {
+        while let Some(Transmit { header, payload, .. }) = from.poll_transmit(Instant::ZERO) {
+            let meta = PacketMeta { peer: addr, local: LocalAddr::ANY };
+            let length = payload.map_or(0, |(_, payload)| payload.len());
+            to.handle_packet(Instant::ZERO, meta, &header, length as usize);
+        }
+    }
+    let mut call = |server: &mut Endpoint| {
+        let options = CallOptions::default();
+        let key = client.send_request(now, socket, server_addr, 7, 100, options).unwrap();
+        transfer(&mut client, client_addr, server);
+        let open = server.accounts().get(Resource::ServerRpcs).unwrap().used;
+        let request = std::iter::from_fn(|| server.poll_event()).find_map(|event| {
+            if let Event::RequestComplete { key } = event { Some(key) } else { None }
+        });
+        server.accept(now, request.expect("a request"));
+        server.send_reply(now, request.unwrap(), 100).unwrap();
+        transfer(server, server_addr, &mut client);
+        client.finish(now, key);
+        open
+    };
+    let open: Vec<_> = (0..3).map(|_| call(&mut server)).collect();
+    assert_eq!(open, [1, 2, 2], "with the next packet");
+    server.settle(now);
+    assert_eq!(server.accounts().get(Resource::ServerRpcs).unwrap().used, 1);
 }

@@ -164,6 +164,7 @@ impl Transport for HomaHost {
             packet.header,
             packet.payload_len as usize,
         );
+        self.endpoint.settle(now.to_instant());
         self.handle_events(now);
     }
 

@@ -149,6 +149,7 @@ impl Probe {
                 self.ledger.deliver(delivery.key, delivery.message_length, range.clone());
             }
         }
+        self.endpoint.settle(self.now);
         self.drain();
     }
 

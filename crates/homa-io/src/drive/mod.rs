@@ -173,6 +173,9 @@ impl<I: PacketIo> Driver<I> {
             self.endpoint.handle_timeout(self.now);
         }
         progress |= self.take_path_errors();
+        if !progress {
+            self.endpoint.settle(self.now);
+        }
         self.flush_at_now(sink, TURN_BYTES_MAX);
         Turn { progress, more: self.flush == Flush::LimitReached }
     }

@@ -100,6 +100,7 @@ impl<O: Observer> Endpoint<O> {
             encapsulation: _,
             default_mtu: _,
             port_closed: _,
+            put_off: _,
         } = self;
         let held = self.recount();
         let accounts = self.accounts();

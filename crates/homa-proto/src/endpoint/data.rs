@@ -40,8 +40,8 @@ impl<O: Observer> Endpoint<O> {
             }
         };
         let delivered = accepted && self.accept_data(packet, key, data);
-        // After the payload, so that a completed request is known before others end.
-        self.take_piggybacked_ack(packet, peer, data);
+        // Later, so that a completed request is known before others end.
+        self.put_off = data.ack.map(|ack| (peer, ack));
         delivered.then_some((key, data.offset))
     }
 
@@ -58,9 +58,7 @@ impl<O: Observer> Endpoint<O> {
             self.check_cutoff_version(packet, key, peer, data.cutoff_version);
         }
         let delivered = created.filter(|&(key, _)| self.accept_data(packet, key, data));
-        if let Some(peer) = packet.peer {
-            self.take_piggybacked_ack(packet, peer, data);
-        }
+        self.put_off = packet.peer.zip(data.ack);
         delivered.map(|(key, _)| (key, data.offset))
     }
 
@@ -378,12 +376,6 @@ impl<O: Observer> Endpoint<O> {
         if self.traffic.recompute(now).is_some() {
             self.stats.cutoff_changes += 1;
             self.grants.set_cutoffs(self.traffic.cutoffs());
-        }
-    }
-
-    fn take_piggybacked_ack(&mut self, packet: &Packet<'_>, peer: u32, data: &Data) {
-        if let Some(ack) = data.ack {
-            self.on_acknowledged(packet.now, peer, ack);
         }
     }
 

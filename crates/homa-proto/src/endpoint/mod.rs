@@ -47,7 +47,7 @@ use crate::wheel::TimerWheel;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
-use homa_wire::{Body, DATA_HEADER_LEN, Header, Priority};
+use homa_wire::{Ack, Body, DATA_HEADER_LEN, Header, Priority};
 
 use memory::Meters;
 pub use network::QuotedPacket;
@@ -113,6 +113,9 @@ pub struct Endpoint<O: Observer = ()> {
     grant_search: Option<Instant>,
     /// The new ranges of the packet handled last.
     fresh: Vec<Range<u32>>,
+    /// The acknowledgement that the DATA handled last brought along, and the slot of its sender: see
+    /// [`Endpoint::settle`].
+    put_off: Option<(u32, Ack)>,
 
     /// The sender's side: what leaves next.
     sender: SendScheduler,
@@ -196,6 +199,7 @@ impl<O: Observer> Endpoint<O> {
             reclaim_at: None,
             grant_search: None,
             fresh: Vec::new(),
+            put_off: None,
             sender: SendScheduler::new(config.pacer_config()),
             resend_queue: ResendQueue::default(),
             control_queue: VecDeque::new(),

@@ -31,6 +31,7 @@ impl<O: Observer> Endpoint<O> {
         header: &Header,
         payload_len: usize,
     ) -> Option<Delivery<'_>> {
+        self.settle(now);
         // No datagram is longer than a u32 can say; a longer one can't match any message.
         let payload_len = u32::try_from(payload_len).unwrap_or(u32::MAX);
         let peer = self.peers.find(&meta.peer);
@@ -49,6 +50,15 @@ impl<O: Observer> Endpoint<O> {
             _ => return None,
         };
         Some(Delivery { key, message_length, offset, ranges: &self.fresh })
+    }
+
+    /// Ends the RPC whose acknowledgement the packet handled last brought along. Nobody waits for that, while
+    /// somebody may wait for the packet's own RPC: so it is put off until this is called, when there is
+    /// nothing better to do, or until the next packet or timeout is handled.
+    pub fn settle(&mut self, now: Instant) {
+        if let Some((peer, ack)) = self.put_off.take() {
+            self.on_acknowledged(now, peer, ack);
+        }
     }
 
     /// Whether the packet handled last was for a port that nobody has here, or a request for one

@@ -35,6 +35,7 @@ impl<O: Observer> Endpoint<O> {
     /// Does what has fallen due. Packets already received must be handed in before, so that a late
     /// driver does not mistake its own delay for silence.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.settle(now);
         if self.reclaim_at.take_if(|at| *at <= now).is_some() {
             self.reclaim(now);
             self.grants_due = true;

@@ -172,6 +172,7 @@ impl World {
                 host.ledger.deliver(delivery.key, delivery.message_length, range.clone());
             }
         }
+        starving(|| host.endpoint.settle(now));
         self.drain(to);
     }
 

@@ -214,6 +214,7 @@ impl Replay {
                 content.put(start, end, delivery.offset as usize, &packet.payload);
             }
         }
+        self.endpoint.settle(self.now);
         self.drain();
     }
 
