@@ -222,6 +222,21 @@ fn retransmissions__that_wait_for_the_link_are_not_the_peers_silence() {
     assert!(asked.contains(&Body::NeedAck), "{asked:?}");
 }
 
+/// A host whose last RPC has ended does not wake for what that had to send again.
+#[test]
+fn retransmissions__of_ended_rpcs_are_not_waited_for() {
+    let mut probe = Probe::new(&Config::default());
+    let call = probe.call(Remote::server(1), 20_000);
+    probe.take_sent();
+    probe.endpoint.handle_tx_backlog(probe.now, 1 << 40);
+    probe.answer(call, Body::Resend(Resend::all(Priority::HIGHEST)), 0);
+    assert!(probe.endpoint.poll_timeout().is_some());
+    probe.endpoint.abort(probe.now, call);
+    probe.drain();
+    assert!(probe.endpoint.is_idle());
+    assert_eq!(probe.endpoint.poll_timeout(), None);
+}
+
 /// HOMA-DATA-1, HOMA-DATA-3, HOMA-DATA-4, HOMA-DATA-6, HOMA-DATA-11, HOMA-MODEL-10, HOMA-MODEL-2: the
 /// first packet is DATA, and all of a message say the same.
 #[test]

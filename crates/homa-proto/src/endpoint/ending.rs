@@ -73,6 +73,11 @@ impl<O: Observer> Endpoint<O> {
         let (port, socket) = (rpc.port, rpc.socket);
         self.refused_rpcs -= u32::from(matches!(rpc.state, State::Refused { .. }));
         self.rpcs.remove(key);
+        if self.rpcs.len() == 0 {
+            // Entries of RPCs that have ended would make an idle host wait for its link.
+            self.resend_queue.retain(|_| false);
+            self.meters.resend_queue.set(0);
+        }
         self.uncount_rpc(id.is_client(), peer, port, socket);
         self.sender.remove(key.slot());
         self.wheel.disarm(key.slot());
