@@ -209,6 +209,8 @@ impl State {
         let Some(driver) = &self.driver else { return };
         let since_turn = driver.now().saturating_since(self.turned_at);
         let turn_due = since_turn >= VERBS_WITHOUT_TURN && !self.seats.is_leader_there();
+        // Also for acknowledgements alone: a task that is woken for them finds more at a time, so that
+        // what tasks do stays together. Without, calls that once left one by one go on to do so.
         let wakers = &mut self.tables.wakers;
         let returns_soon = self.seats.link.as_mut().is_some_and(|link| link.returns_soon(wakers));
         let may_wait = (self.is_collecting() || returns_soon) && !self.is_enough_collected();
