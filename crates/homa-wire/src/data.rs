@@ -4,7 +4,7 @@ use crate::field;
 use crate::{Ack, DATA_HEADER_LEN, EmitError, RpcId};
 
 /// `seg.offset` of a packet whose offset is to be taken from the common header.
-const SEE_SEQUENCE: u32 = u32::MAX;
+pub(crate) const SEE_SEQUENCE: u32 = u32::MAX;
 
 /// The pad of a packet with [`Data::incast`]. Other values mean nothing, whatever they are: hosts exist
 /// that leave unused fields as they find them (WIRE section 10).
