@@ -5,7 +5,7 @@ use crate::error::{Cancelled, Failure};
 use crate::slab::RpcKey;
 use crate::sockets::SocketId;
 use core::ops::Range;
-use homa_wire::{Header, Priority, RpcId};
+use homa_wire::{Body, Header, Priority, RpcId};
 
 /// What happened to an RPC. Taken with `Endpoint::poll_event`, in order of occurrence.
 ///
@@ -58,7 +58,9 @@ pub enum Event {
     },
 }
 
-/// One packet to send: its header, and the range of the RPC's outgoing message to append.
+/// One packet to send: its header, and the range of the RPC's outgoing message to append. Or, where
+/// the driver asked for that, a run of such packets, which follow one another in the message and are alike
+/// but for their offsets ([`homa_wire::DataRun`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
     /// Where it goes.
@@ -67,10 +69,64 @@ pub struct Transmit {
     pub local: LocalAddr,
     /// The priority level to map into the IP header (WIRE section 8).
     pub priority: Priority,
-    /// The Homa header, to be emitted with the configured wire version.
+    /// The Homa header, to be emitted with the configured wire version; of a run, its first packet's.
     pub header: Header,
     /// For DATA: whose outgoing message, and which bytes of it.
     pub payload: Option<(RpcKey, Payload)>,
+    /// Payload bytes of each packet but the last, which has the rest: all there are, unless it is a
+    /// run.
+    pub segment_bytes: u32,
+}
+
+impl Transmit {
+    /// Number of packets, at least 1.
+    #[must_use]
+    pub fn packets(&self) -> u32 {
+        let payload_len = self.payload.map_or(0, |(_, payload)| payload.len());
+        packets_of(payload_len, self.segment_bytes)
+    }
+}
+
+/// How much a run of packets may be that is polled at a time, at most. One packet may always be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunMax {
+    /// Packets.
+    pub packets: u32,
+    /// Their payload bytes in all.
+    pub bytes: u32,
+}
+
+impl RunMax {
+    /// Packets come one by one.
+    pub const ONE_PACKET: Self = Self { packets: 1, bytes: 0 };
+}
+
+/// Packets of so many payload bytes each, but the last, that so many bytes make.
+#[inline]
+pub(crate) fn packets_of(payload_len: u32, segment_bytes: u32) -> u32 {
+    // Most often it is one, and there is no need to divide.
+    if payload_len <= segment_bytes { 1 } else { payload_len.div_ceil(segment_bytes.max(1)) }
+}
+
+/// The headers of a run's packets, and how many payload bytes follow each.
+#[inline]
+pub(crate) fn each_packet(
+    first: Header,
+    payload_len: u32,
+    segment_bytes: u32,
+) -> impl Iterator<Item = (Header, u32)> {
+    (0..packets_of(payload_len, segment_bytes)).map(move |number| {
+        let start = number * segment_bytes;
+        let len = segment_bytes.min(payload_len - start);
+        let mut header = first;
+        if let Body::Data(data) = &mut header.body
+            && number > 0
+        {
+            data.offset = data.offset.saturating_add(start);
+            data.ack = None;
+        }
+        (header, len)
+    })
 }
 
 /// A range of message bytes.

@@ -137,7 +137,7 @@ pub use endpoint::{CallOptions, Encapsulation, Endpoint, QuotedPacket};
 pub use error::{
     BindError, Cancelled, ConfigError, Failure, Limit, NoMemory, ReplyError, SendError, Unreachable,
 };
-pub use event::{Delivery, Event, PacketMeta, Payload, RpcInfo, Transmit};
+pub use event::{Delivery, Event, PacketMeta, Payload, RpcInfo, RunMax, Transmit};
 pub use grant::GrantConfig;
 pub use observer::{DropReason, Observer, TraceEvent};
 pub use pacer::PacerConfig;

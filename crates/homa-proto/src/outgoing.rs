@@ -10,6 +10,7 @@ const RESEND_RANGES_MAX: usize = 64;
 
 /// The sending side of one message.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Outgoing {
     pub(crate) length: u32,
     /// Bytes that need no grant; also a packet boundary, so that no ungranted byte leaves early.
@@ -62,9 +63,10 @@ impl Outgoing {
         }
     }
 
-    /// The next packet to send for the first time: its bytes, possibly none (an announcement).
+    /// The next packets to send for the first time, one at least: their bytes, possibly none (an
+    /// announcement). All but the last are [`full_segment`](Self::full_segment) long.
     /// A packet of which any byte is granted leaves whole (WIRE section 4, "Boundaries").
-    pub(crate) fn pop_next(&mut self) -> Option<Payload> {
+    pub(crate) fn pop_run(&mut self, packets_max: u32) -> Option<Payload> {
         if self.announce {
             self.announce = false;
             return Some(Payload { start: 0, end: 0 });
@@ -72,10 +74,21 @@ impl Outgoing {
         if self.next >= self.granted {
             return None;
         }
-        let packet = self.packet_at(self.next);
-        self.next = packet.end;
+        let mut run = self.packet_at(self.next);
+        if packets_max > 1 && run.len() == self.segment {
+            let limit = if run.start < self.unscheduled { self.unscheduled } else { self.length };
+            let granted = self.granted.min(limit) - run.start;
+            let packets = granted.div_ceil(self.segment).clamp(1, packets_max);
+            run.end = run.start.saturating_add(packets.saturating_mul(self.segment)).min(limit);
+        }
+        self.next = run.end;
         self.told_held = false;
-        Some(packet)
+        Some(run)
+    }
+
+    /// Payload bytes of a packet that is not cut short.
+    pub(crate) const fn full_segment(&self) -> u32 {
+        self.segment
     }
 
     /// The next packet to send again.
@@ -188,7 +201,7 @@ mod tests {
     use std::vec::Vec;
 
     fn sent(out: &mut Outgoing) -> Vec<(u32, u32)> {
-        core::iter::from_fn(|| out.pop_next()).map(|p| (p.start, p.end)).collect()
+        core::iter::from_fn(|| out.pop_run(1)).map(|p| (p.start, p.end)).collect()
     }
 
     fn resent(out: &mut Outgoing) -> Vec<(u32, u32)> {
@@ -197,7 +210,7 @@ mod tests {
 
     /// HOMA-GRANT-1, HOMA-GRANT-2.
     #[test]
-    fn pop_next__sends_only_unscheduled_bytes_without_grant() {
+    fn pop_run__sends_only_unscheduled_bytes_without_grant() {
         let mut out = Outgoing::new(5000, 2000, 1400);
         assert_eq!(sent(&mut out), [(0, 1400), (1400, 2000)]);
         assert!(!out.is_sendable() && !out.is_sent());
@@ -205,7 +218,7 @@ mod tests {
 
     /// HOMA-GRANT-3: everything before the offset, in whole packets.
     #[test]
-    fn pop_next__sends_whole_packets_once_any_byte_is_granted() {
+    fn pop_run__sends_whole_packets_once_any_byte_is_granted() {
         let mut out = Outgoing::new(5000, 2000, 1400);
         sent(&mut out);
         out.grant(2001);
@@ -217,7 +230,7 @@ mod tests {
 
     /// HOMA-DATA-14, HOMA-DATA-13.
     #[test]
-    fn pop_next__announces_a_message_without_unscheduled_bytes() {
+    fn pop_run__announces_a_message_without_unscheduled_bytes() {
         let mut out = Outgoing::new(100, 0, 1400);
         assert_eq!(sent(&mut out), [(0, 0)]);
         out.grant(100);
@@ -251,7 +264,7 @@ mod tests {
     fn queue_resend__covers_whole_packets_of_what_was_sent() {
         let mut out = Outgoing::new(5000, 5000, 1400);
         for _ in 0..2 {
-            out.pop_next();
+            out.pop_run(1);
         }
         assert!(out.queue_resend(1500, 1501, Priority::HIGHEST));
         assert_eq!(resent(&mut out), [(1400, 2800)]);
@@ -277,7 +290,7 @@ mod tests {
     #[test]
     fn shrink_packets__keeps_the_old_boundaries() {
         let mut out = Outgoing::new(5000, 5000, 1400);
-        out.pop_next();
+        out.pop_run(1);
         out.shrink_packets(1000);
         assert_eq!(sent(&mut out)[..4], [(1400, 2400), (2400, 2800), (2800, 3800), (3800, 4200)]);
         out.queue_resend(0, 1, Priority::HIGHEST);
@@ -287,9 +300,10 @@ mod tests {
     proptest! {
         /// Every byte is sent once, in order, and packets stay within their size.
         #[test]
-        fn pop_next__covers_the_message_once(
+        fn pop_run__covers_the_message_once(
             length in 1u32..200_000, unscheduled in 0u32..100_000, packet in 1u32..70_000,
-            shrunk in 1u32..70_000, grants in prop::collection::vec(0u32..250_000, 0..20),
+            shrunk in 1u32..70_000, packets_max in 1u32..70,
+            grants in prop::collection::vec(0u32..250_000, 0..20),
         ) {
             let packet = packet.max(length / 2000 + 1);
             let shrunk = shrunk.max(length / 2000 + 1);
@@ -297,11 +311,24 @@ mod tests {
             let mut at = 0;
             for (i, grant) in grants.into_iter().chain([u32::MAX]).enumerate() {
                 out.grant(grant);
-                while let Some(p) = out.pop_next() {
-                    prop_assert_eq!(p.start, at);
-                    prop_assert!(p.len() <= packet);
-                    at = p.end;
+                // One by one is the model for runs.
+                let mut one_by_one = out.clone();
+                let mut packets = core::iter::from_fn(|| one_by_one.pop_run(1));
+                while let Some(run) = out.pop_run(packets_max) {
+                    prop_assert_eq!(run.start, at);
+                    let segment = run.len().min(out.full_segment());
+                    let count = run.len().div_ceil(segment.max(1)).max(1);
+                    prop_assert!(count <= packets_max);
+                    while at < run.end {
+                        let end = run.end.min(at + segment);
+                        prop_assert_eq!(packets.next(), Some(Payload { start: at, end }));
+                        at = end;
+                    }
+                    if run.is_empty() {
+                        prop_assert_eq!(packets.next(), Some(run));
+                    }
                 }
+                prop_assert_eq!(packets.next(), None);
                 if i == 1 {
                     out.shrink_packets(shrunk);
                 }

@@ -134,6 +134,13 @@ impl Pacer {
         if release <= now { Ok(()) } else { Err(release) }
     }
 
+    /// Of so many bytes each on the wire, how many packets may be handed to the interface now, if one may.
+    pub(crate) fn packets_now(&self, now: Instant, wire_bytes: u32) -> u32 {
+        let room = (now + self.config.backlog_max).saturating_since(self.link_idle.max(now));
+        let time = self.wire_time(wire_bytes.into()).as_nanos().max(1);
+        u32::try_from(room.as_nanos() / time).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
     /// Whether packets are paced at all.
     pub(crate) fn is_on(&self) -> bool {
         self.rate() > 0

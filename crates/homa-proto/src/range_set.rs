@@ -9,6 +9,7 @@ use core::ops::Range;
 
 /// An ordered set of offsets, kept as a few disjoint ranges that do not touch each other.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct RangeSet {
     /// Ascending, none empty, with at least one offset between any two.
     ranges: Vec<Range<u32>>,

@@ -81,7 +81,8 @@ impl SendScheduler {
         self.oldest.remove(slot);
     }
 
-    /// Chooses the next message; the caller sends one packet of it and reports that by `sent`.
+    /// Chooses the next message; the caller sends one packet of it, or a [run](Self::run_packets), and
+    /// reports that by `sent`.
     pub(crate) fn next(&mut self, now: Instant) -> Next {
         let Some((shortest, rank)) = self.shortest.peek() else { return Next::Nothing };
         let (remaining, _) = of_rank(rank);
@@ -100,7 +101,15 @@ impl SendScheduler {
         }
     }
 
-    /// A packet of `wire_bytes` left for the message chosen by `next`, which had `remaining` bytes
+    /// How many packets of so many bytes may leave at a time of the message chosen by `next`.
+    pub(crate) fn run_packets(&self, now: Instant, slot: u32, wire_bytes: u32) -> u32 {
+        if self.off_link[slot as usize] || !self.pacer.is_on() {
+            return u32::MAX;
+        }
+        self.pacer.packets_now(now, wire_bytes)
+    }
+
+    /// Packets of `wire_bytes` in all left for the message chosen by `next`, which had `remaining` bytes
     /// to send. Returns whether it was the oldest message's turn.
     pub(crate) fn sent(
         &mut self,

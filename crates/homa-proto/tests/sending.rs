@@ -1,9 +1,11 @@
 //! The order and the pace of sending (PROTOCOL section 10), and what DATA carries.
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
-use homa_proto::{CallOptions, Config, Duration, Event, Instant, Priority, RpcKey};
+use homa_proto::{
+    CallOptions, Config, Duration, Event, Instant, LocalAddr, PacketMeta, Priority, RpcKey, RunMax,
+};
 use homa_testkit::{FaultPlan, Network, Outcome, Probe, Remote, data};
-use homa_wire::{Body, Data, Grant, Resend};
+use homa_wire::{Body, Data, Grant, Header, Resend};
 
 fn micros(micros: u64) -> Duration {
     Duration::from_micros(micros)
@@ -30,6 +32,72 @@ fn messages__leave_in_order_of_their_remaining_bytes() {
     });
     probe.drain();
     assert_eq!(order(&mut probe), [1, 3, 2, 0, 4].map(|n| keys[n]));
+}
+
+/// All that waits to be sent: DATA by its key and bytes, cut into packets, and at the level that it has.
+fn drain_runs(probe: &mut Probe, max: RunMax) -> Vec<(RpcKey, u32, u32, Priority)> {
+    let mut packets = Vec::new();
+    while let Some(transmit) = probe.endpoint.poll_transmit_run(probe.now, max) {
+        assert!(transmit.packets() <= max.packets, "{transmit:?}");
+        let Some((key, payload)) = transmit.payload else { continue };
+        let segment = transmit.segment_bytes;
+        assert!(transmit.packets() == 1 || payload.len() <= max.bytes, "{transmit:?}");
+        for start in (payload.start..payload.end).step_by(segment as usize) {
+            packets.push((key, start, payload.end.min(start + segment), transmit.priority));
+        }
+    }
+    packets
+}
+
+/// Whoever polls runs sends what others send, and counts the same.
+#[test]
+fn poll_transmit_run__is_what_comes_one_by_one() {
+    let mut config = Config::default();
+    config.pacing = false;
+    let drained = [(1, 0), (2, 4_000), (64, 62_500), (64, u32::MAX)].map(|(packets, bytes)| {
+        let mut probe = Probe::new(&config);
+        let (now, socket) = (probe.now, probe.client_socket);
+        let to = Remote::server(1);
+        let options = CallOptions::default();
+        let keys = [30_000, 900, 5_000, 90_000, 5_000].map(|length| {
+            probe.endpoint.send_request(now, socket, to.addr, to.port, length, options).unwrap()
+        });
+        let max = RunMax { packets, bytes };
+        let mut sent = drain_runs(&mut probe, max);
+        for (offset, level) in [(55_000, 2), (80_001, 1), (90_000, 0)] {
+            let grant = Body::Grant(Grant::new(offset, Priority::clamped(level)));
+            let info = probe.endpoint.info(keys[3]).unwrap();
+            let port = probe.endpoint.port(info.socket).unwrap();
+            let header = Header::new(to.port, port, info.id.flipped(), grant);
+            let meta = PacketMeta { peer: to.addr, local: LocalAddr::ANY };
+            assert!(probe.endpoint.handle_packet(now, meta, &header, 0).is_none());
+            sent.extend(drain_runs(&mut probe, max));
+        }
+        assert_eq!(probe.take_sent(), [], "all of it was polled here");
+        let stats = probe.endpoint.stats();
+        (sent, stats.packets_sent, stats.priority_packets, stats.priority_bytes)
+    });
+    assert!(drained[0].0.len() > 80);
+    assert!(drained.iter().all(|other| *other == drained[0]), "{drained:?}");
+}
+
+/// A run is no longer than what the pacer lets go at a time.
+#[test]
+fn poll_transmit_run__keeps_to_the_pace() {
+    let mut config = Config::default();
+    config.link_mbps = 10_000;
+    config.pacer.backlog_max = micros(20);
+    config.pacer.fifo_share_permille = 0;
+    config.unscheduled_bytes = 1_000_000;
+    let mut probe = Probe::new(&config);
+    let (now, socket, to) = (probe.now, probe.client_socket, Remote::server(1));
+    let options = CallOptions::default();
+    probe.endpoint.send_request(now, socket, to.addr, to.port, 1_000_000, options).unwrap();
+    let max = RunMax { packets: 64, bytes: u32::MAX };
+    let sent = drain_runs(&mut probe, max);
+    // 20 us of 10 Gb/s at 99 % are 24,750 bytes, of which headers take a part, and a packet more.
+    assert_eq!(sent.len(), 17);
+    assert_eq!(drain_runs(&mut probe, max), []);
 }
 
 /// HOMA-DATA-14: a message that is wholly scheduled is announced before shorter ones that wait, at their level,

@@ -4,12 +4,13 @@
 //! Limited is what leaves in reaction: packets of RPCs served here, and answers about unknown RPCs.
 //! What this host's own calls send is limited by what the application asked for.
 
+use super::receive::Packet;
 use super::{ControlPacket, Endpoint};
 use crate::observer::Observer;
 use crate::proof::AddressProof;
 use crate::slab::RpcKey;
 use crate::time::{Duration, Instant};
-use homa_wire::{Body, Cutoffs, DATA_HEADER_LEN, Header, Resend};
+use homa_wire::{Body, Cutoffs, DATA_HEADER_LEN, Resend};
 
 /// Least allowance per second, whatever the unscheduled bytes are: a packet of ordinary size.
 const WINDOW_MIN: u32 = 1_500;
@@ -28,13 +29,14 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// A packet came from a peer, and lets it draw more.
-    pub(super) fn earn(&mut self, peer: u32, header: &Header, payload_len: u32) {
+    pub(super) fn earn(&mut self, peer: u32, packet: &Packet<'_>) {
         let Some(limit) = self.config.amplification else { return };
         let version = self.config.wire_version;
         let Some(proof) = self.proof_mut(peer).filter(|proof| !proof.is_valid()) else { return };
-        let payload_len = if matches!(header.body, Body::Data(_)) { payload_len } else { 0 };
-        let header_len = header.emitted_len(version) as u64;
-        proof.earn(header_len + u64::from(payload_len), limit);
+        let is_data = matches!(packet.header.body, Body::Data(_));
+        let payload_len = if is_data { packet.payload_len } else { 0 };
+        let header_len = packet.header.emitted_len(version) as u64;
+        proof.earn(packet.count() * header_len + u64::from(payload_len), limit);
         // One at a time, so that a packet costs the same however many wait.
         if proof.holds_any() {
             self.release_next(peer);
@@ -143,7 +145,7 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// The peer of a response, if what it draws is limited.
-    fn limited_peer(&self, key: RpcKey) -> Option<u32> {
+    pub(super) fn limited_peer(&self, key: RpcKey) -> Option<u32> {
         self.config.amplification?;
         let rpc = self.rpcs.get(key).filter(|rpc| !rpc.is_client())?;
         let peer = self.peers.get(rpc.peer)?;

@@ -133,7 +133,7 @@ impl<O: Observer> Endpoint<O> {
     /// The slot of a sender that was unknown, if there is room for it.
     fn meet_peer(&mut self, packet: &Packet<'_>) -> Option<u32> {
         let peer = self.peer_slot(packet.now, &packet.meta.peer).ok()?;
-        self.earn(peer, packet.header, packet.payload_len);
+        self.earn(peer, packet);
         Some(peer)
     }
 
@@ -228,8 +228,9 @@ impl<O: Observer> Endpoint<O> {
             return false;
         }
         if self.grants.is_informed() {
-            let Packet { meta, header, payload_len, .. } = *packet;
-            self.grants.arrived(now, self.wire_bytes(header, payload_len, &meta.peer));
+            let Packet { meta, header, payload_len, segment_bytes, .. } = *packet;
+            let wire_bytes = self.run_wire_bytes(header, payload_len, segment_bytes, &meta.peer);
+            self.grants.arrived(now, wire_bytes);
         }
         let Some(incoming) = self.rpcs.get_mut(key).and_then(|rpc| rpc.incoming.as_mut()) else {
             return false;
@@ -251,7 +252,7 @@ impl<O: Observer> Endpoint<O> {
             }
         };
         let is_first = !core::mem::replace(&mut incoming.begun, true);
-        self.stats.resent_packets_used += u64::from(data.retransmit);
+        self.stats.resent_packets_used += u64::from(data.retransmit) * packet.count();
         self.stats.gaps_created += u64::from(data.offset > highest);
         let observed = incoming.arrived(now, data.offset, end, data.retransmit);
         self.meters.arrived_bytes.raise(new_bytes.into());
@@ -417,9 +418,9 @@ impl<O: Observer> Endpoint<O> {
 
     fn count_duplicate(&mut self, packet: &Packet<'_>, data: &Data) {
         if data.retransmit {
-            self.stats.resent_discards += 1;
+            self.stats.resent_discards += packet.count();
         } else {
-            self.stats.packet_discards += 1;
+            self.stats.packet_discards += packet.count();
         }
         self.drop_packet(packet, DropReason::Duplicate);
     }
@@ -427,11 +428,11 @@ impl<O: Observer> Endpoint<O> {
     fn count_insert_error(&mut self, packet: &Packet<'_>, error: InsertError) {
         let reason = match error {
             InsertError::OutOfRange => {
-                self.stats.range_errors += 1;
+                self.stats.range_errors += packet.count();
                 DropReason::BadRange
             }
             InsertError::TooManyGaps => {
-                self.stats.gap_overflows += 1;
+                self.stats.gap_overflows += packet.count();
                 self.meters.gaps.refuse();
                 DropReason::TooManyGaps
             }

@@ -1,7 +1,7 @@
 //! What is done with a received packet, up to its handler (PROTOCOL section 3).
 
 use super::{ControlPacket, Endpoint};
-use crate::event::{Delivery, PacketMeta};
+use crate::event::{Delivery, PacketMeta, each_packet, packets_of};
 use crate::observer::{DropReason, Observer, TraceEvent};
 use crate::slab::RpcKey;
 use crate::sockets::{Service, Socket};
@@ -16,7 +16,17 @@ pub(super) struct Packet<'a> {
     /// The slot of its sender, if that is known.
     pub(super) peer: Option<u32>,
     pub(super) header: &'a Header,
+    /// Of all its payload.
     pub(super) payload_len: u32,
+    /// Payload bytes of each packet but the last, if it is a run.
+    pub(super) segment_bytes: u32,
+}
+
+impl Packet<'_> {
+    /// Number of packets that it stands for.
+    pub(super) fn count(&self) -> u64 {
+        packets_of(self.payload_len, self.segment_bytes).into()
+    }
 }
 
 impl<O: Observer> Endpoint<O> {
@@ -24,6 +34,7 @@ impl<O: Observer> Endpoint<O> {
     /// message store before the next call.
     ///
     /// `payload_len` is the number of bytes after the header.
+    #[inline]
     pub fn handle_packet(
         &mut self,
         now: Instant,
@@ -31,14 +42,33 @@ impl<O: Observer> Endpoint<O> {
         header: &Header,
         payload_len: usize,
     ) -> Option<Delivery<'_>> {
+        self.handle_run(now, meta, header, payload_len, payload_len)
+    }
+
+    /// Takes in a run of packets as [`handle_packet`](Self::handle_packet) would one by one, but all or
+    /// nothing: DATA that follows one another in a message and is alike but for the offsets
+    /// ([`homa_wire::DataRun`]).
+    ///
+    /// `header` is the first packet's. The payload is that of all packets, of which all but the last have
+    /// `segment_bytes`.
+    pub fn handle_run(
+        &mut self,
+        now: Instant,
+        meta: PacketMeta,
+        header: &Header,
+        payload_len: usize,
+        segment_bytes: usize,
+    ) -> Option<Delivery<'_>> {
         self.settle(now);
         // No datagram is longer than a u32 can say; a longer one can't match any message.
         let payload_len = u32::try_from(payload_len).unwrap_or(u32::MAX);
+        let segment_bytes = u32::try_from(segment_bytes).unwrap_or(u32::MAX);
         let peer = self.peers.find(&meta.peer);
-        let packet = Packet { now, meta, peer, header, payload_len };
-        self.stats.packets_rcvd[header.packet_type().index()] += 1;
-        let event = TraceEvent::PacketReceived { peer: meta.peer, header: *header, payload_len };
-        self.trace(now, event);
+        let packet = Packet { now, meta, peer, header, payload_len, segment_bytes };
+        self.stats.packets_rcvd[header.packet_type().index()] += packet.count();
+        for (header, payload_len) in each_packet(*header, payload_len, segment_bytes) {
+            self.trace(now, TraceEvent::PacketReceived { peer: meta.peer, header, payload_len });
+        }
         self.fresh.clear();
         self.port_closed = false;
         let (key, offset) = self.dispatch(&packet)?;
@@ -86,7 +116,7 @@ impl<O: Observer> Endpoint<O> {
         }
         if let Some(slot) = peer {
             self.see(now, slot);
-            self.earn(slot, header, packet.payload_len);
+            self.earn(slot, packet);
         }
         let Some(socket) = self.sockets.by_port(header.dest_port).copied() else {
             self.on_unknown_port(packet);

@@ -5,14 +5,14 @@ use super::{ControlPacket, Endpoint};
 use crate::addr::PeerAddr;
 use crate::cutoffs;
 use crate::error::NoMemory;
-use crate::event::{Payload, Transmit};
+use crate::event::{Payload, RunMax, Transmit, each_packet, packets_of};
 use crate::grant::GrantDecision;
 use crate::observer::{Observer, TraceEvent};
 use crate::pacer;
 use crate::send::Next;
 use crate::slab::RpcKey;
 use crate::time::Instant;
-use homa_wire::{Body, Data, DataLayout, Grant, Header, Priority};
+use homa_wire::{Body, DATA_HEADER_LEN, Data, DataLayout, Grant, Header, Priority};
 
 /// Control packets that leave in a row while data waits.
 const CONTROL_RUN_MAX: u32 = 8;
@@ -20,11 +20,12 @@ const CONTROL_RUN_MAX: u32 = 8;
 /// Entries of ended RPCs that the queue of retransmissions may hold besides as many as are open.
 pub(super) const RESEND_QUEUE_SLACK: usize = 64;
 
-/// A DATA packet that is to leave now: small, so that choosing moves little.
+/// A DATA packet that is to leave now, or a run of them: small, so that choosing moves little.
 #[derive(Clone, Copy)]
 struct Chosen {
     key: RpcKey,
     payload: Payload,
+    segment_bytes: u32,
     priority: Priority,
     /// The rank that its message had; `None` for a packet that is sent again.
     rank: Option<u32>,
@@ -39,10 +40,17 @@ impl Chosen {
 impl<O: Observer> Endpoint<O> {
     /// The next packet to send, which counts as sent. A driver whose queue is full keeps what it
     /// has polled and polls no further.
+    #[inline]
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        self.poll_transmit_run(now, RunMax::ONE_PACKET)
+    }
+
+    /// What [`poll_transmit`](Self::poll_transmit) would return next, or in several calls, if that is a run of
+    /// packets of one message.
+    pub fn poll_transmit_run(&mut self, now: Instant, max: RunMax) -> Option<Transmit> {
         // Who makes this host send control packets all the time must not keep data from leaving.
         let data_first = self.control_run >= CONTROL_RUN_MAX;
-        let first = if data_first { self.next_payload(now) } else { None };
+        let first = if data_first { self.next_payload(now, max) } else { None };
         if data_first || self.control_queue.is_empty() {
             self.control_run = 0;
         }
@@ -52,7 +60,7 @@ impl<O: Observer> Endpoint<O> {
         {
             return Some(transmit);
         }
-        match first.or_else(|| self.next_payload(now)) {
+        match first.or_else(|| self.next_payload(now, max)) {
             Some(chosen) => self.data_packet(now, &chosen),
             None if self.crowded.is_empty() => None,
             None => self.next_ack(now),
@@ -110,7 +118,8 @@ impl<O: Observer> Endpoint<O> {
 
     fn control_transmit(&self, packet: &ControlPacket) -> Transmit {
         let ControlPacket { peer, local, header, .. } = *packet;
-        Transmit { peer, local, priority: self.control_priority(), header, payload: None }
+        let priority = self.control_priority();
+        Transmit { peer, local, priority, header, payload: None, segment_bytes: 0 }
     }
 
     /// GRANTs beyond what a peer may draw are lost, as others are on the way: its next packets earn
@@ -165,6 +174,7 @@ impl<O: Observer> Endpoint<O> {
             priority: self.control_priority(),
             header: self.rpcs.get(key)?.header(Body::Grant(Grant::new(offset, priority))),
             payload: None,
+            segment_bytes: 0,
         };
         self.stats.grants_sent += 1;
         self.stats.fifo_grant_bytes = self.grants.fifo_bytes();
@@ -182,19 +192,19 @@ impl<O: Observer> Endpoint<O> {
         None
     }
 
-    /// Packets sent again and packets sent for the first time take turns while both wait: neither who
+    /// Packets sent again and packets sent for the first time take turns, one by one, while both wait: neither who
     /// asks for the same all the time nor who sends all the time keeps other messages from leaving.
-    fn next_payload(&mut self, now: Instant) -> Option<Chosen> {
+    fn next_payload(&mut self, now: Instant, max: RunMax) -> Option<Chosen> {
         self.paused_until = None;
         if self.resend_queue.is_empty() {
-            let chosen = self.next_data(now)?;
+            let chosen = self.next_data(now, max)?;
             self.resent_last = false;
             return Some(chosen);
         }
         let chosen = if self.resent_last {
-            self.next_data(now).or_else(|| self.next_resend(now))
+            self.next_data(now, RunMax::ONE_PACKET).or_else(|| self.next_resend(now))
         } else {
-            self.next_resend(now).or_else(|| self.next_data(now))
+            self.next_resend(now).or_else(|| self.next_data(now, RunMax::ONE_PACKET))
         }?;
         self.resent_last = chosen.is_resent();
         Some(chosen)
@@ -223,7 +233,8 @@ impl<O: Observer> Endpoint<O> {
                 self.enqueue_resend(key);
             }
             self.stats.resent_packets += 1;
-            return Some(Chosen { key, payload, priority, rank: None });
+            let segment_bytes = payload.len();
+            return Some(Chosen { key, payload, segment_bytes, priority, rank: None });
         }
         if let Err(until) = pace
             && !self.resend_queue.is_empty()
@@ -233,7 +244,7 @@ impl<O: Observer> Endpoint<O> {
         None
     }
 
-    fn next_data(&mut self, now: Instant) -> Option<Chosen> {
+    fn next_data(&mut self, now: Instant, max: RunMax) -> Option<Chosen> {
         loop {
             let slot = match self.sender.next(now) {
                 Next::Message(slot) => slot,
@@ -247,7 +258,7 @@ impl<O: Observer> Endpoint<O> {
             if self.must_wait_for_credit(now, key) {
                 continue;
             }
-            if let Some(chosen) = self.pop_packet(now, key) {
+            if let Some(chosen) = self.pop_run(now, key, max) {
                 return Some(chosen);
             }
         }
@@ -260,15 +271,33 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
-    /// Takes the next packet of a message.
-    fn pop_packet(&mut self, now: Instant, key: RpcKey) -> Option<Chosen> {
+    /// How many packets of a message may leave at a time, if one may.
+    fn run_packets(&self, now: Instant, key: RpcKey, max: RunMax) -> u32 {
+        let Some(rpc) = self.rpcs.get(key) else { return 1 };
+        let Some(out) = &rpc.outgoing else { return 1 };
+        let Some(peer) = self.peers.get(rpc.peer) else { return 1 };
+        let level_per_packet = self.config.unscheduled_by_remaining && out.next < out.unscheduled;
+        let fit = (max.bytes / out.full_segment()).min(max.packets);
+        if fit <= 1 || level_per_packet || self.limited_peer(key).is_some() {
+            return 1;
+        }
+        let homa = DATA_HEADER_LEN as u32 + out.full_segment();
+        let wire_bytes =
+            pacer::wire_bytes(homa + self.encapsulation.overhead(), peer.addr.is_ipv6());
+        fit.min(self.sender.run_packets(now, key.slot(), wire_bytes))
+    }
+
+    /// Takes the next packets of a message.
+    fn pop_run(&mut self, now: Instant, key: RpcKey, max: RunMax) -> Option<Chosen> {
+        let packets_max = if max.packets > 1 { self.run_packets(now, key, max) } else { 1 };
         let rpc = self.rpcs.get_mut(key)?;
         let Some(out) = rpc.outgoing.as_mut() else {
             self.sender.remove(key.slot());
             return None;
         };
         let rank = out.rank();
-        let popped = out.pop_next();
+        let popped = out.pop_run(packets_max);
+        let segment_bytes = out.full_segment();
         if out.is_sendable() {
             self.sender.set(key.slot(), out.rank(), rpc.birth);
         } else {
@@ -283,7 +312,9 @@ impl<O: Observer> Endpoint<O> {
             self.look_by(key, self.soon(now));
         }
         let payload = popped?;
-        Some(Chosen { key, payload, priority: self.data_priority(key, payload), rank: Some(rank) })
+        let segment_bytes = segment_bytes.min(payload.len());
+        let priority = self.data_priority(key, payload);
+        Some(Chosen { key, payload, segment_bytes, priority, rank: Some(rank) })
     }
 
     /// The priority of a packet sent for the first time (PROTOCOL section 9).
@@ -316,9 +347,9 @@ impl<O: Observer> Endpoint<O> {
         chosen.unwrap_or(Priority::LOWEST)
     }
 
-    /// A DATA packet, which counts as sent. First transmissions take an ack along (HOMA-ACK-5).
+    /// A DATA packet, or a run of them, which counts as sent. First transmissions take an ack along (HOMA-ACK-5).
     fn data_packet(&mut self, now: Instant, chosen: &Chosen) -> Option<Transmit> {
-        let Chosen { key, payload, priority, rank } = *chosen;
+        let Chosen { key, payload, segment_bytes, priority, rank } = *chosen;
         let rpc = self.rpcs.get(key)?;
         let out = rpc.outgoing.as_ref()?;
         let peer = self.peers.get_mut(rpc.peer)?;
@@ -340,9 +371,11 @@ impl<O: Observer> Endpoint<O> {
             priority,
             header: rpc.header(Body::Data(data)),
             payload: (!payload.is_empty()).then_some((key, payload)),
+            segment_bytes,
         };
         self.drew_data(key, payload.len());
-        let wire_bytes = self.wire_bytes(&transmit.header, payload.len(), &transmit.peer);
+        let Transmit { ref peer, ref header, .. } = transmit;
+        let wire_bytes = self.run_wire_bytes(header, payload.len(), segment_bytes, peer);
         match rank {
             Some(rank) if self.sender.sent(now, key.slot(), rank, wire_bytes) => {
                 self.stats.pacer_fifo_bytes += u64::from(wire_bytes);
@@ -387,19 +420,35 @@ impl<O: Observer> Endpoint<O> {
     }
 
     fn count_transmit(&mut self, now: Instant, transmit: &Transmit) {
-        let level = transmit.priority.index();
+        let Transmit { peer, header, priority, segment_bytes, .. } = *transmit;
+        let level = priority.index();
+        let packets = u64::from(transmit.packets());
         let payload_len = transmit.payload.map_or(0, |(_, payload)| payload.len());
-        let header_len = transmit.header.emitted_len(self.config.wire_version) as u64;
-        self.stats.packets_sent[transmit.header.packet_type().index()] += 1;
-        self.stats.priority_packets[level] += 1;
-        self.stats.priority_bytes[level] += header_len + u64::from(payload_len);
-        let Transmit { peer, header, priority, .. } = *transmit;
-        self.trace(now, TraceEvent::PacketSent { peer, header, payload_len, priority });
+        let header_len = header.emitted_len(self.config.wire_version) as u64;
+        self.stats.packets_sent[header.packet_type().index()] += packets;
+        self.stats.priority_packets[level] += packets;
+        self.stats.priority_bytes[level] += packets * header_len + u64::from(payload_len);
+        for (header, payload_len) in each_packet(header, payload_len, segment_bytes) {
+            self.trace(now, TraceEvent::PacketSent { peer, header, payload_len, priority });
+        }
     }
 
     /// Bytes that a packet from or to a peer takes up on an Ethernet link.
-    pub(super) fn wire_bytes(&self, header: &Header, payload_len: u32, peer: &PeerAddr) -> u32 {
+    fn wire_bytes(&self, header: &Header, payload_len: u32, peer: &PeerAddr) -> u32 {
         let homa = header.emitted_len(self.config.wire_version) as u32 + payload_len;
         pacer::wire_bytes(homa + self.encapsulation.overhead(), peer.is_ipv6())
+    }
+
+    /// The same of a run.
+    pub(super) fn run_wire_bytes(
+        &self,
+        header: &Header,
+        payload_len: u32,
+        segment_bytes: u32,
+        peer: &PeerAddr,
+    ) -> u32 {
+        let of_header = self.wire_bytes(header, 0, peer);
+        let headers = of_header.saturating_mul(packets_of(payload_len, segment_bytes));
+        headers.saturating_add(payload_len)
     }
 }

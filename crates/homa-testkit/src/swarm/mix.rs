@@ -47,6 +47,7 @@ classes! {
     Priorities "priorities" "Callers choose priorities."
     OddConfig "odd-config" "The configuration is drawn."
     Scheduled "scheduled" "Nothing, or next to nothing, of a message leaves before it is granted."
+    Runs "runs" "Packets of a message that follow one another leave and arrive as one."
 }
 
 /// A set of classes.
@@ -145,6 +146,8 @@ pub struct Mix {
     pub deadlines: u64,
     /// Requests refused.
     pub refusals: u64,
+    /// Packets that leave as one at most.
+    pub run_packets: u32,
     /// Largest IP packet of paths of which nothing is known.
     pub mtu: u32,
     /// Longest message.
@@ -192,6 +195,7 @@ impl Mix {
             Class::LargeMessages,
             Class::Priorities,
             Class::Scheduled,
+            Class::Runs,
         ];
         self.loss <= 30 && self.classes.iter().all(|class| harmless.contains(&class))
     }
@@ -228,6 +232,7 @@ impl Mix {
             aborts: 0,
             deadlines: 0,
             refusals: 0,
+            run_packets: 1,
             mtu: [1500, 1500, 1500, 9000, 576, 65_535][dice.index(6)],
             length_max: 1_000_000,
             config,
@@ -252,6 +257,8 @@ impl Mix {
         let delay = self.delay_micros;
         self.jitter_micros =
             self.dice(Class::Jitter).map_or(0, |mut dice| dice.within(1..=10 * delay));
+        self.run_packets =
+            self.dice(Class::Runs).map_or(1, |mut dice| dice.magnitude(2..=64) as u32);
     }
 
     fn draw_events(&mut self) {

@@ -7,7 +7,7 @@ use homa_proto::{
     Duration, Endpoint, Instant, PacketMeta, PeerAddr, QuotedPacket, Resource, RpcKey, SocketId,
     Transmit,
 };
-use homa_wire::{Header, Version};
+use homa_wire::{Body, Header, Version};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -22,6 +22,8 @@ pub(super) struct Flight {
     pub(super) header: Vec<u8>,
     /// For DATA: the message, and which of its bytes.
     pub(super) payload: Option<(usize, u32, u32)>,
+    /// Payload bytes of each packet but the last, if it stands for several.
+    pub(super) segment_bytes: u32,
 }
 
 /// What a server's application knows of a request.
@@ -104,9 +106,11 @@ impl Station {
         let meta = PacketMeta { peer: flight.from, local: self.addr.ip().into() };
         let now = now + self.skew;
         let payload_len = rest.len() + payload as usize;
-        let Some(delivery) = self.endpoint.handle_packet(now, meta, &header, payload_len) else {
-            return;
-        };
+        // Damaged headers may be of any type, and longer or shorter than they were.
+        let is_run = matches!(header.body, Body::Data(_)) && rest.is_empty();
+        let segment_bytes = if is_run { flight.segment_bytes as usize } else { payload_len };
+        let delivery = self.endpoint.handle_run(now, meta, &header, payload_len, segment_bytes);
+        let Some(delivery) = delivery else { return };
         let key = delivery.key;
         let packet = delivery.offset..delivery.offset + payload_len as u32;
         for range in delivery.ranges {

@@ -4,8 +4,8 @@ use super::book::Book;
 use super::dice::Dice;
 use super::mix::{Class, Mix, WORLD};
 use super::station::{Flight, Station};
-use homa_proto::{Duration, Instant, QuotedPacket, RpcKey, Transmit, Unreachable};
-use homa_wire::{Header, Version};
+use homa_proto::{Duration, Instant, QuotedPacket, RpcKey, RunMax, Transmit, Unreachable};
+use homa_wire::{DataRun, Header, Version};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that happens at a host at a certain time.
@@ -246,9 +246,9 @@ impl World {
             if is_full && station.ring.len() >= BATCH {
                 break;
             }
-            let Some(transmit) = station.endpoint.poll_transmit(self.now + station.skew) else {
-                break;
-            };
+            let max = RunMax { packets: self.mix.run_packets, bytes: u32::MAX };
+            let now = self.now + station.skew;
+            let Some(transmit) = station.endpoint.poll_transmit_run(now, max) else { break };
             let message = transmit
                 .payload
                 .map(|(key, _)| *station.outgoing.get(&key).expect("what is sent is held"));
@@ -283,10 +283,31 @@ impl World {
         let Some(to) = self.stations.iter().position(|other| other.addr == transmit.peer) else {
             return;
         };
-        let range = transmit.payload.map(|(_, payload)| (payload.start, payload.end));
-        let payload = message.zip(range).map(|(message, (start, end))| (message, start, end));
-        let flight = Flight { from: self.stations[host].addr, to, header: bytes.to_vec(), payload };
-        self.carry(host, flight);
+        let (from, segment_bytes) = (self.stations[host].addr, transmit.segment_bytes);
+        let flight = Flight { from, to, header: bytes.to_vec(), payload: None, segment_bytes };
+        let Some((_, payload)) = transmit.payload else { return self.carry(host, flight) };
+        let message = message.expect("DATA is of a message");
+        let mut headers = DataRun::after(bytes, Version::V1).expect("it is DATA");
+        let mut start = payload.start;
+        while start < payload.end {
+            let end = self.end_of_piece(start, payload.end, segment_bytes);
+            let mut piece = Flight { payload: Some((message, start, end)), ..flight.clone() };
+            if start > payload.start {
+                piece.header = headers.at(start).to_vec();
+            }
+            start = end;
+            self.carry(host, piece);
+        }
+    }
+
+    /// Up to where a run of packets arrives as one, if nothing happens to it.
+    fn end_of_piece(&mut self, start: u32, end: u32, segment_bytes: u32) -> u32 {
+        let packets = (end - start).div_ceil(segment_bytes);
+        if packets == 1 {
+            return end;
+        }
+        let taken = self.dice(Class::Runs).within(1..=packets.into()) as u32;
+        end.min(start + taken * segment_bytes)
     }
 
     /// What the link does to a packet.
