@@ -81,11 +81,15 @@ pub struct OutgoingPacket<'a> {
 }
 
 impl SendBatch {
-    /// Packets that a batch holds at most.
+    /// A batch of so many packets is full: it is to be sent.
     ///
     /// A quarter of what fits a usual socket buffer, and enough to spread a system call thin; with
     /// more, the receiving core would sit idle while the sending one fills its batch.
-    pub const CAPACITY: usize = 64;
+    pub const FULL: usize = 64;
+
+    /// Packets that a batch holds at most: another run of as many as make it full finds room while it is
+    /// not.
+    pub const CAPACITY: usize = 2 * Self::FULL;
 
     /// Slices of payload that a packet has at most; what is more scattered has to be copied
     /// together first (as [`MessageStore::gather`](crate::MessageStore::gather) does).
@@ -116,7 +120,7 @@ impl SendBatch {
     ///
     /// If the batch is full, or these are more bytes than are ever copied of a packet.
     pub fn push(&mut self, destination: Destination, front: &[u8]) {
-        assert!(!self.is_full(), "a batch holds {} packets", Self::CAPACITY);
+        assert!(self.len() < Self::CAPACITY, "a batch holds {} packets", Self::CAPACITY);
         assert!(front.len() <= FRONT_LEN_MAX, "more than is copied of a packet");
         self.entries.push(Entry {
             destination,
@@ -253,7 +257,7 @@ impl SendBatch {
     /// Whether it must be sent before another packet is pushed.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.entries.len() >= Self::CAPACITY
+        self.entries.len() >= Self::FULL
     }
 
     /// The packets, first to last.
@@ -452,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn is_full__after_capacity_packets_and_never_reallocates_headers() {
+    fn is_full__with_room_for_as_many_more_and_never_reallocates_headers() {
         let mut batch = SendBatch::new();
         let capacity = batch.entries.capacity();
         for _ in 0..3 {
@@ -460,14 +464,17 @@ mod tests {
                 batch.push(destination(), &[7; HEADER_LEN_MAX]);
                 batch.append_payload(Bytes::from_static(b"x"));
             }
-            assert_eq!(batch.len(), SendBatch::CAPACITY);
+            assert_eq!(batch.len(), SendBatch::FULL);
+            while batch.len() < SendBatch::CAPACITY {
+                batch.push(destination(), &[7; HEADER_LEN_MAX]);
+            }
             batch.clear();
         }
         assert_eq!(batch.entries.capacity(), capacity);
     }
 
     #[test]
-    #[should_panic(expected = "a batch holds 64 packets")]
+    #[should_panic(expected = "a batch holds 128 packets")]
     fn push__beyond_capacity_panics() {
         let mut batch = SendBatch::new();
         (0..=SendBatch::CAPACITY).for_each(|_| batch.push(destination(), b""));

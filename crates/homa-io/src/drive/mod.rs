@@ -10,24 +10,24 @@
 //! [`wait`] until the next, is for its owner to decide: [`Driver::next_due`],
 //! [`Driver::ready_fd`] and [`Driver::wants_room`] say until when and on what.
 
+mod run;
 mod sys;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
 use homa_proto::{
-    Accounts, BindError, CallOptions, Cancelled, Delivery, Endpoint, Event, Failure, Instant,
-    PacketMeta, PeerAddr, ReplyError, RpcInfo, RpcKey, SendError, SocketId, Stats, Transmit,
+    Accounts, BindError, CallOptions, Cancelled, Endpoint, Event, Failure, Instant, PacketMeta,
+    Payload, PeerAddr, ReplyError, RpcInfo, RpcKey, RunMax, SendError, SocketId, Stats, Transmit,
     Unreachable,
 };
-use homa_wire::{HEADER_LEN_MAX, Header, RefuseReason, Version};
+use homa_wire::{DataRun, HEADER_LEN_MAX, Header, RefuseReason, Version};
 
+use self::run::ReceivedRun;
 use crate::auth;
-use crate::incoming::ADOPTED_LEN_MIN;
 use crate::{
     CHUNK_LEN, Clock, Destination, ErrorOrigin, Message, MessageStore, PacketIo, PathError,
     PathErrorKind, SendBatch, is_sealed,
@@ -35,11 +35,15 @@ use crate::{
 
 pub use sys::{Alarm, Bell, Woken, report_errors_as_urgent, wait, wait_for_room};
 
+/// Packets of one message that are polled at a time at most: about as many as the kernel takes as one, which
+/// is 65,487 bytes with their headers.
+const RUN_MAX: RunMax = RunMax { packets: SendBatch::FULL as u32, bytes: 62_500 };
+
 /// Packets sent in one flush at most, so that a large backlog does not keep the driver from
 /// receiving: four batches.
-const FLUSH_PACKETS_MAX: usize = 4 * SendBatch::CAPACITY;
+const FLUSH_PACKETS_MAX: usize = 4 * SendBatch::FULL;
 
-/// Payload bytes sent in one turn at most, or a packet more: copying them takes as long as the peer bears
+/// Payload bytes sent in one turn at most, or a run more: copying them takes as long as the peer bears
 /// without hearing of what it has sent itself.
 const TURN_BYTES_MAX: u64 = 2 * CHUNK_LEN as u64;
 
@@ -198,8 +202,11 @@ impl<I: PacketIo> Driver<I> {
             }
         };
         let mut port_reported = false;
-        for index in 0..count {
-            let port_closed = self.receive_packet(index);
+        let mut next = 0;
+        while next < count {
+            let index = next;
+            let (packets, port_closed) = self.receive_run(index, count);
+            next += packets;
             // One per batch, as the kernel implementation does (WIRE section 9).
             if port_closed && !port_reported {
                 self.io.send_port_unreachable(index);
@@ -221,29 +228,39 @@ impl<I: PacketIo> Driver<I> {
         }
     }
 
-    /// One packet: parsed, handed to the protocol, and what is new of its payload copied into the
-    /// store. Whether it was for a port that nobody has.
-    fn receive_packet(&mut self, index: usize) -> bool {
+    /// Packet `index` of `count`, and those that continue it: parsed, handed to the protocol, and what is
+    /// new of their payload copied into the store. How many they were, and whether they were for a port
+    /// that nobody has.
+    fn receive_run(&mut self, index: usize, count: usize) -> (usize, bool) {
         let packet = self.io.packet(index);
         if auth::is_marked(packet.bytes) {
             self.stats.authenticated += 1;
         } else if self.checksums && !is_sealed(packet.bytes) {
             self.stats.bad_checksums += 1;
-            return false;
+            return (1, false);
         }
         let (header, payload_len) = match Header::parse(packet.bytes, self.version) {
             Ok((header, payload)) => (header, payload.len()),
             Err(error) => {
                 self.endpoint.count_bad_packet(&error);
-                return false;
+                return (1, false);
             }
         };
         let meta = PacketMeta { peer: packet.peer, local: packet.local };
-        self.announce_mtu(meta.peer);
-        if let Some(delivery) = self.endpoint.handle_packet(self.now, meta, &header, payload_len) {
-            store_delivery(&mut self.store, &mut self.io, index, &delivery, payload_len);
+        let header_len = packet.bytes.len() - payload_len;
+        let mut run = ReceivedRun::single(index, header_len, payload_len);
+        // Each of the others would have to be checked.
+        if !self.checksums {
+            run.extend(&self.io, count, &header, self.version);
         }
-        self.endpoint.port_was_closed()
+        self.announce_mtu(meta.peer);
+        let (payload_len, segment_bytes) = (run.payload_len, run.segment_bytes);
+        let delivery =
+            self.endpoint.handle_run(self.now, meta, &header, payload_len, segment_bytes);
+        if let Some(delivery) = delivery {
+            run.store(&mut self.store, &mut self.io, &delivery);
+        }
+        (run.packets, self.endpoint.port_was_closed())
     }
 
     /// What the network reported about paths; whether it reported anything.
@@ -347,25 +364,54 @@ impl<I: PacketIo> Driver<I> {
             return true;
         }
         while !self.batch.is_full() && *bytes_left > 0 {
-            let Some(transmit) = self.endpoint.poll_transmit(self.now) else { return false };
+            let polled = self.endpoint.poll_transmit_run(self.now, RUN_MAX);
+            let Some(transmit) = polled else { return false };
             let payload_len = transmit.payload.map_or(0, |(_, payload)| payload.len());
             *bytes_left = bytes_left.saturating_sub(payload_len.into());
-            self.push_packet(&transmit);
+            self.push_run(&transmit);
         }
         true
     }
 
-    /// Emits one packet into the batch: header by value, payload by reference.
-    fn push_packet(&mut self, transmit: &Transmit) {
+    /// Emits a packet, or a run of them, into the batch: headers by value, payload by reference.
+    fn push_run(&mut self, transmit: &Transmit) {
         let mut header = [0; HEADER_LEN_MAX];
         let Ok(header_len) = transmit.header.emit(self.version, &mut header) else {
             debug_assert!(false, "the protocol makes valid headers: {:?}", transmit.header);
             return;
         };
-        let Transmit { peer, local, priority, .. } = *transmit;
-        self.batch.push(Destination { peer, local, priority }, &header[..header_len]);
-        if let Some((key, payload)) = &transmit.payload
-            && !self.store.gather(*key, payload.range(), &mut self.batch)
+        let Transmit { peer, local, priority, payload, segment_bytes, .. } = *transmit;
+        let destination = Destination { peer, local, priority };
+        let Some((key, Payload { start, end })) = payload else {
+            return self.push_packet(destination, &header[..header_len], None);
+        };
+        let first_end = end.min(start.saturating_add(segment_bytes));
+        let first = (key, Payload { start, end: first_end });
+        self.push_packet(destination, &header[..header_len], Some(first));
+        if first_end == end {
+            return;
+        }
+        let Some(mut headers) = DataRun::after(&header[..header_len], self.version) else {
+            debug_assert!(false, "only DATA comes in runs: {:?}", transmit.header);
+            return;
+        };
+        let mut next = first_end;
+        while next < end {
+            let packet = Payload { start: next, end: end.min(next.saturating_add(segment_bytes)) };
+            next = packet.end;
+            self.push_packet(destination, headers.at(packet.start), Some((key, packet)));
+        }
+    }
+
+    fn push_packet(
+        &mut self,
+        destination: Destination,
+        header: &[u8],
+        payload: Option<(RpcKey, Payload)>,
+    ) {
+        self.batch.push(destination, header);
+        if let Some((key, payload)) = payload
+            && !self.store.gather(key, payload.range(), &mut self.batch)
         {
             debug_assert!(false, "the protocol sends only what was parked and not released");
             self.batch.pop();
@@ -661,33 +707,6 @@ impl<I> fmt::Debug for Driver<I> {
         let Self { now, flush, stats, .. } = self;
         let mut out = f.debug_struct("Driver");
         out.field("now", now).field("flush", flush).field("stats", stats).finish_non_exhaustive()
-    }
-}
-
-/// Puts what is new of a packet's payload into the store: if it is long and in one piece together with
-/// the buffer that it is in, else by a copy.
-fn store_delivery(
-    store: &mut MessageStore,
-    io: &mut impl PacketIo,
-    index: usize,
-    delivery: &Delivery<'_>,
-    payload_len: usize,
-) {
-    let &Delivery { key, message_length, offset, ranges } = delivery;
-    let payload_start = io.packet(index).bytes.len() - payload_len;
-    let place = |range: &Range<u32>| {
-        let start = payload_start + (range.start - offset) as usize;
-        start..start + range.len()
-    };
-    if let [range] = ranges
-        && range.len() >= ADOPTED_LEN_MIN
-        && let Some(bytes) = io.take_payload(index, place(range), store.pool())
-    {
-        return store.adopt(key, message_length, range.start, bytes);
-    }
-    let bytes = io.packet(index).bytes;
-    for range in ranges {
-        store.write(key, message_length, range.start, &bytes[place(range)]);
     }
 }
 

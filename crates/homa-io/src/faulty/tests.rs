@@ -230,7 +230,7 @@ fn send__leaves_packets_in_the_batch_when_its_own_is_full() {
     bench.send(50);
     bench.send(40);
     assert_eq!(bench.faulty.out.len() + bench.batch.len(), 90);
-    assert_eq!(bench.batch.len(), 90 - SendBatch::CAPACITY);
+    assert_eq!(bench.batch.len(), 90 - SendBatch::FULL);
 }
 
 #[test]

@@ -167,6 +167,12 @@ impl UdpIo {
                 return Ok(Sent { packets: 1, all: true });
             }
         }
+        self.send_prepared(batch)
+    }
+
+    /// Out of line, for what the kernel needs for many packets is large and would be made room for with each.
+    #[inline(never)]
+    fn send_prepared(&self, batch: &SendBatch) -> io::Result<Sent> {
         let mut messages = Messages::new();
         let mut next = 0;
         for Prepared { name, control, packets } in &self.prepared {
