@@ -5,6 +5,9 @@ use std::time::Duration;
 use homa_io::{AuthConfig, FaultPlan, RawConfig, UdpConfig};
 use homa_wire::Priority;
 
+/// See [`Config::proto`].
+const PACER_BACKLOG_MAX: homa_proto::Duration = homa_proto::Duration::from_micros(20);
+
 /// All parameters of an endpoint: plain values with defaults, checked when it is bound.
 ///
 /// ```
@@ -25,6 +28,11 @@ pub struct Config {
     pub raw: Option<RawConfig>,
     /// The protocol. Its `seed` is replaced, see [`Config::seed`], and bytes in flight towards this
     /// host are bounded by what the socket's receive buffer holds.
+    ///
+    /// `proto.link_mbps` should be the speed of the host's link: what is sent is paced to it. Of the core's
+    /// defaults one is another here: `proto.pacer.backlog_max` is 20 us in place of 5, as long as
+    /// 62,500 bytes take at the default speed. A thread that also receives comes back to sending
+    /// less often than a kernel, and a run of packets that leaves as one is about as long.
     pub proto: homa_proto::Config,
     /// How long a thread that waits polls, yielding the processor, after the last packet before it
     /// sleeps; only for the blocking API. Longer means lower latency for sparse messages and more
@@ -69,10 +77,12 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
+        let mut proto = homa_proto::Config::default();
+        proto.pacer.backlog_max = PACER_BACKLOG_MAX;
         Self {
             udp: UdpConfig::default(),
             raw: None,
-            proto: homa_proto::Config::default(),
+            proto,
             poll: Duration::from_micros(50),
             poll_async: Duration::ZERO,
             when_full: WhenFull::default(),
