@@ -23,6 +23,11 @@ const PERMILLE: u32 = 1_000;
 /// The bytes by which one kind of message may fall behind its share before the debt is forgotten.
 const DEBT_MAX_BYTES: i64 = 1 << 20;
 
+/// What is not held back counts towards the interface's queue up to so many bytes: more than some hundred
+/// packets no queue has, and what found no place in it was lost and takes no time. Else a storm of
+/// control packets on a slow link would keep messages from leaving for long after it is over.
+const QUEUE_MAX_BYTES: u64 = 500_000;
+
 /// Parameters of pacing (PARAMETERS section 1).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -98,8 +103,15 @@ impl Pacer {
             self.remainder = 0;
         }
         let time = time_times_rate(u64::from(wire_bytes)) + self.remainder;
-        self.link_idle += Duration::from_nanos(time / rate);
-        self.remainder = time % rate;
+        let idle = self.link_idle + Duration::from_nanos(time / rate);
+        let latest = now + self.wire_time(QUEUE_MAX_BYTES);
+        if idle <= latest {
+            self.link_idle = idle;
+            self.remainder = time % rate;
+        } else {
+            // Unless the driver knows of more.
+            self.link_idle = self.link_idle.max(latest);
+        }
     }
 
     /// Counts a paced packet towards the shares of the oldest and of the shortest messages.
@@ -268,6 +280,19 @@ mod tests {
         let mut pacer = Pacer::new(PacerConfig { link_mbps: 100_000, ..Default::default() });
         (0..7).for_each(|_| pacer.sent(START, 84));
         assert_eq!(pacer.backlog(START), Duration::from_nanos(47));
+    }
+
+    /// Whatever is sent, the queue is no longer than a queue can be; what the driver saw in it stays.
+    #[test]
+    fn sent__counts_no_more_than_a_queue_holds() {
+        let mut pacer = pacer();
+        (0..2_000).for_each(|_| pacer.sent(START, 1_250));
+        let queue = Duration::from_micros(400);
+        assert_eq!(pacer.backlog(START), queue);
+        assert_eq!(pacer.may_send(START + queue, 10_000), Ok(()));
+        pacer.observed_backlog(START, 1_250_000);
+        pacer.sent(START, 1_250);
+        assert_eq!(pacer.backlog(START), Duration::from_millis(1));
     }
 
     /// KNOWN_ISSUES 4.1.

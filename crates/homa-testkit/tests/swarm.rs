@@ -18,7 +18,7 @@ fn run__holds_in_the_first_worlds() {
 /// repeated when it was lost (2306). The high-water mark of gaps counted some twice (4865).
 #[test]
 fn run__holds_where_it_did_not() {
-    for seed in [88, 1476, 2250, 2306, 4865] {
+    for seed in [88, 1476, 2250, 2306, 4865, 6_071_278] {
         if let Err(failed) = run(seed, Classes::NONE, false) {
             panic!("seed {seed}: {} with {:?}", failed.reason, failed.mix);
         }
