@@ -16,6 +16,7 @@ fn run__holds_in_the_first_worlds() {
 /// Worlds in which something did not hold once. A request that was executed and given up by its
 /// server ran again (88, 1476, 2250). The announcement of a message without unscheduled bytes was not
 /// repeated when it was lost (2306). The high-water mark of gaps counted some twice (4865).
+/// After a storm of BUSYs on a slow link messages waited for minutes (6071278).
 #[test]
 fn run__holds_where_it_did_not() {
     for seed in [88, 1476, 2250, 2306, 4865, 6_071_278] {
