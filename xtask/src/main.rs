@@ -20,6 +20,7 @@ mod sources;
 mod swarm;
 mod tidy;
 mod verify;
+mod veth;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ usage: cargo xtask TASK
                      tables that are there); counts instructions if valgrind is there
   model [RUNS]       model-checks the handing over between threads
   swarm [OPTIONS]    runs many small worlds full of trouble (--help: its options)
+  veth [ROUNDS]      compares throughput with TCP's across a veth pair with an MTU of 1500; needs root, ip and
+                     ethtool
   verify [--sample]  runs the long checks, or a sample of them that takes a few minutes
   fuzz [--minutes M] [--target T]
                      runs each fuzz target for a minute unless told; needs a nightly toolchain and
@@ -82,6 +85,11 @@ fn main() -> ExitCode {
         ["model"] => model::check(&root, None),
         ["model", runs] if runs.parse::<u32>().is_ok() => model::check(&root, runs.parse().ok()),
         ["swarm", ref options @ ..] => swarm::check(&root, options),
+        ["veth"] => veth::run(&root, 5),
+        ["veth", rounds] => match rounds.parse() {
+            Ok(rounds @ 1..) => veth::run(&root, rounds),
+            _ => Err(std::io::Error::other("veth: the number of rounds is 1 or more")),
+        },
         ["verify"] => verify::run(&root, verify::Extent::Full),
         ["verify", "--sample"] => verify::run(&root, verify::Extent::Sample),
         ["fuzz", ref options @ ..] => fuzz::run(&root, options),

@@ -1,7 +1,7 @@
 //! Servers and clients as processes of their own, for measurements.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -39,6 +39,16 @@ impl Process {
     /// Starts a command, whose output is kept.
     pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         Ok(Self(command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn()?))
+    }
+
+    /// Starts a server, and waits until it says on its standard error that it listens.
+    pub(crate) fn start_server(command: &mut Command) -> io::Result<Self> {
+        let mut process = Self::start(command.stderr(Stdio::piped()))?;
+        let errors = process.0.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let mut line = String::new();
+        BufReader::new(errors).read_line(&mut line)?;
+        let listens = line.contains("listening on");
+        if listens { Ok(process) } else { Err(io::Error::other(format!("the server: {line}"))) }
     }
 
     /// Waits for the end, and returns what it printed.
@@ -175,7 +185,17 @@ impl Client {
     /// Runs `homa client` against the server on `port`.
     pub(crate) fn run(root: &Path, port: u16, seconds: u64, options: &[&str]) -> io::Result<Self> {
         let mut command = Command::new(binary(root, "homa"));
-        command.args(["client", &format!("127.0.0.1:{port}"), "--keep-going", "--json", "-"]);
+        command.args(["client", &format!("127.0.0.1:{port}")]);
+        Self::measure(command, seconds, options)
+    }
+
+    /// Has a command that is `homa client ADDRESS` measure.
+    pub(crate) fn measure(
+        mut command: Command,
+        seconds: u64,
+        options: &[&str],
+    ) -> io::Result<Self> {
+        command.args(["--keep-going", "--json", "-"]);
         command.args(["--duration", &format!("{seconds}s")]).args(options);
         let text = Process::start(command.stderr(Stdio::null()))?.output()?;
         Self::parse(&text).ok_or_else(|| io::Error::other(format!("no figures in: {text}")))
