@@ -8,6 +8,7 @@ use crate::peer::Peer;
 use crate::proof::AddressProof;
 use crate::slab::{Slab, SlabError};
 use crate::time::{Duration, Instant};
+use core::cell::Cell;
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 
@@ -28,6 +29,8 @@ pub(crate) struct PeerTable {
     slab: Slab<Peer>,
     index: IndexTable,
     hasher: FixedState,
+    /// The slot found last, whatever is in it now.
+    latest: Cell<u32>,
     /// Where the search for a peer to evict goes on.
     hand: u32,
     /// Peers that have shown that their address is their own.
@@ -55,6 +58,7 @@ impl PeerTable {
             slab: Slab::new(peers_max),
             index: IndexTable::new(),
             hasher: FixedState::with_seed(hash_seed),
+            latest: Cell::new(0),
             hand: 0,
             proven: 0,
             finished_groups: 0,
@@ -63,9 +67,15 @@ impl PeerTable {
     }
 
     pub(crate) fn find(&self, addr: &PeerAddr) -> Option<u32> {
-        self.index.find(self.hasher.hash_one(addr), |slot| {
-            self.slab.at(slot).is_some_and(|peer| peer.addr == *addr)
-        })
+        let is_it = |slot| self.slab.at(slot).is_some_and(|peer: &Peer| peer.addr == *addr);
+        // Packets come in batches of one sender, and answers go to it.
+        let latest = self.latest.get();
+        if is_it(latest) {
+            return Some(latest);
+        }
+        let found = self.index.find(self.hasher.hash_one(addr), is_it)?;
+        self.latest.set(found);
+        Some(found)
     }
 
     /// Adds a peer that is not in the table, evicting one that was idle for `idle_min` if need be.
