@@ -91,7 +91,7 @@ impl Gather {
     }
 
     /// Bytes that were read and not taken.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.length
     }
 

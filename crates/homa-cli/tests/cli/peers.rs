@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::common::{Server, finish, homa, run, signal, texts};
 
 const PEERS: &[&str] = if cfg!(feature = "peers") {
-    &["udp", "homa-tokio", "quic", "grpc", "grpc-connections"]
+    &["udp", "homa-tokio", "quic", "grpc", "grpc-connections", "grpc-homa"]
 } else {
     &["udp"]
 };
 /// Those that `homa server` and `homa client` know.
 const TRANSPORTS: &[&str] =
-    if cfg!(feature = "peers") { &["udp", "quic", "grpc"] } else { &["udp"] };
+    if cfg!(feature = "peers") { &["udp", "quic", "grpc", "grpc-homa"] } else { &["udp"] };
 const SHORT: [&str; 6] = ["--duration", "200ms", "--warmup", "50ms", "--rounds", "2"];
 /// Enough for long messages, with unoptimized code, on a busy machine.
 const LONGER: [&str; 6] = ["--duration", "1s", "--warmup", "50ms", "--rounds", "1"];

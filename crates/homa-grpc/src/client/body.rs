@@ -23,11 +23,14 @@ pub struct ResponseBody {
     rest: Option<Downlink>,
 }
 
-impl ResponseBody {
-    pub(super) fn empty() -> Self {
+impl Default for ResponseBody {
+    /// No body: what interceptors put behind a status of their own.
+    fn default() -> Self {
         Self { data: Message::new(), trailers: None, rest: None }
     }
+}
 
+impl ResponseBody {
     /// All of a response.
     pub(super) fn whole(item: Item) -> Self {
         Self { data: item.body, trailers: item.trailers, rest: None }

@@ -110,7 +110,7 @@ fn whole(mut item: Item) -> Result<http::Response<ResponseBody>, Status> {
 /// A response without headers and body: its trailers are its headers, as gRPC has it.
 pub(super) fn trailers_only(item: Item) -> http::Response<ResponseBody> {
     let headers = item.trailers.map(|trailers| trailers.0).unwrap_or_default();
-    with_headers(headers, ResponseBody::empty())
+    with_headers(headers, ResponseBody::default())
 }
 
 pub(super) fn with_headers(

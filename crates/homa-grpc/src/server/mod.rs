@@ -78,11 +78,13 @@ impl<L> Server<L> {
 
     /// The same, with one more service. Of two with one name the later counts.
     #[must_use]
-    pub fn add_service<S>(mut self, service: S) -> Self
+    pub fn add_service<S, B>(mut self, service: S) -> Self
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+        S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
         S: NamedService + Clone + Send + Sync + 'static,
         S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<StdError>,
     {
         self.services.add(service);
         self

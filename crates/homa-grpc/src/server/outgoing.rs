@@ -52,7 +52,7 @@ impl Outgoing {
             let _ = self.gather.poll_fill(cx, enough);
             self.trailers = self.gather.take_end().map(trailers_of);
         }
-        let has_some = self.headers.is_some() || self.trailers.is_some() || self.gather.len() > 0;
+        let has_some = self.headers.is_some() || self.trailers.is_some() || self.gather.bytes() > 0;
         if has_some { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -72,7 +72,7 @@ impl Outgoing {
         }
         let mut head = self.head(None)?;
         let room = self.max.checked_sub(head.len()).ok_or(MetadataError::Bytes(self.max))?;
-        if self.gather.len() > room {
+        if self.gather.bytes() > room {
             Item::mark_backlog(&mut head);
         }
         self.headers = None;
@@ -83,7 +83,7 @@ impl Outgoing {
     /// The head of an item with all that is left, if that is known and fits one message.
     fn last_head(&self) -> Result<Option<BytesMut>, MetadataError> {
         let Some(trailers) = &self.trailers else { return Ok(None) };
-        let length = self.gather.len();
+        let length = self.gather.bytes();
         // What can go before the trailers, in an item of its own.
         let has_more = self.headers.is_some() || length > 0;
         if length > self.max {

@@ -7,9 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codegen::StdError;
 use tonic::server::NamedService;
 use tower_service::Service;
 
@@ -26,27 +28,31 @@ trait Handle: Send + Sync {
     fn handle(&self, request: Request<Body>) -> BoxFuture<Result<Response<Body>, Infallible>>;
 }
 
-impl<S> Handle for S
+impl<S, B> Handle for S
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + Sync + 'static,
     S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<StdError>,
 {
     fn handle(&self, request: Request<Body>) -> BoxFuture<Result<Response<Body>, Infallible>> {
         let mut service = self.clone();
         Box::pin(async move {
             poll_fn(|cx| service.poll_ready(cx)).await?;
-            service.call(request).await
+            Ok(service.call(request).await?.map(Body::new))
         })
     }
 }
 
 impl Services {
-    pub(super) fn add<S>(&mut self, service: S)
+    pub(super) fn add<S, B>(&mut self, service: S)
     where
-        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+        S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
         S: NamedService + Clone + Send + Sync + 'static,
         S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<StdError>,
     {
         let mut by_name = HashMap::clone(&self.by_name);
         by_name.insert(S::NAME, Arc::new(service));

@@ -27,6 +27,7 @@ const FLAG_CLOSED: u8 = 1;
 
 /// A message of a server.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are items, and none lives long")]
 pub(crate) enum Answer {
     /// A part of the response, to a call or a pull.
     Item(Item),
