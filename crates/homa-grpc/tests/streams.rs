@@ -143,9 +143,7 @@ async fn upload__a_slow_handler_holds_the_client_back() {
 }
 
 /// A stream of the one note that a future makes.
-fn async_stream(
-    work: impl Future<Output = Result<RouteNote, Status>> + Send + 'static,
-) -> Notes {
+fn async_stream(work: impl Future<Output = Result<RouteNote, Status>> + Send + 'static) -> Notes {
     let (sender, notes) = mpsc::channel(1);
     tokio::spawn(async move { sender.send(work.await).await });
     boxed(ReceiverStream::new(notes))

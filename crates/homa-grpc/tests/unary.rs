@@ -26,7 +26,11 @@ async fn call__is_one_rpc() {
         let response = greeter.say_hello(hello(name.clone())).await.unwrap();
         assert_eq!(response.into_inner().message, name);
         let after = net.calling.stats();
-        assert_eq!(after.protocol.client_requests_started - before.protocol.client_requests_started, 1, "{length}");
+        assert_eq!(
+            after.protocol.client_requests_started - before.protocol.client_requests_started,
+            1,
+            "{length}"
+        );
     }
 }
 
@@ -269,7 +273,8 @@ async fn shutdown__what_is_under_way_ends_and_new_calls_are_refused() {
     while status.is_none() && !server.is_finished() {
         let mut request = Request::new(hello("y"));
         request.set_timeout(Duration::from_millis(20));
-        status = greeter.say_hello(request).await.err().filter(|e| e.code() != Code::DeadlineExceeded);
+        status =
+            greeter.say_hello(request).await.err().filter(|e| e.code() != Code::DeadlineExceeded);
     }
     assert_eq!(status.unwrap().code(), Code::Unavailable);
     assert_eq!(under_way.await.unwrap().unwrap().into_inner().message, "x");

@@ -61,9 +61,8 @@ impl Dial<'_> {
             }
             #[cfg(feature = "peers")]
             Protocol::GrpcHoma => {
-                let client = super::peers::grpc_homa_client(
-                    server, homa_port, slots, regime, &self.homa,
-                );
+                let client =
+                    super::peers::grpc_homa_client(server, homa_port, slots, regime, &self.homa);
                 Box::new(client.map_err(Stop::Failed)?)
             }
             #[cfg(not(feature = "peers"))]
@@ -117,7 +116,9 @@ impl Listen<'_> {
                 Box::new(server.map_err(cannot)?)
             }
             #[cfg(not(feature = "peers"))]
-            Protocol::Quic | Protocol::Grpc | Protocol::GrpcHoma => return Err(absent(self.protocol)),
+            Protocol::Quic | Protocol::Grpc | Protocol::GrpcHoma => {
+                return Err(absent(self.protocol));
+            }
         })
     }
 }

@@ -61,7 +61,8 @@ impl Protocol {
     ///
     /// This build has been made without it: how to make one that has it.
     pub(crate) fn check_present(self) -> Result<(), String> {
-        let needs_tokio = matches!(self, Self::HomaTokio | Self::Quic | Self::Grpc | Self::GrpcHoma);
+        let needs_tokio =
+            matches!(self, Self::HomaTokio | Self::Quic | Self::Grpc | Self::GrpcHoma);
         if needs_tokio && !cfg!(feature = "peers") {
             return Err(format!(
                 "this build has no {}: build with 'cargo build --release --features peers'",
@@ -82,8 +83,8 @@ mod tests {
     fn check_present__peers_need_the_feature_that_the_error_names() {
         for protocol in Protocol::value_variants() {
             let name = protocol.name();
-            let is_missing =
-                matches!(name, "homa-tokio" | "quic" | "grpc" | "grpc-homa") && !cfg!(feature = "peers");
+            let is_missing = matches!(name, "homa-tokio" | "quic" | "grpc" | "grpc-homa")
+                && !cfg!(feature = "peers");
             let why = protocol.check_present().err();
             assert_eq!(why.is_some(), is_missing, "{name}");
             if let Some(why) = why {

@@ -19,7 +19,7 @@ pub(super) struct Exchange {
     pub(super) shared: Arc<Shared>,
 }
 
-/// An RPC of a stream.
+/// An RPC on its way.
 pub(super) type Pending = Call;
 
 impl Exchange {
@@ -27,20 +27,16 @@ impl Exchange {
         Self { shared }
     }
 
-    pub(super) async fn addr(&self) -> Result<Addr, Status> {
-        let addr = self.shared.server.addr(&self.shared.endpoint).await;
+    /// Asks for the server's address.
+    pub(super) async fn find_addr(&self) -> Result<Addr, Status> {
+        let addr = self.shared.server.find_addr(&self.shared.endpoint).await;
         addr.map_err(|error| status::of_call_error(error.into()))
     }
 
-    /// Sends the call itself, and waits for the answer.
-    pub(super) async fn open(
-        &self,
-        addr: Addr,
-        message: Message,
-        timeout: Option<Duration>,
-    ) -> Result<Answer, Status> {
+    /// Sends the call itself.
+    pub(super) fn open(&self, addr: Addr, message: Message, timeout: Option<Duration>) -> Pending {
         let options = CallOptions::new().deadline(timeout.unwrap_or(NO_DEADLINE));
-        self.answer(self.shared.endpoint.call_with(addr, message, options).await)
+        self.shared.endpoint.call_with(addr, message, options)
     }
 
     /// Sends something about a stream. If this endpoint has no room, it waits: streams are slowed down,

@@ -17,15 +17,20 @@ impl Server {
         Self { target, found: Mutex::new(None) }
     }
 
-    /// The server's address.
-    pub(super) async fn addr(&self, endpoint: &Endpoint) -> Result<Addr, AddrError> {
+    /// The server's address, if nobody has to be asked for it.
+    pub(super) fn known_addr(&self) -> Option<Addr> {
+        match &self.target {
+            Target::Addr(addr) => Some(*addr),
+            Target::Name { .. } => *self.found(),
+        }
+    }
+
+    /// Asks the system's resolver for the server's address.
+    pub(super) async fn find_addr(&self, endpoint: &Endpoint) -> Result<Addr, AddrError> {
         let (host, udp_port, homa_port) = match &self.target {
             Target::Addr(addr) => return Ok(*addr),
             Target::Name { host, udp_port, homa_port } => (host, *udp_port, *homa_port),
         };
-        if let Some(addr) = *self.found() {
-            return Ok(addr);
-        }
         let failed = |reason: String| AddrError::Resolve { name: host.clone(), reason };
         let found = tokio::net::lookup_host((host.as_str(), udp_port)).await;
         let found: Vec<_> = found.map_err(|error| failed(error.to_string()))?.collect();

@@ -1,6 +1,5 @@
 //! Takes requests as they come, and begins with the work of each.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -31,7 +30,8 @@ impl<S: Handler> Acceptor<S> {
         let mut requests = Vec::with_capacity(BATCH);
         while self.server.accept_batch(&mut requests, BATCH).await > 0 {
             requests.drain(..).for_each(|request| self.take(request));
-            tokio::task::yield_now().await;
+            // Others have their turn, should requests never end.
+            tokio::task::coop::consume_budget().await;
         }
     }
 
@@ -57,13 +57,14 @@ impl<S: Handler> Acceptor<S> {
             return request.refuse(RefuseReason::ShuttingDown);
         };
         let call = Call { request, open, held, handler: self.handler.clone(), active };
-        let mut call = Box::pin(call::serve(call));
         let polled = catch_unwind(AssertUnwindSafe(|| {
+            let mut call = call::serve(call);
             let mut cx = Context::from_waker(Waker::noop());
-            call.as_mut().poll(&mut cx)
+            let is_pending = call.as_mut().poll(&mut cx).is_pending();
+            is_pending.then_some(call)
         }));
         // What a panic left is dropped, and its request refused.
-        if polled.is_ok_and(|polled| polled.is_pending()) {
+        if let Ok(Some(call)) = polled {
             tokio::spawn(call);
         }
     }

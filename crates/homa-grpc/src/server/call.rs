@@ -2,9 +2,9 @@
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use http::{Method, Request, Response, Version};
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use super::held::Held;
 use super::outgoing::{Outgoing, Part};
 use super::reply::reply;
 use super::request_body::RequestBody;
-use super::shared::{Active, Shared};
+use super::shared::Active;
 use super::stream::Stream;
 use super::streams::Entered;
 use crate::connect_info::HomaConnectInfo;
@@ -35,30 +35,65 @@ pub(super) struct Call<S> {
 
 /// What a call may take.
 struct Bounds {
-    shared: Arc<Shared>,
+    active: Active,
     deadline: Option<Instant>,
     /// The longest answer, in bytes.
     answer_max: usize,
 }
 
-/// Serves a call.
-pub(super) async fn serve<S: Handler>(call: Call<S>) {
+/// Serves a call. Its future is small, as most are done when they are first polled: what is rare is
+/// boxed.
+pub(super) fn serve<S: Handler>(call: Call<S>) -> Serving {
     let Call { request, open, held, handler, active } = call;
-    let bounds = match Bounds::of(&open, Arc::clone(&active.shared)) {
+    let bounds = match Bounds::of(&open, active) {
         Ok(bounds) => bounds,
-        Err(status) => return reply(request, Answer::fault(&status)),
+        Err(status) => return refused(request, &status),
     };
     let (peer, id) = (request.peer(), open.stream);
     if open.is_end {
         let call = http_request(peer, open, held, None);
-        return bounds.serve_whole(request, id, bounds.handle(handler, call)).await;
+        return match bounds.active.shared.turns {
+            None => Box::pin(bounds.serve_whole(request, id, handler.handle(call))),
+            Some(_) => {
+                let handled = bounds.active.handle_in_turn(handler, call);
+                Box::pin(bounds.serve_whole(request, id, handled))
+            }
+        };
     }
-    let entered = match bounds.shared.streams.enter(peer, id, &bounds.shared.config) {
+    let shared = &bounds.active.shared;
+    let entered = match shared.streams.enter(peer, id, &shared.config) {
         Ok(entered) => entered,
-        Err(status) => return reply(request, Answer::fault(&status)),
+        Err(status) => return refused(request, &status),
     };
     let call = http_request(peer, open, held, Some(Arc::clone(&entered.stream)));
-    bounds.serve_stream(request, entered, bounds.handle(handler, call)).await;
+    let handled = bounds.active.handle_in_turn(handler, call);
+    Box::pin(bounds.serve_stream(request, entered, handled))
+}
+
+/// The work of a call.
+pub(super) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn refused(request: homa::Request, status: &Status) -> Serving {
+    reply(request, Answer::fault(status));
+    Box::pin(std::future::ready(()))
+}
+
+impl Active {
+    /// Lets the handler work, when it is its turn.
+    fn handle_in_turn<S: Handler>(
+        &self,
+        handler: S,
+        request: Request<Body>,
+    ) -> impl Future<Output = Response<Body>> + Send + use<S> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            let _turn = match &shared.turns {
+                Some(turns) => turns.acquire().await.ok(),
+                None => None,
+            };
+            handler.handle(request).await
+        }
+    }
 }
 
 /// The request as services know it.
@@ -79,7 +114,8 @@ fn http_request(
 }
 
 impl Bounds {
-    fn of(open: &Open, shared: Arc<Shared>) -> Result<Self, Status> {
+    fn of(open: &Open, active: Active) -> Result<Self, Status> {
+        let shared = &active.shared;
         let timeout = timeout::of_headers(&open.headers);
         let timeout = timeout.map_err(|error| Status::invalid_argument(error.to_string()))?;
         let shortest = [timeout, shared.config.deadline].into_iter().flatten().min();
@@ -90,23 +126,14 @@ impl Bounds {
             return Err(Status::invalid_argument(why));
         }
         let answer_max = shared.message_bytes_max().min(open.answer_bytes_max as usize);
-        Ok(Self { shared, deadline, answer_max })
-    }
-
-    /// Lets the handler work, when it is its turn.
-    async fn handle<S: Handler>(&self, handler: S, request: Request<Body>) -> Response<Body> {
-        let _turn = match &self.shared.turns {
-            Some(turns) => turns.acquire().await.ok(),
-            None => None,
-        };
-        handler.handle(request).await
+        Ok(Self { active, deadline, answer_max })
     }
 
     /// Serves a call whose request is all there. If its response is, too, when the handler returns it,
     /// the call is over with one answer.
     async fn serve_whole(
-        &self,
-        mut request: homa::Request,
+        self,
+        request: homa::Request,
         id: u64,
         handled: impl Future<Output = Response<Body>>,
     ) {
@@ -117,13 +144,25 @@ impl Bounds {
             status = self.cut_short() => status.into_http(),
         };
         let mut outgoing = self.outgoing(response);
-        let Part { message, is_end } = self.first_part(&mut outgoing).await;
+        let Part { message, is_end } = first_part(&mut outgoing);
         if is_end {
             // If it can't be answered its client has gone.
-            let _ = answer(&mut request, message).await;
+            reply(request, message);
             return;
         }
-        let entered = self.shared.streams.enter(request.peer(), id, &self.shared.config);
+        Box::pin(self.continue_as_stream(request, id, message, outgoing)).await;
+    }
+
+    /// Serves the rest of a response that did not end with its first message.
+    async fn continue_as_stream(
+        &self,
+        mut request: homa::Request,
+        id: u64,
+        message: homa::Message,
+        outgoing: Outgoing,
+    ) {
+        let entered =
+            self.active.shared.streams.enter(request.peer(), id, &self.active.shared.config);
         let entered = match entered {
             Ok(entered) => entered,
             Err(status) => return reply(request, Answer::fault(&status)),
@@ -140,7 +179,7 @@ impl Bounds {
     /// Serves a call of which more is to come. It is answered at once, so that its client may go on,
     /// with the beginning of the response if that is ready.
     async fn serve_stream(
-        &self,
+        self,
         mut request: homa::Request,
         entered: Entered,
         handled: impl Future<Output = Response<Body>>,
@@ -156,7 +195,7 @@ impl Bounds {
                 }
                 Poll::Ready(response) => {
                     let mut outgoing = self.outgoing(response);
-                    let Part { message, is_end } = self.first_part(&mut outgoing).await;
+                    let Part { message, is_end } = first_part(&mut outgoing);
                     answer(&mut request, message).await?;
                     if is_end {
                         return Ok(());
@@ -185,13 +224,7 @@ impl Bounds {
     }
 
     fn outgoing(&self, response: Response<Body>) -> Outgoing {
-        Outgoing::new(response, self.shared.config.metadata, self.answer_max)
-    }
-
-    /// What there is of a response when its handler has returned it: headers do not wait for data.
-    async fn first_part(&self, outgoing: &mut Outgoing) -> Part {
-        poll_fn(|cx| outgoing.poll_fill(cx, SOON_BYTES)).await;
-        outgoing.next_part()
+        Outgoing::new(response, self.active.shared.config.metadata, self.answer_max)
     }
 
     /// Answers pulls with the rest of a response.
@@ -223,9 +256,16 @@ impl Bounds {
         tokio::select! {
             biased;
             () = late => Status::deadline_exceeded("the call's deadline has passed"),
-            () = self.shared.stopped() => Status::unavailable("the server is shutting down"),
+            () = self.active.shared.stopped() => Status::unavailable("the server is shutting down"),
         }
     }
+}
+
+/// What there is of a response when its handler has returned it: headers do not wait for data. What is
+/// not ready is asked for again, by a task that waits for it.
+fn first_part(outgoing: &mut Outgoing) -> Part {
+    let _ = outgoing.poll_fill(&mut Context::from_waker(Waker::noop()), SOON_BYTES);
+    outgoing.next_part()
 }
 
 /// Answers a request when there is room for the answer. What was to be said is lost if that fails.

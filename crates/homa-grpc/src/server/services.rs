@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,6 +14,8 @@ use tonic::body::Body;
 use tonic::codegen::StdError;
 use tonic::server::NamedService;
 use tower_service::Service;
+
+use super::handler::Handler;
 
 /// The services of a server, by name.
 #[derive(Clone, Default)]
@@ -37,11 +39,8 @@ where
     B::Error: Into<StdError>,
 {
     fn handle(&self, request: Request<Body>) -> BoxFuture<Result<Response<Body>, Infallible>> {
-        let mut service = self.clone();
-        Box::pin(async move {
-            poll_fn(|cx| service.poll_ready(cx)).await?;
-            Ok(service.call(request).await?.map(Body::new))
-        })
+        let handled = Handler::handle(self.clone(), request);
+        Box::pin(async move { Ok(handled.await) })
     }
 }
 

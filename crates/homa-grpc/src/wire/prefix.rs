@@ -44,17 +44,19 @@ pub(super) fn finish(mut head: BytesMut) -> BytesMut {
 /// Splits a message at the end of its head, which must not be longer than `head_max`.
 pub(super) fn split(mut message: Message, head_max: usize) -> Result<Split, Malformed> {
     let length = message.len();
-    if length < 2 {
-        return Err(Malformed::Truncated);
-    }
-    let start = message.slice(0..length.min(LENGTH));
+    let mut start = [0; LENGTH];
+    let there = length.min(LENGTH);
+    copy_start(&message, &mut start[..there]);
     match start[0] {
+        _ if there < 2 => return Err(Malformed::Truncated),
         VERSION => {}
         VERSIONS => return Err(Malformed::PeerVersions(listed_versions(&message))),
         other => return Err(Malformed::Version(other)),
     }
-    let [_, kind, flags, _, end @ ..]: [u8; LENGTH] =
-        start[..].try_into().map_err(|_| Malformed::Truncated)?;
+    if there < LENGTH {
+        return Err(Malformed::Truncated);
+    }
+    let [_, kind, flags, _, end @ ..] = start;
     let end = u32::from_be_bytes(end) as usize;
     if end > head_max {
         return Err(Malformed::HeadTooLong { max: head_max });
@@ -65,6 +67,18 @@ pub(super) fn split(mut message: Message, head_max: usize) -> Result<Split, Malf
     let fields = message.slice(LENGTH..end);
     message.advance(end);
     Ok(Split { kind, flags, fields, body: message })
+}
+
+/// Copies the first bytes of a message, which must be there.
+fn copy_start(message: &Message, mut to: &mut [u8]) {
+    for chunk in message.chunks() {
+        let (front, back) = to.split_at_mut(chunk.len().min(to.len()));
+        front.copy_from_slice(&chunk[..front.len()]);
+        if back.is_empty() {
+            return;
+        }
+        to = back;
+    }
 }
 
 /// The answer to a message in a version that is not spoken here.

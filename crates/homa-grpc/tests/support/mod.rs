@@ -33,7 +33,10 @@ pub(crate) struct Chats(pub(crate) Chat);
 
 #[tonic::async_trait]
 impl Greeter for Greets {
-    async fn say_hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
+    async fn say_hello(
+        &self,
+        request: Request<HelloRequest>,
+    ) -> Result<Response<HelloReply>, Status> {
         (self.0)(request).await
     }
 }
@@ -151,7 +154,10 @@ impl Net {
     }
 
     /// A message as it is, and the answer as it is.
-    pub(crate) async fn raw(&self, message: impl Into<homa::Message>) -> Result<Vec<u8>, homa::CallError> {
+    pub(crate) async fn raw(
+        &self,
+        message: impl Into<homa::Message>,
+    ) -> Result<Vec<u8>, homa::CallError> {
         Ok(self.calling.call(self.addr, message).await?.into_bytes().to_vec())
     }
 }
