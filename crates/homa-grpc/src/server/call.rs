@@ -133,7 +133,7 @@ impl Bounds {
     /// the call is over with one answer.
     async fn serve_whole(
         self,
-        request: homa::Request,
+        mut request: homa::Request,
         id: u64,
         handled: impl Future<Output = Response<Body>>,
     ) {
@@ -147,7 +147,7 @@ impl Bounds {
         let Part { message, is_end } = first_part(&mut outgoing);
         if is_end {
             // If it can't be answered its client has gone.
-            reply(request, message);
+            let _ = answer(&mut request, message).await;
             return;
         }
         Box::pin(self.continue_as_stream(request, id, message, outgoing)).await;
