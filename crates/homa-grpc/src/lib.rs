@@ -28,12 +28,23 @@ mod reorder;
 mod server;
 mod status;
 mod timeout;
+pub mod tower;
 mod wire;
 
 pub use client::{ChannelConfig, HomaChannel, ResponseBody, ResponseFuture};
 pub use connect_info::HomaConnectInfo;
 pub use server::{Listen, Server, ServerConfig, Services};
 pub use wire::MetadataLimits;
+
+/// For the fuzz target `grpc`, which needs no more than this.
+#[doc(hidden)]
+pub mod fuzz {
+    /// Reads bytes as what a client and as what a server could have sent. Gives what tonic makes of it to
+    /// tonic.
+    pub fn decode(input: &[u8]) {
+        crate::wire::decode_hostile(input);
+    }
+}
 
 /// The least that both sides take as the longest message, in bytes.
 const MESSAGE_BYTES_MIN: u32 = 1024;

@@ -14,8 +14,8 @@ use super::shared::Shared;
 use super::stream::{Push, gone};
 use crate::wire::{self, Answer, Malformed, Open};
 
-/// Requests taken at a time.
-const BATCH: usize = 32;
+/// Requests taken at a time: so many answers leave together, and clients go on while there are more.
+const BATCH: usize = 8;
 
 /// One of the tasks that accept.
 pub(super) struct Acceptor<S> {
@@ -28,10 +28,16 @@ impl<S: Handler> Acceptor<S> {
     /// Accepts until the endpoint is closed.
     pub(super) async fn run(self) {
         let mut requests = Vec::with_capacity(BATCH);
-        while self.server.accept_batch(&mut requests, BATCH).await > 0 {
+        loop {
+            let count = self.server.accept_batch(&mut requests, BATCH).await;
+            if count == 0 {
+                return;
+            }
             requests.drain(..).for_each(|request| self.take(request));
-            // Others have their turn, should requests never end.
-            tokio::task::coop::consume_budget().await;
+            if count == BATCH {
+                // Others have their turn, the endpoint's driver among them.
+                tokio::task::yield_now().await;
+            }
         }
     }
 

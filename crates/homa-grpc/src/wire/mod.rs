@@ -48,5 +48,19 @@ pub(crate) enum Malformed {
     PeerVersions(Vec<u8>),
 }
 
+/// Reads bytes as a request and as an answer, and gives tonic what it would be given: whatever the bytes
+/// are, nothing panics.
+pub(crate) fn decode_hostile(input: &[u8]) {
+    let limits = MetadataLimits::default();
+    let message = homa::Message::from(input.to_vec());
+    let _ = Request::decode(message.clone(), &limits);
+    if let Ok(Answer::Item(item)) = Answer::decode(message, &limits) {
+        let trailers = item.trailers.map(|trailers| trailers.0);
+        for headers in item.headers.into_iter().chain(trailers) {
+            let _ = tonic::Status::from_header_map(&headers);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

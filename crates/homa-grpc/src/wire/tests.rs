@@ -352,12 +352,18 @@ proptest! {
     /// otherwise.
     #[test]
     fn decode__no_bytes_do_harm(bytes in almost()) {
-        let message = Message::from(bytes);
-        let _ = Request::decode(message.clone(), &LIMITS);
-        if let Ok(Answer::Item(item)) = Answer::decode(message, &LIMITS) {
-            for headers in item.headers.into_iter().chain(item.trailers.map(|trailers| trailers.0)) {
-                let _ = Status::from_header_map(&headers);
-            }
-        }
+        decode_hostile(&bytes);
     }
+}
+
+/// The inputs that the fuzz target begins with, and those that it found worth keeping.
+#[test]
+fn decode_hostile__kept_inputs() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests-data/fuzz/grpc");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        decode_hostile(&std::fs::read(entry.unwrap().path()).unwrap());
+        count += 1;
+    }
+    assert!(count > 0);
 }
