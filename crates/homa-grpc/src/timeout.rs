@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 /// The header's name.
-const NAME: &str = "grpc-timeout";
+const NAME: HeaderName = HeaderName::from_static("grpc-timeout");
 /// The most digits that gRPC allows.
 const DIGITS_MAX: usize = 8;
 
