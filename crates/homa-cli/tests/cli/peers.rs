@@ -14,9 +14,9 @@ const PEERS: &[&str] = if cfg!(feature = "peers") {
 } else {
     &["udp"]
 };
-/// Those that `homa server` and `homa client` know.
+/// Those that `homa server` and `homa client` know, and whose addresses have no Homa port.
 const TRANSPORTS: &[&str] =
-    if cfg!(feature = "peers") { &["udp", "quic", "grpc", "grpc-homa"] } else { &["udp"] };
+    if cfg!(feature = "peers") { &["udp", "quic", "grpc"] } else { &["udp"] };
 const SHORT: [&str; 6] = ["--duration", "200ms", "--warmup", "50ms", "--rounds", "2"];
 /// Enough for long messages, with unoptimized code, on a busy machine.
 const LONGER: [&str; 6] = ["--duration", "1s", "--warmup", "50ms", "--rounds", "1"];
