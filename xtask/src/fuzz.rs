@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What to run: each target with the length of its longest inputs.
-const TARGETS: [(&str, u32); 4] =
-    [("decode", 256), ("soup", 1500), ("pair", 2000), ("capture", 4096)];
+const TARGETS: [(&str, u32); 5] =
+    [("decode", 256), ("soup", 1500), ("pair", 2000), ("capture", 4096), ("grpc", 1024)];
 
 /// Runs each target, or the one named, for so many minutes; each that fails is a finding. Says why it
 /// is skipped where the tools are missing.

@@ -254,7 +254,7 @@ pub(crate) struct BenchArgs {
     pub(crate) test: TestChoice,
     /// Protocols to compare: homa, raw (needs CAP_NET_RAW), tcp (both variants), tcp-connections, tcp-pipelined, udp
     /// (bare datagrams); and, in builds with the cargo feature 'peers', homa-tokio (one thread awaits all calls), quic, grpc (one
-    /// connection), grpc-connections (one per outstanding call)
+    /// connection), grpc-connections (one per outstanding call), grpc-homa
     #[arg(long, value_name = "LIST", default_value = "homa,tcp")]
     pub(crate) transports: Contenders,
     /// How long to measure each test with each protocol, over all rounds
@@ -314,7 +314,7 @@ UDP is a bare datagram each way, without any protocol: the floor. It carries no 
 encrypts) and gRPC are in builds made with 'cargo build --release --features peers'. \
 Gbps counts message data in the direction of the requests, CPU is in cores. Every byte of every response is verified.
 
---fail-if: TRANSPORT is homa, homa-tokio, raw, tcp, tcp-pipelined, quic, grpc, grpc-connections, udp, or ratio (of homa to tcp; \
+--fail-if: TRANSPORT is homa, homa-tokio, raw, tcp, tcp-pipelined, quic, grpc, grpc-connections, grpc-homa, udp, or ratio (of homa to tcp; \
 ratio-quic: to quic); TEST is latency, rate, throughput or \
 workload; METRIC is min, p50, p99, p99_9 or max (with a unit of time, us unless given), kops, gbps, errors, \
 cpu_client or cpu_server. Of ratio: p50, p99, p99_9, kops, gbps.

@@ -26,13 +26,15 @@ pub(crate) enum Contender {
     Grpc,
     /// gRPC with one HTTP/2 connection per outstanding call.
     GrpcConnections,
+    /// gRPC over Homa.
+    GrpcHoma,
     /// One bare datagram each way.
     Udp,
 }
 
 impl Contender {
     /// All of them, in the order of the table.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Homa,
         Self::HomaTokio,
         Self::Raw,
@@ -41,6 +43,7 @@ impl Contender {
         Self::Quic,
         Self::Grpc,
         Self::GrpcConnections,
+        Self::GrpcHoma,
         Self::Udp,
     ];
 
@@ -52,6 +55,7 @@ impl Contender {
             Self::TcpConnections | Self::TcpPipelined => Protocol::Tcp,
             Self::Quic => Protocol::Quic,
             Self::Grpc | Self::GrpcConnections => Protocol::Grpc,
+            Self::GrpcHoma => Protocol::GrpcHoma,
             Self::Udp => Protocol::Udp,
         }
     }
@@ -59,7 +63,8 @@ impl Contender {
     /// How calls are spread over connections, unless it is the transport's only way, or its usual one.
     pub(crate) fn variant(self) -> Option<Variant> {
         match self {
-            Self::Homa | Self::HomaTokio | Self::Raw | Self::Quic | Self::Grpc | Self::Udp => None,
+            Self::Homa | Self::HomaTokio | Self::Raw | Self::GrpcHoma => None,
+            Self::Quic | Self::Grpc | Self::Udp => None,
             Self::TcpConnections | Self::GrpcConnections => Some(Variant::Connections),
             Self::TcpPipelined => Some(Variant::Pipelined),
         }
@@ -76,6 +81,7 @@ impl Contender {
             Self::Quic => "QUIC",
             Self::Grpc => "gRPC",
             Self::GrpcConnections => "gRPC\nconnections",
+            Self::GrpcHoma => "gRPC\nHoma",
             Self::Udp => "UDP",
         }
     }
@@ -134,7 +140,7 @@ fn named(name: &str) -> Result<Contender, String> {
     let found = Contender::ALL.into_iter().find(|contender| contender.to_string() == name);
     found.ok_or_else(|| {
         format!(
-            "'{name}' is none of homa, homa-tokio, raw, tcp, tcp-connections, tcp-pipelined, quic, grpc, grpc-connections and udp"
+            "'{name}' is none of homa, homa-tokio, raw, tcp, tcp-connections, tcp-pipelined, quic, grpc, grpc-connections, grpc-homa and udp"
         )
     })
 }
@@ -148,7 +154,7 @@ mod tests {
     #[test]
     fn from_str__tcp_means_both_variants() {
         let all_without_peers = Contender::ALL.into_iter().filter(|contender| {
-            !["homa-tokio", "quic", "grpc"].contains(&contender.protocol().name())
+            !["homa-tokio", "quic", "grpc", "grpc-homa"].contains(&contender.protocol().name())
         });
         assert_eq!("udp,tcp,raw,homa".parse(), Ok(Contenders(all_without_peers.collect())));
         assert_eq!(

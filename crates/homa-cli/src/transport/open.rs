@@ -59,8 +59,14 @@ impl Dial<'_> {
                     if self.variant == Some(Variant::Connections) { slots } else { 1 };
                 Box::new(super::peers::grpc_client(server, connections, regime)?)
             }
+            #[cfg(feature = "peers")]
+            Protocol::GrpcHoma => {
+                let client =
+                    super::peers::grpc_homa_client(server, homa_port, slots, regime, &self.homa);
+                Box::new(client.map_err(Stop::Failed)?)
+            }
             #[cfg(not(feature = "peers"))]
-            Protocol::HomaTokio | Protocol::Quic | Protocol::Grpc => {
+            Protocol::HomaTokio | Protocol::Quic | Protocol::Grpc | Protocol::GrpcHoma => {
                 return Err(absent(self.protocol));
             }
         })
@@ -103,8 +109,16 @@ impl Listen<'_> {
             Protocol::Grpc => {
                 Box::new(super::peers::grpc_server(resolved, regime).map_err(failed)?)
             }
+            #[cfg(feature = "peers")]
+            Protocol::GrpcHoma => {
+                let server =
+                    super::peers::grpc_homa_server(resolved, homa_port, regime, &self.homa);
+                Box::new(server.map_err(cannot)?)
+            }
             #[cfg(not(feature = "peers"))]
-            Protocol::Quic | Protocol::Grpc => return Err(absent(self.protocol)),
+            Protocol::Quic | Protocol::Grpc | Protocol::GrpcHoma => {
+                return Err(absent(self.protocol));
+            }
         })
     }
 }

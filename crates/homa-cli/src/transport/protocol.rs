@@ -17,6 +17,8 @@ pub(crate) enum Protocol {
     Quic,
     /// gRPC over HTTP/2, for comparison; in builds with the cargo feature 'peers'
     Grpc,
+    /// gRPC over Homa over UDP; in builds with the cargo feature 'peers'
+    GrpcHoma,
     /// One bare datagram each way, for comparison: no protocol at all
     Udp,
 }
@@ -31,6 +33,7 @@ impl Protocol {
             Self::Tcp => "tcp",
             Self::Quic => "quic",
             Self::Grpc => "grpc",
+            Self::GrpcHoma => "grpc-homa",
             Self::Udp => "udp",
         }
     }
@@ -44,20 +47,22 @@ impl Protocol {
             Self::Tcp => "TCP",
             Self::Quic => "QUIC",
             Self::Grpc => "gRPC",
+            Self::GrpcHoma => "gRPC over Homa",
             Self::Udp => "UDP",
         }
     }
 
     /// Whether it is Homa, over whatever.
     pub(crate) fn is_homa(self) -> bool {
-        matches!(self, Self::Homa | Self::HomaTokio | Self::Raw)
+        matches!(self, Self::Homa | Self::HomaTokio | Self::Raw | Self::GrpcHoma)
     }
 
     /// # Errors
     ///
     /// This build has been made without it: how to make one that has it.
     pub(crate) fn check_present(self) -> Result<(), String> {
-        let needs_tokio = matches!(self, Self::HomaTokio | Self::Quic | Self::Grpc);
+        let needs_tokio =
+            matches!(self, Self::HomaTokio | Self::Quic | Self::Grpc | Self::GrpcHoma);
         if needs_tokio && !cfg!(feature = "peers") {
             return Err(format!(
                 "this build has no {}: build with 'cargo build --release --features peers'",
@@ -78,8 +83,8 @@ mod tests {
     fn check_present__peers_need_the_feature_that_the_error_names() {
         for protocol in Protocol::value_variants() {
             let name = protocol.name();
-            let is_missing =
-                matches!(name, "homa-tokio" | "quic" | "grpc") && !cfg!(feature = "peers");
+            let is_missing = matches!(name, "homa-tokio" | "quic" | "grpc" | "grpc-homa")
+                && !cfg!(feature = "peers");
             let why = protocol.check_present().err();
             assert_eq!(why.is_some(), is_missing, "{name}");
             if let Some(why) = why {

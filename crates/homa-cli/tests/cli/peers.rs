@@ -10,11 +10,11 @@ use serde_json::Value;
 use crate::common::{Server, finish, homa, run, signal, texts};
 
 const PEERS: &[&str] = if cfg!(feature = "peers") {
-    &["udp", "homa-tokio", "quic", "grpc", "grpc-connections"]
+    &["udp", "homa-tokio", "quic", "grpc", "grpc-connections", "grpc-homa"]
 } else {
     &["udp"]
 };
-/// Those that `homa server` and `homa client` know.
+/// Those that `homa server` and `homa client` know, and whose addresses have no Homa port.
 const TRANSPORTS: &[&str] =
     if cfg!(feature = "peers") { &["udp", "quic", "grpc"] } else { &["udp"] };
 const SHORT: [&str; 6] = ["--duration", "200ms", "--warmup", "50ms", "--rounds", "2"];

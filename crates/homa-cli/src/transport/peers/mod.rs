@@ -1,4 +1,5 @@
-//! What users would take instead of Homa: QUIC by quinn, and gRPC by tonic over HTTP/2.
+//! What users would take instead of Homa: QUIC by quinn, and gRPC by tonic over
+//! HTTP/2; and the same gRPC over Homa.
 //!
 //! Both are made for tokio. Their tasks run on the thread that drives the transport, as all others
 //! are driven by one thread: handing over to another would cost more than the calls themselves.
@@ -9,7 +10,7 @@ mod quic;
 pub(super) mod reactor;
 mod task_server;
 
-pub(super) use self::grpc::{grpc_client, grpc_server};
+pub(super) use self::grpc::{grpc_client, grpc_homa_client, grpc_homa_server, grpc_server};
 pub(super) use self::quic::{quic_client, quic_server};
 
 use std::time::Duration;

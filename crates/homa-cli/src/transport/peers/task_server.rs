@@ -1,7 +1,6 @@
 //! A server that is a task, with a task for each request.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use crate::transport::{LoadServer, Served};
 /// Answers requests of any number of clients.
 #[derive(Debug)]
 pub(crate) struct TaskServer {
-    pub(super) address: SocketAddr,
+    pub(super) address: String,
     pub(super) certificate: Option<Vec<u8>>,
     pub(super) tally: Arc<Tally>,
     /// Accepts connections; ends only if that is impossible.
@@ -62,7 +61,7 @@ impl Tally {
 
 impl LoadServer for TaskServer {
     fn address(&self) -> String {
-        self.address.to_string()
+        self.address.clone()
     }
 
     fn certificate(&self) -> Option<&[u8]> {

@@ -5,15 +5,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ::homa::Message;
-use tonic::client::Grpc;
+use ::homa::{CallError, Message};
+use tonic::body::Body;
+use tonic::client::{Grpc, GrpcService};
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
+use tonic::codegen::{Body as HttpBody, StdError};
+use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
 use super::codec::Plain;
 use super::{CONNECTION_WINDOW, METHOD, STREAM_WINDOW};
 use crate::transport::echo::message_of;
+use crate::transport::homa::failure_of;
 use crate::transport::peers::future_client::{Caller, future_client};
 use crate::transport::peers::reactor::Reactor;
 use crate::transport::peers::{CONNECT_TIMEOUT, MAX_MESSAGE};
@@ -41,11 +44,17 @@ pub(crate) fn grpc_client(
 
 /// Makes calls, each on the connection of its slot.
 #[derive(Debug, Clone)]
-pub(crate) struct GrpcCaller {
-    channels: Arc<[Channel]>,
+pub(super) struct GrpcCaller<T> {
+    pub(super) channels: Arc<[T]>,
 }
 
-impl Caller for GrpcCaller {
+impl<T> Caller for GrpcCaller<T>
+where
+    T: GrpcService<Body> + Clone + 'static,
+    T::Error: Error,
+    T::ResponseBody: Send + 'static,
+    <T::ResponseBody as HttpBody>::Error: Into<StdError>,
+{
     async fn call(self, request: Request) -> Result<Message, Failure> {
         let channel = self.channels[request.slot as usize % self.channels.len()].clone();
         let mut grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE);
@@ -66,6 +75,9 @@ fn of_status(status: &Status) -> Failure {
 
 /// What lies at the bottom of an error, and whether that is a refused connection.
 fn of_error(error: &(dyn Error + 'static)) -> Failure {
+    if let Some(error) = error.source().and_then(|source| source.downcast_ref::<CallError>()) {
+        return failure_of(error);
+    }
     let causes = std::iter::successors(Some(error), |&error| error.source());
     let kinds = causes.clone().filter_map(|error| error.downcast_ref::<io::Error>());
     if kinds.map(io::Error::kind).any(|kind| kind == io::ErrorKind::ConnectionRefused) {

@@ -1,4 +1,4 @@
-//! gRPC by tonic over HTTP/2: unary calls whose messages are bytes, without protocol buffers.
+//! gRPC by tonic, over HTTP/2 and over Homa: unary calls whose messages are bytes, without protocol buffers.
 //!
 //! `TCP_NODELAY` is on and the windows are wide, as tonic and gRPC recommend for low latency and for
 //! long messages; nothing is compressed or encrypted. A client has one HTTP/2 connection on which all
@@ -6,9 +6,11 @@
 
 mod client;
 mod codec;
+mod over_homa;
 mod server;
 
 pub(crate) use self::client::grpc_client;
+pub(crate) use self::over_homa::{grpc_homa_client, grpc_homa_server};
 pub(crate) use self::server::grpc_server;
 
 /// The service, and its only method.

@@ -39,12 +39,12 @@ pub(crate) fn grpc_server(address: SocketAddr, regime: Regime) -> io::Result<Tas
         let serving = async { drop(serving.serve_with_incoming(incoming).await) };
         (address, tokio::spawn(serving))
     };
-    Ok(TaskServer { address, certificate: None, tally, accepting, reactor })
+    Ok(TaskServer { address: address.to_string(), certificate: None, tally, accepting, reactor })
 }
 
 /// The service: what a code generator would make of a description of it.
 #[derive(Debug, Clone)]
-struct Echo(Arc<Tally>);
+pub(super) struct Echo(pub(super) Arc<Tally>);
 
 impl NamedService for Echo {
     const NAME: &'static str = SERVICE;

@@ -23,7 +23,13 @@ pub(crate) fn quic_server(address: SocketAddr, regime: Regime) -> io::Result<Tas
         let endpoint = Endpoint::server(config, address)?;
         (endpoint.local_addr()?, tokio::spawn(accept(endpoint, Arc::clone(&tally))))
     };
-    Ok(TaskServer { address, certificate: Some(certificate), tally, accepting, reactor })
+    Ok(TaskServer {
+        address: address.to_string(),
+        certificate: Some(certificate),
+        tally,
+        accepting,
+        reactor,
+    })
 }
 
 async fn accept(endpoint: Endpoint, tally: Arc<Tally>) {

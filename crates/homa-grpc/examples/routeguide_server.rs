@@ -1,0 +1,20 @@
+//! tonic's route guide over Homa: `routeguide_server_tcp` with another constructor.
+
+mod routeguide;
+
+use homa_grpc::Server;
+use homa_grpc_interop::routeguide::route_guide_server::RouteGuideServer;
+use routeguide::Guide;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let addr = std::env::args().nth(1).unwrap_or("127.0.0.1:5052".to_owned());
+
+    println!("RouteGuideServer listening on {addr}");
+
+    let guide = RouteGuideServer::new(Guide::default());
+    let listen = homa::Endpoint::bind(addr, homa::Config::default()).await?;
+    Server::builder().add_service(guide).serve(listen).await?;
+
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! Parameters of a channel.
+
+use std::time::Duration;
+
+use crate::wire::MetadataLimits;
+
+/// Parameters of a [`HomaChannel`](crate::HomaChannel): plain values with defaults.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChannelConfig {
+    /// The longest Homa message that is sent and that the server may answer with, in bytes, at least
+    /// 1,024. Longer bodies are split. Not more than `proto.message_length_max` of this endpoint and
+    /// of the server's. Default 1,000,000.
+    pub message_bytes_max: u32,
+    /// Metadata sent and taken.
+    pub metadata: MetadataLimits,
+    /// The deadline of calls that have no `grpc-timeout`. Default `None`: no deadline, as gRPC has it.
+    pub deadline: Option<Duration>,
+    /// Messages of a streaming response that may be under way or unread, each of up to
+    /// `message_bytes_max`, at least 1. Streams that have little to say use one. Default 8.
+    pub pulls_max: usize,
+    /// Messages of a streaming request that the server's handler has not taken yet, each of up to
+    /// `message_bytes_max`, at least 1. Default 4.
+    pub pushes_max: usize,
+    /// How often the server is told that a stream still has a reader which is busy with what it
+    /// has. Less than the server's [`ServerConfig::stream_idle_max`](crate::ServerConfig). Default
+    /// 10 s.
+    pub keep_alive: Duration,
+}
+
+impl Default for ChannelConfig {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: homa::proto::Config::default().message_length_max,
+            metadata: MetadataLimits::default(),
+            deadline: None,
+            pulls_max: 8,
+            pushes_max: 4,
+            keep_alive: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ChannelConfig {
+    pub(super) fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max.max(crate::MESSAGE_BYTES_MIN) as usize
+    }
+}

@@ -1,0 +1,60 @@
+//! One Homa RPC of a channel: a message to the server, and its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use homa::{Addr, Call, CallError, CallOptions, Message, WhenFull};
+use tonic::Status;
+
+use super::Shared;
+use crate::status;
+use crate::wire::Answer;
+
+/// In place of no deadline, of which Homa has none: a year.
+const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Sends messages of one call to the server, and reads the answers.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// An RPC on its way.
+pub(super) type Pending = Call;
+
+impl Exchange {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Asks for the server's address.
+    pub(super) async fn find_addr(&self) -> Result<Addr, Status> {
+        let addr = self.shared.server.find_addr(&self.shared.endpoint).await;
+        addr.map_err(|error| status::of_call_error(error.into()))
+    }
+
+    /// Sends the call itself.
+    pub(super) fn open(&self, addr: Addr, message: Message, timeout: Option<Duration>) -> Pending {
+        let options = CallOptions::new().deadline(timeout.unwrap_or(NO_DEADLINE));
+        self.shared.endpoint.call_with(addr, message, options)
+    }
+
+    /// Sends something about a stream. If this endpoint has no room, it waits: streams are slowed down,
+    /// not broken, by others.
+    pub(super) fn begin(&self, addr: Addr, message: Message, timeout: Option<Duration>) -> Pending {
+        let deadline = timeout.unwrap_or(NO_DEADLINE);
+        let options = CallOptions::new().deadline(deadline).when_full(WhenFull::Wait);
+        self.shared.endpoint.call_with(addr, message, options)
+    }
+
+    /// Reads an answer.
+    pub(super) fn answer(&self, outcome: Result<Message, CallError>) -> Result<Answer, Status> {
+        match outcome {
+            Ok(message) => Ok(Answer::decode(message, &self.shared.config.metadata)?),
+            Err(error) => {
+                self.shared.server.failed(&error);
+                Err(status::of_call_error(error))
+            }
+        }
+    }
+}

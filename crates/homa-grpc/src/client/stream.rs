@@ -1,0 +1,297 @@
+//! A stream, seen from the client: pulls bring the response, pushes take the request's body.
+
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use homa::{Addr, CallError, Message};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::body::ResponseBody;
+use super::call::{trailers_only, with_headers};
+use super::exchange::{Exchange, Pending};
+use super::upload::Upload;
+use crate::reorder::Reorder;
+use crate::wire::{Answer, Item, Request};
+
+/// A call that the server took as a stream.
+pub(super) struct Begun {
+    pub(super) exchange: Exchange,
+    pub(super) addr: Addr,
+    pub(super) id: u64,
+    pub(super) upload: Option<Upload>,
+    pub(super) deadline: Option<Instant>,
+    /// What the server answered to the call itself, if its response has begun.
+    pub(super) first: Option<Item>,
+}
+
+/// Where a response's body gets its items from, in order.
+#[derive(Debug)]
+pub(super) struct Downlink {
+    items: mpsc::Receiver<Item>,
+    failure: Arc<OnceLock<Status>>,
+}
+
+/// Waits for the response's headers; the rest of the stream goes on beside.
+pub(super) async fn respond(mut begun: Begun) -> Result<http::Response<ResponseBody>, Status> {
+    let pulls_max = begun.exchange.shared.config.pulls_max.max(1);
+    let (sender, items) = mpsc::channel(pulls_max);
+    let failure = Arc::new(OnceLock::new());
+    let mut downlink = Downlink { items, failure: Arc::clone(&failure) };
+    let first = begun.first.take().map(checked).transpose();
+    let has_backlog = matches!(&first, Ok(Some(item)) if item.has_backlog);
+    let due = u64::from(matches!(first, Ok(Some(_))));
+    let stream = Stream {
+        items: sender,
+        room: Vec::new(),
+        pulls: FuturesUnordered::new(),
+        sends: FuturesUnordered::new(),
+        window: if has_backlog { pulls_max.min(2) } else { 1 },
+        early: Reorder::new(due, pulls_max),
+        fault: None,
+        begun,
+    };
+    tokio::spawn(stream.run(failure));
+    // If the first answer was none, the stream ends as nobody waits for it.
+    let item = match first? {
+        Some(first) => first,
+        None => std::future::poll_fn(|cx| downlink.poll_item(cx)).await?,
+    };
+    Ok(response(item, downlink))
+}
+
+fn response(mut item: Item, downlink: Downlink) -> http::Response<ResponseBody> {
+    match item.headers.take() {
+        Some(headers) => with_headers(headers, ResponseBody::begun(item, downlink)),
+        None => trailers_only(item),
+    }
+}
+
+/// The first item brings headers, or trailers alone; no other brings headers.
+fn checked(item: Item) -> Result<Item, Status> {
+    let is_first = item.sequence == 0;
+    let has_headers = item.headers.is_some();
+    let is_trailers_only = item.trailers.is_some() && item.body.is_empty();
+    if is_first == has_headers || (is_first && is_trailers_only) {
+        Ok(item)
+    } else {
+        Err(Status::internal(
+            "the server's response has headers where there are none, or lacks them",
+        ))
+    }
+}
+
+impl Downlink {
+    /// The next item. After that with the trailers, or an error, there is none.
+    pub(super) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Item, Status>> {
+        let item = std::task::ready!(self.items.poll_recv(cx));
+        Poll::Ready(item.ok_or_else(|| match self.failure.get() {
+            Some(status) => status.clone(),
+            None => Status::unavailable("the runtime of the stream was shut down"),
+        }))
+    }
+}
+
+/// The task of a stream.
+struct Stream {
+    begun: Begun,
+    items: mpsc::Sender<Item>,
+    /// Room for what the pulls under way will bring, and for what came early: an item each.
+    room: Vec<mpsc::OwnedPermit<Item>>,
+    pulls: FuturesUnordered<Pending>,
+    /// Pushes, and signs of life.
+    sends: FuturesUnordered<Pending>,
+    /// Pulls to keep under way: more while the server has more than they bring, one when it is idle.
+    window: usize,
+    early: Reorder<Item>,
+    /// The server does not know the stream: it is over, but its end may be on the way.
+    fault: Option<Status>,
+}
+
+/// What happened to a stream.
+enum Event {
+    /// Nobody wants the response any more.
+    Dropped,
+    Pulled(Result<Message, CallError>),
+    Sent(Result<Message, CallError>),
+    /// There is room for another item.
+    Room(mpsc::OwnedPermit<Item>),
+    Push(Result<Message, Status>),
+    /// Nothing was under way for long.
+    Silent,
+    Late,
+}
+
+/// How a stream ended before its end.
+enum Broken {
+    Dropped,
+    Failed(Status),
+}
+
+impl From<Status> for Broken {
+    fn from(status: Status) -> Self {
+        Self::Failed(status)
+    }
+}
+
+impl Stream {
+    async fn run(mut self, failure: Arc<OnceLock<Status>>) {
+        let Err(broken) = self.carry().await else { return };
+        if let Broken::Failed(status) = broken {
+            // Nobody else sets it.
+            let _ = failure.set(status);
+        }
+        let Self { begun: Begun { exchange, addr, id, upload, .. }, items, room, .. } = self;
+        drop((upload, items, room));
+        cancel(&exchange, addr, id).await;
+    }
+
+    /// Carries the stream to its end.
+    async fn carry(&mut self) -> Result<(), Broken> {
+        let deadline = self.begun.deadline;
+        let mut late = std::pin::pin!(async move {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        });
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = &mut late => Event::Late,
+                event = self.event() => event,
+            };
+            match event {
+                Event::Late => {
+                    return Err(Status::deadline_exceeded("the call's deadline has passed").into());
+                }
+                Event::Dropped => return Err(Broken::Dropped),
+                Event::Room(room) => self.pull(room),
+                Event::Pulled(outcome) => {
+                    if self.pulled(outcome)? {
+                        return Ok(());
+                    }
+                }
+                Event::Push(push) => self.push(push?),
+                Event::Sent(outcome) => self.sent(outcome)?,
+                Event::Silent => self.send(Request::touch(self.begun.id).into()),
+            }
+        }
+    }
+
+    /// Waits for what happens next.
+    async fn event(&mut self) -> Event {
+        let config = &self.begun.exchange.shared.config;
+        let may_pull = self.fault.is_none() && self.pulls.len() < self.window;
+        let may_push = self.begun.upload.is_some() && self.sends.len() < config.pushes_max.max(1);
+        let is_silent = self.pulls.is_empty() && self.sends.is_empty();
+        let upload = &mut self.begun.upload;
+        let push = std::future::poll_fn(|cx| match upload {
+            Some(upload) => upload.poll_push(cx, config.message_bytes_max()),
+            None => Poll::Pending,
+        });
+        tokio::select! {
+            biased;
+            () = self.items.closed() => Event::Dropped,
+            Some(outcome) = self.pulls.next() => Event::Pulled(outcome),
+            Some(outcome) = self.sends.next() => Event::Sent(outcome),
+            Ok(room) = self.items.clone().reserve_owned(), if may_pull => Event::Room(room),
+            push = push, if may_push => Event::Push(push),
+            () = tokio::time::sleep(config.keep_alive), if is_silent => Event::Silent,
+        }
+    }
+
+    fn pull(&mut self, room: mpsc::OwnedPermit<Item>) {
+        let Begun { exchange, addr, id, deadline, .. } = &self.begun;
+        self.room.push(room);
+        self.pulls.push(exchange.begin(*addr, Request::pull(*id).into(), left(*deadline)));
+    }
+
+    fn push(&mut self, push: Message) {
+        if self.begun.upload.as_ref().is_some_and(Upload::is_over) {
+            self.begun.upload = None;
+        }
+        self.send(push);
+    }
+
+    fn send(&mut self, message: Message) {
+        let Begun { exchange, addr, deadline, .. } = &self.begun;
+        self.sends.push(exchange.begin(*addr, message, left(*deadline)));
+    }
+
+    /// Hands on what a pull has brought; true at the end of the stream.
+    fn pulled(&mut self, outcome: Result<Message, CallError>) -> Result<bool, Status> {
+        match self.begun.exchange.answer(outcome)? {
+            Answer::Item(item) => return self.received(item),
+            Answer::Nothing => self.window = 1,
+            Answer::Fault(status) => self.fault = Some(status),
+            Answer::Taken { .. } => {
+                return Err(Status::internal("the server's answer is none to a pull"));
+            }
+        }
+        // Nothing came for which room was kept.
+        self.room.pop();
+        match &self.fault {
+            Some(fault) if self.pulls.is_empty() => Err(fault.clone()),
+            _ => Ok(false),
+        }
+    }
+
+    fn received(&mut self, item: Item) -> Result<bool, Status> {
+        if item.has_backlog {
+            let pulls_max = self.begun.exchange.shared.config.pulls_max.max(1);
+            self.window = (self.window * 2).min(pulls_max);
+        }
+        let item = checked(item)?;
+        let sequence = item.sequence;
+        if self.early.insert(sequence, item).is_err() {
+            return Err(Status::internal(
+                "the server's response has an item twice or out of order",
+            ));
+        }
+        while let Some(item) = self.early.pop() {
+            let is_end = item.trailers.is_some();
+            if let Some(room) = self.room.pop() {
+                room.send(item);
+            }
+            if is_end {
+                return Ok(true);
+            }
+        }
+        match &self.fault {
+            // An item between was lost: that of a pull which failed.
+            Some(fault) if self.pulls.is_empty() => Err(fault.clone()),
+            _ => Ok(false),
+        }
+    }
+
+    fn sent(&mut self, outcome: Result<Message, CallError>) -> Result<(), Status> {
+        match self.begun.exchange.answer(outcome)? {
+            Answer::Taken { is_closed: false } | Answer::Nothing => {}
+            // The server wants no more of the request. What became of the call, the response says.
+            Answer::Taken { is_closed: true } => self.begun.upload = None,
+            // The next pull is told the same.
+            Answer::Fault(_) => self.begun.upload = None,
+            Answer::Item(_) => {
+                return Err(Status::internal("the server's answer is none to a push"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells the server that nobody waits for the stream any more.
+pub(super) async fn cancel(exchange: &Exchange, addr: Addr, id: u64) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let told = exchange.begin(addr, Request::cancel(id).into(), Some(PATIENCE));
+    // If the server can't be told, it cancels what it does not hear of.
+    let _ = told.await;
+}
+
+/// What is left of the time until a deadline; `None` without one.
+fn left(deadline: Option<Instant>) -> Option<Duration> {
+    deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+}

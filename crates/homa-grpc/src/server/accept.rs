@@ -1,0 +1,98 @@
+//! Takes requests as they come, and begins with the work of each.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use homa::{RefuseReason, Request};
+
+use super::call::{self, Call};
+use super::handler::Handler;
+use super::held::Held;
+use super::reply::reply;
+use super::shared::Shared;
+use super::stream::{Push, gone};
+use crate::wire::{self, Answer, Malformed, Open};
+
+/// Requests taken at a time: so many answers leave together, and clients go on while there are more.
+const BATCH: usize = 8;
+
+/// One of the tasks that accept.
+pub(super) struct Acceptor<S> {
+    pub(super) server: homa::Server,
+    pub(super) handler: S,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl<S: Handler> Acceptor<S> {
+    /// Accepts until the endpoint is closed.
+    pub(super) async fn run(self) {
+        let mut requests = Vec::with_capacity(BATCH);
+        loop {
+            let count = self.server.accept_batch(&mut requests, BATCH).await;
+            if count == 0 {
+                return;
+            }
+            requests.drain(..).for_each(|request| self.take(request));
+            if count == BATCH {
+                // Others have their turn, the endpoint's driver among them.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn take(&self, mut request: Request) {
+        let message = request.take_message();
+        let Some(held) = self.shared.holding.hold(message.len()) else {
+            return request.refuse(RefuseReason::Overloaded);
+        };
+        match wire::Request::decode(message, &self.shared.config.metadata) {
+            Ok(wire::Request::Open(open)) => self.open(request, open, held),
+            Ok(about_stream) => self.about_stream(request, about_stream, held),
+            Err(Malformed::Version(_) | Malformed::PeerVersions(_)) => {
+                reply(request, wire::versions_answer());
+            }
+            Err(malformed) => reply(request, Answer::fault(&malformed.into())),
+        }
+    }
+
+    /// Begins with the work of a call at once; if there is nothing to wait for, that is all. A handler
+    /// that panics takes its own call with it, and no other.
+    fn open(&self, request: Request, open: Open, held: Held) {
+        let Some(active) = self.shared.begin_call() else {
+            return request.refuse(RefuseReason::ShuttingDown);
+        };
+        let call = Call { request, open, held, handler: self.handler.clone(), active };
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let mut call = call::serve(call);
+            let mut cx = Context::from_waker(Waker::noop());
+            let is_pending = call.as_mut().poll(&mut cx).is_pending();
+            is_pending.then_some(call)
+        }));
+        // What a panic left is dropped, and its request refused.
+        if let Ok(Some(call)) = polled {
+            tokio::spawn(call);
+        }
+    }
+
+    fn about_stream(&self, request: Request, message: wire::Request, held: Held) {
+        let Some(stream) = self.shared.streams.find(request.peer(), message.stream()) else {
+            return reply(request, Answer::fault(&gone()));
+        };
+        match message {
+            wire::Request::Push { sequence, is_end, body, .. } => {
+                stream.push(sequence, Push { request, body, is_end, held });
+            }
+            wire::Request::Pull { .. } => stream.pull(request),
+            wire::Request::Cancel { .. } => {
+                stream.cancel();
+                reply(request, Answer::nothing());
+            }
+            // A call is no message about a stream; `take` has seen to it.
+            wire::Request::Touch { .. } | wire::Request::Open(_) => {
+                stream.touch();
+                reply(request, Answer::nothing());
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! All streams of a server.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tonic::Status;
+
+use super::config::ServerConfig;
+use super::stream::Stream;
+
+/// The streams, by their clients and the names that these gave them.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    table: Mutex<Table>,
+}
+
+/// A stream in the table, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Entered {
+    pub(super) stream: Arc<Stream>,
+    streams: Arc<Streams>,
+    key: Key,
+    /// Why the stream ends, if not as it should.
+    fault: Option<Status>,
+}
+
+type Key = (SocketAddr, u64);
+
+#[derive(Debug, Default)]
+struct Table {
+    streams: HashMap<Key, Arc<Stream>>,
+    per_peer: HashMap<SocketAddr, usize>,
+}
+
+impl Streams {
+    /// Enters a new stream.
+    ///
+    /// # Errors
+    ///
+    /// There are too many, or the client has one of that name.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        id: u64,
+        config: &ServerConfig,
+    ) -> Result<Entered, Status> {
+        let mut table = self.lock();
+        if table.streams.len() >= config.streams_max {
+            return Err(Status::resource_exhausted("the server has too many streams"));
+        }
+        let Table { streams, per_peer } = &mut *table;
+        let Entry::Vacant(vacant) = streams.entry((peer, id)) else {
+            return Err(Status::internal("the client has a stream of that name already"));
+        };
+        let of_peer = per_peer.entry(peer).or_default();
+        if *of_peer >= config.streams_per_peer_max {
+            return Err(Status::resource_exhausted("this client has too many streams"));
+        }
+        *of_peer += 1;
+        let stream = Arc::clone(vacant.insert(Arc::new(Stream::new())));
+        // Should the handler panic, this is what remains to be said.
+        let fault = Some(Status::internal("the server gave the stream up"));
+        Ok(Entered { stream, streams: Arc::clone(self), key: (peer, id), fault })
+    }
+
+    pub(super) fn find(&self, peer: SocketAddr, id: u64) -> Option<Arc<Stream>> {
+        self.lock().streams.get(&(peer, id)).cloned()
+    }
+
+    /// Looks after all streams again and again; never ends.
+    pub(super) async fn sweep(&self, idle_max: Duration, pull_hold: Duration) {
+        const SHORTEST: Duration = Duration::from_millis(20);
+        const LONGEST: Duration = Duration::from_secs(5);
+        let interval = (idle_max.min(pull_hold) / 4).clamp(SHORTEST, LONGEST);
+        loop {
+            tokio::time::sleep(interval).await;
+            let all: Vec<_> = self.lock().streams.values().cloned().collect();
+            for (index, stream) in all.into_iter().enumerate() {
+                stream.sweep(Instant::now(), idle_max, pull_hold);
+                if index % 64 == 63 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entered {
+    /// The stream ends as it should, or with a status that the client is told where it waits.
+    pub(super) fn end(mut self, fault: Option<Status>) {
+        self.fault = fault;
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut table = self.streams.lock();
+        table.streams.remove(&self.key);
+        if let Entry::Occupied(mut of_peer) = table.per_peer.entry(self.key.0) {
+            *of_peer.get_mut() -= 1;
+            if *of_peer.get() == 0 {
+                of_peer.remove();
+            }
+        }
+        drop(table);
+        self.stream.end(self.fault.as_ref());
+    }
+}
