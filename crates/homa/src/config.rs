@@ -39,7 +39,7 @@ pub struct Config {
     /// processor time; a wake-up from sleep costs 2 to 50 us. 0 = sleep at once. Default 50 us.
     pub poll: Duration,
     /// The same for the driver task of an asynchronous endpoint, which meanwhile yields to other
-    /// tasks; it keeps one of the runtime's threads busy. Default 0.
+    /// tasks and processes; it keeps one of the runtime's threads busy. Default 0.
     pub poll_async: Duration,
     /// What calls do for which this endpoint has no room: for want of places for calls
     /// (`proto.limits.client_rpcs_max`, `socket_rpcs_max`) or of memory for what is sent

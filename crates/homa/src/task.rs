@@ -24,6 +24,7 @@ use tokio::io::unix::AsyncFd;
 use crate::lead::{elapsed, time_until};
 use crate::shared::Shared;
 use crate::state::State;
+use crate::sync::thread;
 
 /// What the driver task waits on.
 #[derive(Debug)]
@@ -132,7 +133,13 @@ fn register<T: AsRawFd>(descriptor: T, interest: Interest) -> io::Result<AsyncFd
 
 /// Drives the endpoint until it closes.
 pub(crate) async fn drive(shared: Arc<Shared>) {
-    while let Next::TurnAgain = poll_fn(|cx| poll_turn(&shared, cx)).await {
+    loop {
+        match poll_fn(|cx| poll_turn(&shared, cx)).await {
+            Next::TurnAgain => {}
+            // Other processes have the processor, too: who sends what this one waits for may need it.
+            Next::PollAgain => thread::yield_now(),
+            Next::End => return,
+        }
         // Behind the tasks that were woken, and behind the runtime's own look at other sockets.
         tokio::task::yield_now().await;
     }
@@ -140,6 +147,8 @@ pub(crate) async fn drive(shared: Arc<Shared>) {
 
 enum Next {
     TurnAgain,
+    /// The same, although there was nothing.
+    PollAgain,
     End,
 }
 
@@ -171,7 +180,8 @@ fn poll_turn(shared: &Shared, cx: &mut Context<'_>) -> Poll<Next> {
     let polling = elapsed(link.busy_at, now) < shared.poll_async;
     if turn.progress || turn.more || want_room || polling || arrivals > 1 {
         link.returns_soon = link.come_together;
-        return Poll::Ready(Next::TurnAgain);
+        let is_idle = !(first.progress || first.more || want_room);
+        return Poll::Ready(if is_idle { Next::PollAgain } else { Next::TurnAgain });
     }
     link.waker = Some(cx.waker().clone());
     match due.map(|due| link.set_alarm(due)) {

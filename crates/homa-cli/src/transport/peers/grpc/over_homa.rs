@@ -18,6 +18,8 @@ use crate::transport::{LoadClient, Regime};
 
 /// How long to wait for an endpoint to be bound, which waits for nothing.
 const BIND_TIMEOUT: Duration = Duration::from_secs(5);
+/// Nothing else polls.
+const SLEEPS: Regime = Regime { poll: Duration::ZERO };
 /// What metadata, prefixes and heads take beside a message of the load generator, at most.
 const OVERHEAD_BYTES: u32 = 4096;
 
@@ -29,10 +31,10 @@ pub(crate) fn grpc_homa_client(
     options: &HomaOptions,
 ) -> Result<impl LoadClient + use<>, String> {
     let server_addr = addr(server, homa_port, options)?;
-    let config = with_overhead(options.config_for_calls(regime, slots));
+    let config = adapted(options.config_for_calls(regime, slots), regime);
     let mut channel = ChannelConfig::default();
     channel.message_bytes_max = config.proto.message_length_max;
-    let reactor = Reactor::new(regime).map_err(|error| error.to_string())?;
+    let reactor = Reactor::new(SLEEPS).map_err(|error| error.to_string())?;
     let endpoint = bind(&reactor, SocketAddr::new(local_ip(server.ip()), 0), config)?;
     let channel = HomaChannel::connect_with(&endpoint, server_addr, channel);
     let channels = Arc::new([channel.map_err(|error| error.to_string())?]);
@@ -45,10 +47,10 @@ pub(crate) fn grpc_homa_server(
     regime: Regime,
     options: &HomaOptions,
 ) -> Result<TaskServer, String> {
-    let config = with_overhead(options.config_for_calls(regime, 1));
+    let config = adapted(options.config_for_calls(regime, 1), regime);
     let mut server = ServerConfig::default();
     server.message_bytes_max = config.proto.message_length_max;
-    let reactor = Reactor::new(regime).map_err(|error| error.to_string())?;
+    let reactor = Reactor::new(SLEEPS).map_err(|error| error.to_string())?;
     let endpoint = bind(&reactor, address, config)?;
     let tally = Arc::new(Tally::default());
     let port = endpoint.serve(homa_port).map_err(|error| error.to_string())?;
@@ -68,8 +70,10 @@ fn bind(reactor: &Reactor, at: SocketAddr, config: ::homa::Config) -> Result<End
         .map_err(|error| error.to_string())
 }
 
-/// Room for what gRPC puts around messages, so that the longest are one RPC as well.
-fn with_overhead(mut config: ::homa::Config) -> ::homa::Config {
+/// With room for what gRPC puts around messages, so that the longest are one RPC as well; and polling as
+/// long as all do, which the driver of the endpoint does here.
+fn adapted(mut config: ::homa::Config, regime: Regime) -> ::homa::Config {
     config.proto.message_length_max += OVERHEAD_BYTES;
+    config.poll_async = regime.poll;
     config
 }
