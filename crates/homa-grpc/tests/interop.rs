@@ -46,7 +46,7 @@ macro_rules! cases {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    let setup = setup(Some("drop=0.05,dup=0.02,reorder=0.05")).await;
+                    let setup = setup(Some("drop=0.05,dup=0.05,reorder=0.05")).await;
                     $case(cases::client(setup.channel.clone())).await;
                 }
             )*
@@ -86,6 +86,6 @@ async fn unimplemented_service__without_faults() {
 
 #[tokio::test]
 async fn unimplemented_service__with_faults() {
-    let setup = setup(Some("drop=0.05,dup=0.02,reorder=0.05")).await;
+    let setup = setup(Some("drop=0.05,dup=0.05,reorder=0.05")).await;
     cases::unimplemented_service(setup.channel.clone()).await;
 }

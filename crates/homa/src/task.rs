@@ -165,8 +165,10 @@ fn poll_turn(shared: &Shared, cx: &mut Context<'_>) -> Poll<Next> {
     locked.tables.arrivals = 0;
     let first = locked.drive();
     // A second look at once is cheaper than one behind the runtime's, and finds most often that
-    // there was one packet: then it is time to wait.
-    let turn = if first.progress { locked.drive() } else { first };
+    // there was one packet: then it is time to wait. Who polls comes back anyway, behind those that
+    // the packet was for.
+    let looks_twice = first.progress && shared.poll_async.is_zero();
+    let turn = if looks_twice { locked.drive() } else { first };
     let (now, due) = (locked.now(), locked.next_due());
     let (_, want_room) = locked.sleep_on();
     let arrivals = locked.tables.arrivals;
