@@ -48,3 +48,6 @@ pub mod fuzz {
 
 /// The least that both sides take as the longest message, in bytes.
 const MESSAGE_BYTES_MIN: u32 = 1024;
+
+/// Pulls of a stream that servers let wait, and pushes.
+const WINDOW: usize = 64;

@@ -248,6 +248,49 @@ async fn server__requests_that_nobody_takes_are_bounded() {
     assert_eq!(refused, 7);
 }
 
+/// Why a stream was given up is told to who asks later, too.
+#[tokio::test]
+async fn server__a_pull_behind_the_end_learns_why() {
+    let mut config = ServerConfig::default();
+    config.deadline = Some(Duration::from_millis(50));
+    let net =
+        Net::chats(config, |_| async { Ok(Response::new(Box::pin(pending()) as Notes)) }).await;
+    assert_eq!(net.raw(chat(1)).await.unwrap()[1], ITEM);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for _ in 0..2 {
+        assert_eq!(fault(&net.raw(about(PULL, 1)).await.unwrap()), Code::DeadlineExceeded);
+    }
+    assert_eq!(fault(&net.raw(about(PULL, 2)).await.unwrap()), Code::Unavailable);
+}
+
+/// Who fills a server up keeps others from pushing, not from pulling.
+#[tokio::test]
+async fn server__pulls_go_on_while_much_is_held() {
+    let mut config = ServerConfig::default();
+    config.pull_hold = Duration::from_millis(100);
+    config.held_bytes_max = 100_000;
+    let net = Net::chats(config, |request| async move {
+        let notes: Notes = Box::pin(pending().map(move |note| {
+            let _kept = &request;
+            note
+        }));
+        Ok(Response::new(notes))
+    })
+    .await;
+    for stream in [1, 2] {
+        assert_eq!(net.raw(chat(stream)).await.unwrap()[1], ITEM);
+    }
+    let (calling, addr) = (net.calling.clone(), net.addr);
+    // The push before it never comes.
+    let early = tokio::spawn(async move { calling.call(addr, push(1, 1, &[0; 90_000])).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let refused = net.raw(push(2, 0, &[0; 90_000])).await;
+    assert!(matches!(refused, Err(homa::CallError::Overloaded { .. })), "{refused:?}");
+    assert_eq!(net.raw(about(PULL, 2)).await.unwrap()[1], NOTHING);
+    assert_eq!(net.raw(about(CANCEL, 1)).await.unwrap()[1], NOTHING);
+    assert_eq!(early.await.unwrap().unwrap().into_bytes()[1], TAKEN);
+}
+
 /// A server that answers whatever `answer` says.
 async fn impostor(mut answer: impl FnMut() -> Vec<u8> + Send + 'static) -> (Endpoint, Addr) {
     let endpoint = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
@@ -331,6 +374,54 @@ async fn client__streams_of_a_server_that_misbehaves() {
         let status = in_time(notes.into_inner().message()).await.unwrap_err();
         assert_eq!(status.code(), code, "{then:?}: {status}");
     }
+}
+
+/// A server that has given its last answer, and refuses the pulls that come behind: its refusal, which is
+/// shorter, is there first.
+async fn going(answers_last: bool) -> Result<Vec<String>, tonic::Status> {
+    let endpoint = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    let addr = Addr::new(endpoint.local_addr(), 7).unwrap();
+    let server = endpoint.serve(7).unwrap();
+    tokio::spawn(async move {
+        let mut pulls = Vec::new();
+        while let Some(mut request) = server.accept().await {
+            if request.take_message().into_bytes()[1] == OPEN {
+                // With a backlog: the client pulls twice.
+                let _ = request.reply(item(0, 1 | 4, &[0, 0], &[]));
+                continue;
+            }
+            pulls.push(request);
+            if pulls.len() == 2 {
+                pulls.pop().unwrap().refuse(homa::RefuseReason::NotServing);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let end = item(1, 2, &[0, 0, 0, 0, 0, 0, 0], &[0, 0, 0, 0, 0]);
+                let mut last = pulls.pop().unwrap();
+                if answers_last {
+                    let _ = last.reply(end);
+                } else {
+                    last.refuse(homa::RefuseReason::NotServing);
+                }
+            }
+        }
+    });
+    let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    let mut client = RouteGuideClient::new(HomaChannel::connect(&calling, addr).unwrap());
+    let notes = in_time(client.route_chat(pending())).await?.into_inner();
+    in_time(notes.map(|note| Ok(note?.message)).collect()).await
+}
+
+#[tokio::test]
+async fn client__a_refused_pull_does_not_overtake_the_end() {
+    assert_eq!(going(true).await.unwrap(), [""]);
+}
+
+/// The call was begun: whoever repeats what was certainly not done must not take it for such.
+#[tokio::test]
+async fn client__a_refused_pull_does_not_say_that_nothing_was_done() {
+    let status = going(false).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    let source = std::error::Error::source(&status);
+    assert!(source.is_none_or(|source| !source.is::<homa::CallError>()), "{status:?}");
 }
 
 #[tokio::test]

@@ -176,6 +176,73 @@ async fn idle__a_stream_goes_on_after_it() {
     assert_eq!(in_time(answers.message()).await.unwrap(), None);
 }
 
+/// A push that waited for a busy handler was no silence of its client, which has nothing else to say: it
+/// does not read what the only pull brought that it may have under way.
+#[tokio::test]
+async fn idle__waiting_for_the_handler_is_no_silence() {
+    let net = Net::chats(short_times(), |request| async {
+        let mut notes = request.into_inner();
+        let busy = async move {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            notes.message().await?;
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            Ok(note("done"))
+        };
+        let (sender, rest) = mpsc::channel(1);
+        tokio::spawn(async move { sender.send(busy.await).await });
+        // Each is an answer of its own.
+        let begin = iter((0..2).map(|_| Ok(note("y".repeat(100_000)))));
+        Ok(Response::new(boxed(begin.chain(ReceiverStream::new(rest)))))
+    })
+    .await;
+    let mut config = ChannelConfig::default();
+    config.pulls_max = 1;
+    config.message_bytes_max = 110_000;
+    config.keep_alive = Duration::from_millis(150);
+    let (sender, notes) = mpsc::channel(2);
+    let mut chatter = net.chatter_with(config);
+    let answers = chatter.route_chat(ReceiverStream::new(notes)).await.unwrap();
+    sender.send(note("x")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1300)).await;
+    let lengths: Vec<_> =
+        in_time(answers.into_inner().map(|note| note.unwrap().message.len()).collect()).await;
+    assert_eq!(lengths, [100_000, 100_000, "done".len()]);
+}
+
+/// More pushes under way than servers take are not sent.
+#[tokio::test]
+async fn upload__of_a_client_that_would_push_without_end() {
+    let net = Net::chats(ServerConfig::default(), |request| async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        echo(request).await
+    })
+    .await;
+    let mut config = ChannelConfig::default();
+    (config.pushes_max, config.pulls_max) = (1000, 1000);
+    config.message_bytes_max = 1024;
+    let notes = iter(0..300).map(|_| note("x".repeat(900)));
+    let answers = in_time(net.chatter_with(config).route_chat(notes)).await.unwrap();
+    let answers: Result<Vec<_>, _> = in_time(answers.into_inner().collect()).await;
+    assert_eq!(answers.unwrap().len(), 300);
+}
+
+/// What a handler has taken is held by nobody any more, though its stream goes on.
+#[tokio::test]
+async fn limits__bytes_that_handlers_have_taken_do_not_count() {
+    let mut config = ServerConfig::default();
+    config.held_bytes_max = 100_000;
+    let net = Net::chats(config, echo).await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        let (sender, notes) = mpsc::channel(1);
+        sender.send(note("x".repeat(60_000))).await.unwrap();
+        let answers = in_time(net.chatter().route_chat(ReceiverStream::new(notes))).await.unwrap();
+        let mut answers = answers.into_inner();
+        assert!(in_time(answers.message()).await.unwrap().is_some());
+        open.push((sender, answers));
+    }
+}
+
 #[tokio::test]
 async fn end__a_handler_that_does_not_read_on() {
     let net = Net::chats(ServerConfig::default(), |_| async {

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use homa::{Addr, Message};
 use http::Request;
@@ -25,13 +24,13 @@ pub(super) fn call(
 ) -> impl Future<Output = Result<http::Response<ResponseBody>, Status>> {
     let opening = Opening::of(&exchange, request);
     async move {
-        let Opening { id, message, upload, timeout, deadline } = opening?;
+        let Opening { id, message, upload, deadline } = opening?;
         let addr = match exchange.shared.server.known_addr() {
             Some(addr) => addr,
-            None => Box::pin(exchange.find_addr()).await?,
+            None => Box::pin(exchange.find_addr(deadline)).await?,
         };
         let mut given_up = GivenUp { call: Some((exchange.clone(), addr, id)) };
-        let outcome = exchange.open(addr, message, timeout).await;
+        let outcome = exchange.open(addr, message, stream::left(deadline)).await;
         given_up.call = None;
         let first = match exchange.answer(outcome)? {
             Answer::Item(item) if item.trailers.is_some() && item.sequence == 0 => {
@@ -71,7 +70,6 @@ struct Opening {
     message: Message,
     /// What is left of the request's body, if the message does not hold all of it.
     upload: Option<Box<Upload>>,
-    timeout: Option<Duration>,
     deadline: Option<Instant>,
 }
 
@@ -108,7 +106,7 @@ impl Opening {
         }
         let message = gather.take_message(head_bytes, room);
         let upload = (!is_end).then(|| Box::new(Upload::new(id, gather)));
-        Ok(Self { id, message, upload, timeout, deadline })
+        Ok(Self { id, message, upload, deadline })
     }
 }
 

@@ -17,10 +17,10 @@ pub struct ChannelConfig {
     /// The deadline of calls that have no `grpc-timeout`. Default `None`: no deadline, as gRPC has it.
     pub deadline: Option<Duration>,
     /// Messages of a streaming response that may be under way or unread, each of up to
-    /// `message_bytes_max`, at least 1. Streams that have little to say use one. Default 8.
+    /// `message_bytes_max`, 1 to 64 (values outside are moved to the nearest). Streams that have little to say use one. Default 8.
     pub pulls_max: usize,
     /// Messages of a streaming request that the server's handler has not taken yet, each of up to
-    /// `message_bytes_max`, at least 1. Default 4.
+    /// `message_bytes_max`, 1 to 64 (values outside are moved to the nearest). Default 4.
     pub pushes_max: usize,
     /// How often the server is told that a stream still has a reader which is busy with what it
     /// has. Less than the server's [`ServerConfig::stream_idle_max`](crate::ServerConfig). Default
@@ -44,5 +44,13 @@ impl Default for ChannelConfig {
 impl ChannelConfig {
     pub(super) fn message_bytes_max(&self) -> usize {
         self.message_bytes_max.max(crate::MESSAGE_BYTES_MIN) as usize
+    }
+
+    pub(super) fn pulls_max(&self) -> usize {
+        self.pulls_max.clamp(1, crate::WINDOW)
+    }
+
+    pub(super) fn pushes_max(&self) -> usize {
+        self.pushes_max.clamp(1, crate::WINDOW)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homa::{Addr, Call, CallError, CallOptions, Message, WhenFull};
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::Shared;
@@ -27,10 +28,16 @@ impl Exchange {
         Self { shared }
     }
 
-    /// Asks for the server's address.
-    pub(super) async fn find_addr(&self) -> Result<Addr, Status> {
-        let addr = self.shared.server.find_addr(&self.shared.endpoint).await;
-        addr.map_err(|error| status::of_call_error(error.into()))
+    /// Asks for the server's address, until the call's deadline at most.
+    pub(super) async fn find_addr(&self, deadline: Option<Instant>) -> Result<Addr, Status> {
+        let found = self.shared.server.find_addr(&self.shared.endpoint);
+        let found = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, found).await.map_err(|_| {
+                Status::deadline_exceeded("the server's name was not resolved in time")
+            })?,
+            None => found.await,
+        };
+        found.map_err(|error| status::of_call_error(error.into()))
     }
 
     /// Sends the call itself.
@@ -47,7 +54,17 @@ impl Exchange {
         self.shared.endpoint.call_with(addr, message, options)
     }
 
-    /// Reads an answer.
+    /// Reads the answer to something about a stream. What became of that says nothing of the call, which
+    /// the server has begun: so a failure's [`CallError`], which may say that nothing was done, is not its
+    /// source.
+    pub(super) fn answer_about_stream(
+        &self,
+        outcome: Result<Message, CallError>,
+    ) -> Result<Answer, Status> {
+        self.answer(outcome).map_err(|status| Status::new(status.code(), status.message()))
+    }
+
+    /// Reads the answer to a call.
     pub(super) fn answer(&self, outcome: Result<Message, CallError>) -> Result<Answer, Status> {
         match outcome {
             Ok(message) => Ok(Answer::decode(message, &self.shared.config.metadata)?),

@@ -37,7 +37,7 @@ pub(super) struct Downlink {
 
 /// Waits for the response's headers; the rest of the stream goes on beside.
 pub(super) async fn respond(mut begun: Begun) -> Result<http::Response<ResponseBody>, Status> {
-    let pulls_max = begun.exchange.shared.config.pulls_max.max(1);
+    let pulls_max = begun.exchange.shared.config.pulls_max();
     let (sender, items) = mpsc::channel(pulls_max);
     let failure = Arc::new(OnceLock::new());
     let mut downlink = Downlink { items, failure: Arc::clone(&failure) };
@@ -186,7 +186,7 @@ impl Stream {
     async fn event(&mut self) -> Event {
         let config = &self.begun.exchange.shared.config;
         let may_pull = self.fault.is_none() && self.pulls.len() < self.window;
-        let may_push = self.begun.upload.is_some() && self.sends.len() < config.pushes_max.max(1);
+        let may_push = self.begun.upload.is_some() && self.sends.len() < config.pushes_max();
         let is_silent = self.pulls.is_empty() && self.sends.is_empty();
         let upload = &mut self.begun.upload;
         let push = std::future::poll_fn(|cx| match upload {
@@ -224,11 +224,14 @@ impl Stream {
 
     /// Hands on what a pull has brought; true at the end of the stream.
     fn pulled(&mut self, outcome: Result<Message, CallError>) -> Result<bool, Status> {
-        match self.begun.exchange.answer(outcome)? {
-            Answer::Item(item) => return self.received(item),
-            Answer::Nothing => self.window = 1,
-            Answer::Fault(status) => self.fault = Some(status),
-            Answer::Taken { .. } => {
+        match self.begun.exchange.answer_about_stream(outcome) {
+            Ok(Answer::Item(item)) => return self.received(item),
+            Ok(Answer::Nothing) => self.window = 1,
+            // What failed may have overtaken the end, which another pull brings.
+            Ok(Answer::Fault(status)) | Err(status) => {
+                self.fault.get_or_insert(status);
+            }
+            Ok(Answer::Taken { .. }) => {
                 return Err(Status::internal("the server's answer is none to a pull"));
             }
         }
@@ -242,7 +245,7 @@ impl Stream {
 
     fn received(&mut self, item: Item) -> Result<bool, Status> {
         if item.has_backlog {
-            let pulls_max = self.begun.exchange.shared.config.pulls_max.max(1);
+            let pulls_max = self.begun.exchange.shared.config.pulls_max();
             self.window = (self.window * 2).min(pulls_max);
         }
         let item = checked(item)?;
@@ -269,17 +272,22 @@ impl Stream {
     }
 
     fn sent(&mut self, outcome: Result<Message, CallError>) -> Result<(), Status> {
-        match self.begun.exchange.answer(outcome)? {
-            Answer::Taken { is_closed: false } | Answer::Nothing => {}
+        match self.begun.exchange.answer_about_stream(outcome) {
+            Ok(Answer::Taken { is_closed: false } | Answer::Nothing) => {}
             // The server wants no more of the request. What became of the call, the response says.
-            Answer::Taken { is_closed: true } => self.begun.upload = None,
-            // The next pull is told the same.
-            Answer::Fault(_) => self.begun.upload = None,
-            Answer::Item(_) => {
+            Ok(Answer::Taken { is_closed: true }) => self.begun.upload = None,
+            Ok(Answer::Fault(status)) | Err(status) => {
+                self.begun.upload = None;
+                self.fault.get_or_insert(status);
+            }
+            Ok(Answer::Item(_)) => {
                 return Err(Status::internal("the server's answer is none to a push"));
             }
         }
-        Ok(())
+        match &self.fault {
+            Some(fault) if self.pulls.is_empty() => Err(fault.clone()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -292,6 +300,6 @@ pub(super) async fn cancel(exchange: &Exchange, addr: Addr, id: u64) {
 }
 
 /// What is left of the time until a deadline; `None` without one.
-fn left(deadline: Option<Instant>) -> Option<Duration> {
+pub(super) fn left(deadline: Option<Instant>) -> Option<Duration> {
     deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }

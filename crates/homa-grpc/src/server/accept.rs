@@ -11,7 +11,7 @@ use super::handler::Handler;
 use super::held::Held;
 use super::reply::reply;
 use super::shared::Shared;
-use super::stream::{Push, gone};
+use super::stream::Push;
 use crate::wire::{self, Answer, Malformed, Open};
 
 /// Requests taken at a time: so many answers leave together, and clients go on while there are more.
@@ -43,12 +43,13 @@ impl<S: Handler> Acceptor<S> {
 
     fn take(&self, mut request: Request) {
         let message = request.take_message();
-        let Some(held) = self.shared.holding.hold(message.len()) else {
-            return request.refuse(RefuseReason::Overloaded);
-        };
+        let length = message.len();
         match wire::Request::decode(message, &self.shared.config.metadata) {
-            Ok(wire::Request::Open(open)) => self.open(request, open, held),
-            Ok(about_stream) => self.about_stream(request, about_stream, held),
+            Ok(wire::Request::Open(open)) => match self.shared.holding.hold(length) {
+                Some(held) => self.open(request, open, held),
+                None => request.refuse(RefuseReason::Overloaded),
+            },
+            Ok(about_stream) => self.about_stream(request, about_stream, length),
             Err(Malformed::Version(_) | Malformed::PeerVersions(_)) => {
                 reply(request, wire::versions_answer());
             }
@@ -75,13 +76,18 @@ impl<S: Handler> Acceptor<S> {
         }
     }
 
-    fn about_stream(&self, request: Request, message: wire::Request, held: Held) {
-        let Some(stream) = self.shared.streams.find(request.peer(), message.stream()) else {
-            return reply(request, Answer::fault(&gone()));
+    /// Only what has a body is turned away when much is held: pulls and cancels let go of something.
+    fn about_stream(&self, request: Request, message: wire::Request, length: usize) {
+        let (peer, id) = (request.peer(), message.stream());
+        let Some(stream) = self.shared.streams.find(peer, id) else {
+            return reply(request, Answer::fault(&self.shared.streams.why_gone(peer, id)));
         };
         match message {
             wire::Request::Push { sequence, is_end, body, .. } => {
-                stream.push(sequence, Push { request, body, is_end, held });
+                match self.shared.holding.hold(length) {
+                    Some(held) => stream.push(sequence, Push { request, body, is_end, held }),
+                    None => request.refuse(RefuseReason::Overloaded),
+                }
             }
             wire::Request::Pull { .. } => stream.pull(request),
             wire::Request::Cancel { .. } => {

@@ -229,10 +229,12 @@ impl Bounds {
 
     /// Answers pulls with the rest of a response.
     async fn respond(&self, stream: &Stream, mut outgoing: Outgoing) -> Result<(), Status> {
+        // While nobody asks, a whole message is made ready, if not too many streams do so.
+        let ahead = self.active.shared.ahead.hold(self.answer_max);
+        let ahead_bytes = if ahead.is_some() { self.answer_max } else { SOON_BYTES };
         loop {
             let mut pull = poll_fn(|cx| {
-                // While nobody asks, a whole message is made ready.
-                let enough = if stream.has_pull() { SOON_BYTES } else { self.answer_max };
+                let enough = if stream.has_pull() { SOON_BYTES } else { ahead_bytes };
                 ready!(outgoing.poll_fill(cx, enough));
                 stream.poll_pull(cx)
             })

@@ -19,14 +19,15 @@ use crate::wire::Answer;
 #[derive(Debug)]
 pub(super) struct RequestBody {
     data: Message,
-    _held: Held,
+    /// Until the handler has all of `data`.
+    held: Option<Held>,
     /// `None` once all has arrived.
     rest: Option<Arc<Stream>>,
 }
 
 impl RequestBody {
     pub(super) fn new(data: Message, held: Held, rest: Option<Arc<Stream>>) -> Self {
-        Self { data, _held: held, rest }
+        Self { data, held: Some(held), rest }
     }
 }
 
@@ -41,6 +42,9 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         loop {
             if let Some(piece) = next_piece(&mut self.data) {
+                if self.data.is_empty() {
+                    self.held = None;
+                }
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             let Some(stream) = &self.rest else { return Poll::Ready(None) };
@@ -53,7 +57,7 @@ impl Body for RequestBody {
                     return Poll::Ready(Some(Err(status)));
                 }
             };
-            (self.data, self._held) = (body, held);
+            (self.data, self.held) = (body, Some(held));
             if is_end && let Some(stream) = self.rest.take() {
                 stream.close();
             }

@@ -10,11 +10,16 @@ use super::config::ServerConfig;
 use super::held::Holding;
 use super::streams::Streams;
 
+/// Bytes of responses that all streams together may have ready beyond what each may: 64 MiB.
+const AHEAD_BYTES_MAX: usize = 64 << 20;
+
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: ServerConfig,
     pub(super) streams: Arc<Streams>,
     pub(super) holding: Holding,
+    /// Of responses, read from their handlers before their clients asked.
+    pub(super) ahead: Holding,
     /// Whose turn it is, if not all handlers may run at once.
     pub(super) turns: Option<Semaphore>,
     /// New calls are refused.
@@ -34,6 +39,7 @@ impl Shared {
         Self {
             streams: Arc::default(),
             holding,
+            ahead: Holding::new(AHEAD_BYTES_MAX),
             turns: config.concurrency.map(turns),
             is_draining: AtomicBool::new(false),
             calls: AtomicUsize::new(0),

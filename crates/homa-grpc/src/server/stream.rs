@@ -11,11 +11,9 @@ use tonic::Status;
 
 use super::held::Held;
 use super::reply::reply;
+use crate::WINDOW;
 use crate::reorder::Reorder;
 use crate::wire::Answer;
-
-/// Pulls that may wait, and pushes.
-const WINDOW: usize = 64;
 
 /// A call that is a stream.
 #[derive(Debug)]
@@ -148,6 +146,8 @@ impl Stream {
     pub(super) fn poll_pull(&self, cx: &mut Context<'_>) -> Poll<Request> {
         let mut state = self.lock();
         if let Some(pull) = state.pulls.pop_front() {
+            // Its client waited for it until now, and says no more meanwhile.
+            state.heard = Instant::now();
             return Poll::Ready(pull.request);
         }
         state.puller = Some(cx.waker().clone());
@@ -158,6 +158,7 @@ impl Stream {
     pub(super) fn poll_push(&self, cx: &mut Context<'_>) -> Poll<NextPush> {
         let mut state = self.lock();
         if let Some(push) = state.pushes.pop() {
+            state.heard = Instant::now();
             return Poll::Ready(NextPush::Push(push));
         }
         if state.is_cancelled {

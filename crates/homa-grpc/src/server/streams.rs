@@ -1,7 +1,7 @@
 //! All streams of a server.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tonic::Status;
 
 use super::config::ServerConfig;
-use super::stream::Stream;
+use super::stream::{Stream, gone};
 
 /// The streams, by their clients and the names that these gave them.
 #[derive(Debug, Default)]
@@ -33,7 +33,15 @@ type Key = (SocketAddr, u64);
 struct Table {
     streams: HashMap<Key, Arc<Stream>>,
     per_peer: HashMap<SocketAddr, usize>,
+    /// Why streams ended that did not end as they should, for clients that had not asked then. The
+    /// latest come last.
+    faults: VecDeque<(Key, Status)>,
 }
+
+/// Faults that are remembered.
+const FAULTS_MAX: usize = 1024;
+/// Characters of the text of one.
+const FAULT_TEXT_MAX: usize = 256;
 
 impl Streams {
     /// Enters a new stream.
@@ -51,7 +59,7 @@ impl Streams {
         if table.streams.len() >= config.streams_max {
             return Err(Status::resource_exhausted("the server has too many streams"));
         }
-        let Table { streams, per_peer } = &mut *table;
+        let Table { streams, per_peer, .. } = &mut *table;
         let Entry::Vacant(vacant) = streams.entry((peer, id)) else {
             return Err(Status::internal("the client has a stream of that name already"));
         };
@@ -68,6 +76,14 @@ impl Streams {
 
     pub(super) fn find(&self, peer: SocketAddr, id: u64) -> Option<Arc<Stream>> {
         self.lock().streams.get(&(peer, id)).cloned()
+    }
+
+    /// Why there is no such stream.
+    pub(super) fn why_gone(&self, peer: SocketAddr, id: u64) -> Status {
+        let table = self.lock();
+        let mut latest_first = table.faults.iter().rev();
+        let found = latest_first.find(|(key, _)| *key == (peer, id));
+        found.map_or_else(gone, |(_, status)| status.clone())
     }
 
     /// Looks after all streams again and again; never ends.
@@ -92,6 +108,16 @@ impl Streams {
     }
 }
 
+impl Table {
+    fn remember(&mut self, key: Key, fault: &Status) {
+        if self.faults.len() >= FAULTS_MAX {
+            self.faults.pop_front();
+        }
+        let text: String = fault.message().chars().take(FAULT_TEXT_MAX).collect();
+        self.faults.push_back((key, Status::new(fault.code(), text)));
+    }
+}
+
 impl Entered {
     /// The stream ends as it should, or with a status that the client is told where it waits.
     pub(super) fn end(mut self, fault: Option<Status>) {
@@ -108,6 +134,9 @@ impl Drop for Entered {
             if *of_peer.get() == 0 {
                 of_peer.remove();
             }
+        }
+        if let Some(fault) = &self.fault {
+            table.remember(self.key, fault);
         }
         drop(table);
         self.stream.end(self.fault.as_ref());
