@@ -33,6 +33,11 @@ impl<T> Reorder<T> {
         Some(value)
     }
 
+    /// Whether the value that is due is there.
+    pub(crate) fn is_due(&self) -> bool {
+        self.early.contains_key(&self.next)
+    }
+
     /// Takes all that is there, in order or not.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
         std::mem::take(&mut self.early).into_values()

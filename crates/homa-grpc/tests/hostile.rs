@@ -282,13 +282,24 @@ async fn server__pulls_go_on_while_much_is_held() {
     }
     let (calling, addr) = (net.calling.clone(), net.addr);
     // The push before it never comes.
-    let early = tokio::spawn(async move { calling.call(addr, push(1, 1, &[0; 90_000])).await });
+    let early = tokio::spawn(async move { calling.call(addr, push(1, 1, &[0; 40_000])).await });
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let refused = net.raw(push(2, 0, &[0; 90_000])).await;
+    // This client has nearly its half then.
+    let refused = net.raw(push(2, 0, &[0; 40_000])).await;
     assert!(matches!(refused, Err(homa::CallError::Overloaded { .. })), "{refused:?}");
     assert_eq!(net.raw(about(PULL, 2)).await.unwrap()[1], NOTHING);
     assert_eq!(net.raw(about(CANCEL, 1)).await.unwrap()[1], NOTHING);
     assert_eq!(early.await.unwrap().unwrap().into_bytes()[1], TAKEN);
+}
+
+/// Pushes behind one that never comes do not wait, and hold what they hold, for ever.
+#[tokio::test]
+async fn server__a_push_that_never_comes_ends_its_stream() {
+    let (net, alive) = endless_chats().await;
+    assert_eq!(net.raw(chat(1)).await.unwrap()[1], ITEM);
+    let answer = in_time(net.raw(push(1, 1, b"x"))).await.unwrap();
+    assert_eq!(answer[1], TAKEN);
+    alive.becomes(0).await;
 }
 
 /// A server that answers whatever `answer` says.

@@ -84,7 +84,7 @@ impl<S: Handler> Acceptor<S> {
         };
         match message {
             wire::Request::Push { sequence, is_end, body, .. } => {
-                match self.shared.holding.hold(length) {
+                match stream.hold(length, &self.shared.holding) {
                     Some(held) => stream.push(sequence, Push { request, body, is_end, held }),
                     None => request.refuse(RefuseReason::Overloaded),
                 }

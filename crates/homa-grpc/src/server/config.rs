@@ -17,8 +17,8 @@ pub struct ServerConfig {
     pub deadline: Option<Duration>,
     /// Handlers that run at once; further calls wait for their turn. Default `None`: no limit.
     pub concurrency: Option<usize>,
-    /// Bytes of requests that no handler has taken yet, of all clients together. Requests beyond are
-    /// refused as overloaded. Default 256 MiB.
+    /// Bytes of requests that no handler has taken yet, of all clients together; parts of streams that one
+    /// client sent may be half of it. Requests beyond are refused as overloaded. Default 256 MiB.
     pub held_bytes_max: usize,
     /// Calls that are streams, of all clients together. Default 65,536.
     pub streams_max: usize,

@@ -20,14 +20,23 @@ use crate::wire::Answer;
 pub(super) struct RequestBody {
     data: Message,
     /// Until the handler has all of `data`.
-    held: Option<Held>,
+    held: Holds,
     /// `None` once all has arrived.
     rest: Option<Arc<Stream>>,
 }
 
+/// What keeps bytes counted that the handler has not taken.
+#[derive(Debug)]
+#[expect(dead_code, reason = "they count until they are dropped")]
+enum Holds {
+    Call(Held),
+    Push([Held; 2]),
+    Nothing,
+}
+
 impl RequestBody {
     pub(super) fn new(data: Message, held: Held, rest: Option<Arc<Stream>>) -> Self {
-        Self { data, held: Some(held), rest }
+        Self { data, held: Holds::Call(held), rest }
     }
 }
 
@@ -43,7 +52,7 @@ impl Body for RequestBody {
         loop {
             if let Some(piece) = next_piece(&mut self.data) {
                 if self.data.is_empty() {
-                    self.held = None;
+                    self.held = Holds::Nothing;
                 }
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
@@ -57,7 +66,7 @@ impl Body for RequestBody {
                     return Poll::Ready(Some(Err(status)));
                 }
             };
-            (self.data, self.held) = (body, Some(held));
+            (self.data, self.held) = (body, Holds::Push(held));
             if is_end && let Some(stream) = self.rest.take() {
                 stream.close();
             }

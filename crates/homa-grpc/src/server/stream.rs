@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use homa::{Message, Request};
 use tonic::Status;
 
-use super::held::Held;
+use super::held::{Held, Holding};
 use super::reply::reply;
 use crate::WINDOW;
 use crate::reorder::Reorder;
@@ -18,6 +18,8 @@ use crate::wire::Answer;
 /// A call that is a stream.
 #[derive(Debug)]
 pub(super) struct Stream {
+    /// What the pushes of its client hold.
+    of_peer: Holding,
     state: Mutex<State>,
 }
 
@@ -27,7 +29,8 @@ pub(super) struct Push {
     pub(super) request: Request,
     pub(super) body: Message,
     pub(super) is_end: bool,
-    pub(super) held: Held,
+    /// Of all clients' bytes, and of its own client's.
+    pub(super) held: [Held; 2],
 }
 
 /// What the handler's body gets next.
@@ -46,6 +49,8 @@ struct State {
     is_cancelled: bool,
     /// When the client last said something.
     heard: Instant,
+    /// Since when pushes were seen to wait for one that has not come.
+    stuck: Option<Instant>,
     /// Who waits for a pull, for a push, for the stream to be cancelled.
     puller: Option<Waker>,
     reader: Option<Waker>,
@@ -59,14 +64,16 @@ struct Pull {
 }
 
 impl Stream {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(of_peer: Holding) -> Self {
         Self {
+            of_peer,
             state: Mutex::new(State {
                 pulls: VecDeque::new(),
                 pushes: Reorder::new(0, WINDOW),
                 is_closed: false,
                 is_cancelled: false,
                 heard: Instant::now(),
+                stuck: None,
                 puller: None,
                 reader: None,
                 canceller: None,
@@ -90,6 +97,11 @@ impl Stream {
         }
         state.pulls.push_back(Pull { request, since: now });
         wake(state.puller.take(), state);
+    }
+
+    /// Holds the bytes of a push, if its client and all of them together may hold so many.
+    pub(super) fn hold(&self, bytes: usize, of_all: &Holding) -> Option<[Held; 2]> {
+        Some([of_all.hold(bytes)?, self.of_peer.hold(bytes)?])
     }
 
     /// The client sends more.
@@ -195,10 +207,15 @@ impl Stream {
     pub(super) fn sweep(&self, now: Instant, idle_max: Duration, pull_hold: Duration) {
         let mut state = self.lock();
         let waits = !state.pulls.is_empty() || !state.pushes.is_empty();
+        let is_stuck = !state.pushes.is_empty() && !state.pushes.is_due();
+        let stuck = is_stuck.then(|| state.stuck.unwrap_or(now));
+        state.stuck = stuck;
+        let is_stuck_for_long =
+            stuck.is_some_and(|since| now.saturating_duration_since(since) >= idle_max);
         let is_idle = !waits && now.saturating_duration_since(state.heard) >= idle_max;
         let gave_up = state.pulls.iter().any(|pull| pull.request.is_cancelled())
             || state.pushes.iter().any(|push| push.request.is_cancelled());
-        if is_idle || gave_up {
+        if is_idle || is_stuck_for_long || gave_up {
             drop(state);
             return self.cancel();
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tonic::Status;
 
 use super::config::ServerConfig;
+use super::held::Holding;
 use super::stream::{Stream, gone};
 
 /// The streams, by their clients and the names that these gave them.
@@ -32,10 +33,18 @@ type Key = (SocketAddr, u64);
 #[derive(Debug, Default)]
 struct Table {
     streams: HashMap<Key, Arc<Stream>>,
-    per_peer: HashMap<SocketAddr, usize>,
+    per_peer: HashMap<SocketAddr, OfPeer>,
     /// Why streams ended that did not end as they should, for clients that had not asked then. The
     /// latest come last.
     faults: VecDeque<(Key, Status)>,
+}
+
+/// What one client has of all that.
+#[derive(Debug)]
+struct OfPeer {
+    streams: usize,
+    /// Its pushes.
+    holding: Holding,
 }
 
 /// Faults that are remembered.
@@ -63,12 +72,15 @@ impl Streams {
         let Entry::Vacant(vacant) = streams.entry((peer, id)) else {
             return Err(Status::internal("the client has a stream of that name already"));
         };
-        let of_peer = per_peer.entry(peer).or_default();
-        if *of_peer >= config.streams_per_peer_max {
+        // One client alone does not keep all others from pushing.
+        let new = || OfPeer { streams: 0, holding: Holding::new(config.held_bytes_max / 2) };
+        let of_peer = per_peer.entry(peer).or_insert_with(new);
+        if of_peer.streams >= config.streams_per_peer_max {
             return Err(Status::resource_exhausted("this client has too many streams"));
         }
-        *of_peer += 1;
-        let stream = Arc::clone(vacant.insert(Arc::new(Stream::new())));
+        of_peer.streams += 1;
+        let stream = Stream::new(of_peer.holding.clone());
+        let stream = Arc::clone(vacant.insert(Arc::new(stream)));
         // Should the handler panic, this is what remains to be said.
         let fault = Some(Status::internal("the server gave the stream up"));
         Ok(Entered { stream, streams: Arc::clone(self), key: (peer, id), fault })
@@ -130,8 +142,8 @@ impl Drop for Entered {
         let mut table = self.streams.lock();
         table.streams.remove(&self.key);
         if let Entry::Occupied(mut of_peer) = table.per_peer.entry(self.key.0) {
-            *of_peer.get_mut() -= 1;
-            if *of_peer.get() == 0 {
+            of_peer.get_mut().streams -= 1;
+            if of_peer.get().streams == 0 {
                 of_peer.remove();
             }
         }
