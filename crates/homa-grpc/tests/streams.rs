@@ -226,6 +226,38 @@ async fn upload__of_a_client_that_would_push_without_end() {
     assert_eq!(answers.unwrap().len(), 300);
 }
 
+/// Uploads that nobody reads take a part of what the endpoint may send, and leave room for others.
+#[tokio::test]
+async fn upload__that_is_not_read_does_not_keep_others_from_calling() {
+    let net = Net::chats(ServerConfig::default(), |request| async {
+        if request.metadata().contains_key("echo") {
+            return echo(request).await;
+        }
+        // Kept, and not read.
+        let notes = request.into_inner().skip_while(|_| true);
+        Ok(Response::new(boxed(pending().chain(notes))))
+    })
+    .await;
+    let mut config = Config::default();
+    config.proto.limits.outgoing_bytes_max = 4_000_000;
+    let calling = Endpoint::bind("127.0.0.1:0", config).await.unwrap();
+    let mut config = ChannelConfig::default();
+    config.pushed_bytes_max = 2_000_000;
+    let channel = HomaChannel::connect_with(&calling, net.addr, config).unwrap();
+    let client = RouteGuideClient::new(channel);
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        let notes = iter(0..8).map(|_| note("x".repeat(500_000)));
+        open.push(in_time(client.clone().route_chat(notes.chain(pending()))).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut request = Request::new(iter(0..8).map(|_| note("y".repeat(1000))));
+    request.metadata_mut().insert("echo", "yes".parse().unwrap());
+    let answers = in_time(client.clone().route_chat(request)).await.unwrap().into_inner();
+    let answers: Result<Vec<_>, _> = in_time(answers.collect()).await;
+    assert_eq!(answers.unwrap().len(), 8);
+}
+
 /// What a handler has taken is held by nobody any more, though its stream goes on.
 #[tokio::test]
 async fn limits__bytes_that_handlers_have_taken_do_not_count() {

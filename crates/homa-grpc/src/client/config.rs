@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use crate::wire::MetadataLimits;
 
 /// Parameters of a [`HomaChannel`](crate::HomaChannel): plain values with defaults.
@@ -22,6 +24,11 @@ pub struct ChannelConfig {
     /// Messages of a streaming request that the server's handler has not taken yet, each of up to
     /// `message_bytes_max`, 1 to 64 (values outside are moved to the nearest). Default 4.
     pub pushes_max: usize,
+    /// Bytes of streaming requests that no handler has taken, of all streams of this channel: the rest
+    /// waits here. Until then they count as sent by this endpoint: so all of its channels together should have
+    /// less than its `proto.limits.outgoing_bytes_max`, or uploads keep other calls from being made. At
+    /// least one message goes at a time. Default 32 MiB.
+    pub pushed_bytes_max: usize,
     /// How often the server is told that a stream still has a reader which is busy with what it
     /// has. Less than the server's [`ServerConfig::stream_idle_max`](crate::ServerConfig). Default
     /// 10 s.
@@ -36,6 +43,7 @@ impl Default for ChannelConfig {
             deadline: None,
             pulls_max: 8,
             pushes_max: 4,
+            pushed_bytes_max: 32 << 20,
             keep_alive: Duration::from_secs(10),
         }
     }
@@ -44,6 +52,12 @@ impl Default for ChannelConfig {
 impl ChannelConfig {
     pub(super) fn message_bytes_max(&self) -> usize {
         self.message_bytes_max.max(crate::MESSAGE_BYTES_MIN) as usize
+    }
+
+    /// The room for pushes in kibibytes: at least that of one message.
+    pub(super) fn push_units_max(&self) -> usize {
+        let bytes = self.pushed_bytes_max.max(self.message_bytes_max());
+        bytes.div_ceil(1024).min(u32::MAX as usize >> 1).min(Semaphore::MAX_PERMITS)
     }
 
     pub(super) fn pulls_max(&self) -> usize {

@@ -1,5 +1,7 @@
 //! One Homa RPC of a channel: a message to the server, and its answer.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +24,9 @@ pub(super) struct Exchange {
 
 /// An RPC on its way.
 pub(super) type Pending = Call;
+
+/// An RPC that may not have begun.
+pub(super) type Sending = Pin<Box<dyn Future<Output = Result<Message, CallError>> + Send>>;
 
 impl Exchange {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -52,6 +57,17 @@ impl Exchange {
         let deadline = timeout.unwrap_or(NO_DEADLINE);
         let options = CallOptions::new().deadline(deadline).when_full(WhenFull::Wait);
         self.shared.endpoint.call_with(addr, message, options)
+    }
+
+    /// Sends a part of a stream's request, once there is room for it among those that no handler has taken.
+    pub(super) fn push(&self, addr: Addr, message: Message, timeout: Option<Duration>) -> Sending {
+        let exchange = self.clone();
+        Box::pin(async move {
+            let units = message.len().div_ceil(1024) as u32;
+            // It is never closed.
+            let _room = exchange.shared.push_room.acquire_many(units).await;
+            exchange.begin(addr, message, timeout).await
+        })
     }
 
     /// Reads the answer to something about a stream. What became of that says nothing of the call, which

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use homa::{AddrError, Endpoint, ToAddr};
+use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::body::Body;
 
@@ -70,6 +71,8 @@ struct Shared {
     server: Server,
     config: ChannelConfig,
     next_stream: AtomicU64,
+    /// What pushes may still take, in kibibytes.
+    push_room: Arc<Semaphore>,
 }
 
 impl HomaChannel {
@@ -99,7 +102,8 @@ impl HomaChannel {
         let first = RandomState::new().build_hasher().finish();
         let next_stream = AtomicU64::new(first);
         let endpoint = endpoint.clone();
-        Ok(Self { shared: Arc::new(Shared { endpoint, server, config, next_stream }) })
+        let push_room = Arc::new(Semaphore::new(config.push_units_max()));
+        Ok(Self { shared: Arc::new(Shared { endpoint, server, config, next_stream, push_room }) })
     }
 }
 

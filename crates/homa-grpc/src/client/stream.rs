@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::body::ResponseBody;
 use super::call::{trailers_only, with_headers};
-use super::exchange::{Exchange, Pending};
+use super::exchange::{Exchange, Pending, Sending};
 use super::upload::Upload;
 use crate::reorder::Reorder;
 use crate::wire::{Answer, Item, Request};
@@ -103,7 +103,7 @@ struct Stream {
     room: Vec<mpsc::OwnedPermit<Item>>,
     pulls: FuturesUnordered<Pending>,
     /// Pushes, and signs of life.
-    sends: FuturesUnordered<Pending>,
+    sends: FuturesUnordered<Sending>,
     /// Pulls to keep under way: more while the server has more than they bring, one when it is idle.
     window: usize,
     early: Reorder<Item>,
@@ -177,7 +177,7 @@ impl Stream {
                 }
                 Event::Push(push) => self.push(push?),
                 Event::Sent(outcome) => self.sent(outcome)?,
-                Event::Silent => self.send(Request::touch(self.begun.id).into()),
+                Event::Silent => self.touch(),
             }
         }
     }
@@ -214,12 +214,14 @@ impl Stream {
         if self.begun.upload.as_ref().is_some_and(Upload::is_over) {
             self.begun.upload = None;
         }
-        self.send(push);
+        let Begun { exchange, addr, deadline, .. } = &self.begun;
+        self.sends.push(exchange.push(*addr, push, left(*deadline)));
     }
 
-    fn send(&mut self, message: Message) {
-        let Begun { exchange, addr, deadline, .. } = &self.begun;
-        self.sends.push(exchange.begin(*addr, message, left(*deadline)));
+    fn touch(&mut self) {
+        let Begun { exchange, addr, id, deadline, .. } = &self.begun;
+        let touch = Request::touch(*id).into();
+        self.sends.push(Box::pin(exchange.begin(*addr, touch, left(*deadline))));
     }
 
     /// Hands on what a pull has brought; true at the end of the stream.
