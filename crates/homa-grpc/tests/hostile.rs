@@ -387,6 +387,34 @@ async fn client__streams_of_a_server_that_misbehaves() {
     }
 }
 
+/// A pull that a busy server turns away is made again: others than pushes lose nothing.
+#[tokio::test]
+async fn client__pulls_again_when_the_server_was_too_busy() {
+    let endpoint = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    let addr = Addr::new(endpoint.local_addr(), 7).unwrap();
+    let server = endpoint.serve(7).unwrap();
+    let turned_away = tokio::spawn(async move {
+        let mut turned_away = 0;
+        while let Some(mut request) = server.accept().await {
+            if request.take_message().into_bytes()[1] == OPEN {
+                let _ = request.reply(item(0, 1, &[0, 0], &[]));
+            } else if turned_away < 3 {
+                turned_away += 1;
+                request.refuse(homa::RefuseReason::Overloaded);
+            } else {
+                let _ = request.reply(item(1, 2, &[0, 0, 0, 0, 0, 0, 0], &[0, 0, 0, 0, 0]));
+                break;
+            }
+        }
+        turned_away
+    });
+    let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    let mut client = RouteGuideClient::new(HomaChannel::connect(&calling, addr).unwrap());
+    let notes = in_time(client.route_chat(pending())).await.unwrap().into_inner();
+    let notes: Result<Vec<_>, _> = in_time(notes.collect()).await;
+    assert_eq!((notes.unwrap().len(), turned_away.await.unwrap()), (1, 3));
+}
+
 /// A server that has given its last answer, and refuses the pulls that come behind: its refusal, which is
 /// shorter, is there first.
 async fn going(answers_last: bool) -> Result<Vec<String>, tonic::Status> {

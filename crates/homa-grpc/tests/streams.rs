@@ -36,6 +36,7 @@ fn short_times() -> ServerConfig {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn chat__all_messages_in_order_on_a_bad_network() {
     let mut config = Config::default();
+    config.proto.timing.timeout = homa::proto::Duration::from_secs(2);
     config.fault = Some("drop=0.05,dup=0.05,reorder=0.1".parse::<FaultPlan>().unwrap());
     let serving = Endpoint::bind("127.0.0.1:0", config.clone()).await.unwrap();
     let calling = Endpoint::bind("127.0.0.1:0", config).await.unwrap();

@@ -52,6 +52,7 @@ pub(super) async fn respond(mut begun: Begun) -> Result<http::Response<ResponseB
         window: if has_backlog { pulls_max.min(2) } else { 1 },
         early: Reorder::new(due, pulls_max),
         fault: None,
+        paused: None,
         begun,
     };
     tokio::spawn(stream.run(failure));
@@ -109,7 +110,12 @@ struct Stream {
     early: Reorder<Item>,
     /// The server does not know the stream: it is over, but its end may be on the way.
     fault: Option<Status>,
+    /// The server was too busy for a pull, and is not asked before that.
+    paused: Option<Instant>,
 }
+
+/// How long a server that is too busy is left alone.
+const OVERLOAD_PAUSE: Duration = Duration::from_millis(20);
 
 /// What happened to a stream.
 enum Event {
@@ -122,6 +128,8 @@ enum Event {
     Push(Result<Message, Status>),
     /// Nothing was under way for long.
     Silent,
+    /// A pause is over.
+    Resumed,
     Late,
 }
 
@@ -178,6 +186,7 @@ impl Stream {
                 Event::Push(push) => self.push(push?),
                 Event::Sent(outcome) => self.sent(outcome)?,
                 Event::Silent => self.touch(),
+                Event::Resumed => self.paused = None,
             }
         }
     }
@@ -185,7 +194,8 @@ impl Stream {
     /// Waits for what happens next.
     async fn event(&mut self) -> Event {
         let config = &self.begun.exchange.shared.config;
-        let may_pull = self.fault.is_none() && self.pulls.len() < self.window;
+        let (paused, resumes) = (self.paused.is_some(), self.paused.unwrap_or_else(Instant::now));
+        let may_pull = self.fault.is_none() && !paused && self.pulls.len() < self.window;
         let may_push = self.begun.upload.is_some() && self.sends.len() < config.pushes_max();
         let is_silent = self.pulls.is_empty() && self.sends.is_empty();
         let upload = &mut self.begun.upload;
@@ -200,6 +210,7 @@ impl Stream {
             Some(outcome) = self.sends.next() => Event::Sent(outcome),
             Ok(room) = self.items.clone().reserve_owned(), if may_pull => Event::Room(room),
             push = push, if may_push => Event::Push(push),
+            () = tokio::time::sleep_until(resumes), if paused => Event::Resumed,
             () = tokio::time::sleep(config.keep_alive), if is_silent => Event::Silent,
         }
     }
@@ -220,12 +231,24 @@ impl Stream {
 
     fn touch(&mut self) {
         let Begun { exchange, addr, id, deadline, .. } = &self.begun;
-        let touch = Request::touch(*id).into();
-        self.sends.push(Box::pin(exchange.begin(*addr, touch, left(*deadline))));
+        let touch = exchange.begin(*addr, Request::touch(*id).into(), left(*deadline));
+        self.sends.push(Box::pin(async move {
+            match touch.await {
+                // A server that is too busy to hear it has time for it the next time.
+                Err(CallError::Overloaded { .. }) => Ok(Answer::nothing().into()),
+                answered => answered,
+            }
+        }));
     }
 
     /// Hands on what a pull has brought; true at the end of the stream.
     fn pulled(&mut self, outcome: Result<Message, CallError>) -> Result<bool, Status> {
+        if let Err(CallError::Overloaded { .. }) = outcome {
+            // Items have numbers, not pulls: another pull brings the same.
+            (self.window, self.paused) = (1, Some(Instant::now() + OVERLOAD_PAUSE));
+            self.room.pop();
+            return self.heed_fault();
+        }
         match self.begun.exchange.answer_about_stream(outcome) {
             Ok(Answer::Item(item)) => return self.received(item),
             Ok(Answer::Nothing) => self.window = 1,
@@ -239,10 +262,7 @@ impl Stream {
         }
         // Nothing came for which room was kept.
         self.room.pop();
-        match &self.fault {
-            Some(fault) if self.pulls.is_empty() => Err(fault.clone()),
-            _ => Ok(false),
-        }
+        self.heed_fault()
     }
 
     fn received(&mut self, item: Item) -> Result<bool, Status> {
@@ -266,8 +286,12 @@ impl Stream {
                 return Ok(true);
             }
         }
+        self.heed_fault()
+    }
+
+    /// False, unless something failed, and no pull is under way that could bring the end.
+    fn heed_fault(&self) -> Result<bool, Status> {
         match &self.fault {
-            // An item between was lost: that of a pull which failed.
             Some(fault) if self.pulls.is_empty() => Err(fault.clone()),
             _ => Ok(false),
         }
@@ -286,10 +310,7 @@ impl Stream {
                 return Err(Status::internal("the server's answer is none to a push"));
             }
         }
-        match &self.fault {
-            Some(fault) if self.pulls.is_empty() => Err(fault.clone()),
-            _ => Ok(()),
-        }
+        self.heed_fault().map(|_| ())
     }
 }
 

@@ -105,8 +105,11 @@ pub(crate) struct Net {
 
 impl Net {
     pub(crate) async fn new() -> Self {
-        let serving = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
-        let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
+        let mut config = Config::default();
+        // Whether a peer is gone must not depend on who has a processor.
+        config.proto.timing.timeout = homa::proto::Duration::from_secs(1);
+        let serving = Endpoint::bind("127.0.0.1:0", config.clone()).await.unwrap();
+        let calling = Endpoint::bind("127.0.0.1:0", config).await.unwrap();
         let addr = Addr::new(serving.local_addr(), 7).unwrap();
         Self { serving, calling, addr }
     }
