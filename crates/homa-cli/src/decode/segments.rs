@@ -6,7 +6,8 @@ use homa_wire::{Body, COMMON_HEADER_LEN, DATA_HEADER_LEN, Data, Header, Version,
 use super::authentication::Authentication;
 use super::frame::{Carried, Via};
 
-/// The packets of a datagram, in order. All have one length, but the last, which may be shorter.
+/// The packets of a datagram, in order. All have one length, but the last, which may be shorter; all
+/// are authenticated, or none is, for they go to one peer.
 ///
 /// Nothing in a capture says that length. It is the least one at which whole packets follow each
 /// other to the end, as far as they were captured. What has none is one packet. Packets of which
@@ -18,12 +19,14 @@ pub(super) fn split(datagram: Carried<'_>) -> impl Iterator<Item = Carried<'_>> 
         Via::Native | Via::Hijacked => whole.max(1),
     };
     let captured = datagram.bytes.len();
+    let is_authenticated = Authentication::strip(datagram.bytes).0.is_some();
     (0..captured.max(1)).step_by(length).map(move |start| {
         let end = whole.min(start + length);
         let uncaptured = if end >= captured { (whole - end).div_ceil(length) } else { 0 };
         let packet = &datagram.bytes[start..end.min(captured)];
-        // Behind authentication, if there is any: packets over raw IP have none.
-        let (authentication, bytes) = Authentication::strip(packet);
+        // Packets over raw IP have none.
+        let (authentication, bytes) =
+            if is_authenticated { Authentication::strip(packet) } else { (None, packet) };
         let in_front = authentication.map_or(0, |_| Authentication::LEN);
         let length = (end - start).saturating_sub(in_front);
         Carried { bytes, length, authentication, uncaptured, ..datagram }
@@ -39,12 +42,14 @@ fn segment_length(bytes: &[u8], whole: usize) -> usize {
 /// Whether `bytes`, the beginning of a datagram of `whole` bytes, are packets of `length` bytes. The
 /// second must have been captured.
 fn are_packets(bytes: &[u8], whole: usize, length: usize) -> bool {
+    let is_authenticated = Authentication::strip(bytes).0.is_some();
     let mut starts = (0..whole).step_by(length);
     let may_be = |start: usize| {
         let captured = bytes.get(start..).unwrap_or_default();
         let its_length = length.min(whole - start);
         let is_cut = captured.len() < its_length.min(Authentication::LEN + DATA_HEADER_LEN);
-        (is_cut && start > length) || is_packet(captured, its_length)
+        let is_like_the_first = Authentication::strip(captured).0.is_some() == is_authenticated;
+        (is_cut && start > length) || (is_like_the_first && is_packet(captured, its_length))
     };
     // The second nearly always tells.
     may_be(length) && starts.all(may_be)
@@ -153,6 +158,15 @@ mod tests {
         let packets = [1, 2, 3].map(|n| [in_front(n), data(2 * u64::from(n), 0, 50, 50)].concat());
         assert_split(&packets);
         assert_split(&packets[..1]);
+    }
+
+    /// The 44 bytes in front of the second packet belong to the payload of the first.
+    #[test]
+    fn split__payload_that_looks_like_authentication() {
+        let mut first = data(2, 0, 9000, 300);
+        let at = first.len() - Authentication::LEN;
+        first[at..].copy_from_slice(&in_front(1));
+        assert_split(&[first, data(4, 0, 9000, 1)]);
     }
 
     #[test]
