@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use helloworld::MyGreeter;
-use homa::{Addr, CallError, Config, Endpoint};
-use homa_grpc::{HomaChannel, ResponseBody, Server};
+use homa::{Addr, CallError, Config, Endpoint, WhenFull};
+use homa_grpc::{ChannelConfig, HomaChannel, ResponseBody, Server};
 use homa_grpc_interop::DESCRIPTORS;
 use homa_grpc_interop::helloworld::greeter_client::GreeterClient;
 use homa_grpc_interop::helloworld::greeter_server::GreeterServer;
@@ -38,8 +38,11 @@ async fn main() -> Result<(), BoxError> {
     let servers = [serve().await?, serve().await?];
     let endpoint = Endpoint::client(Config::default()).await?;
     let mut channels = Vec::new();
+    let mut config = ChannelConfig::default();
+    // What one server has no room for another may take.
+    config.when_full = WhenFull::Reject;
     for (_, addr) in &servers {
-        channels.push(HomaChannel::connect(&endpoint, addr)?);
+        channels.push(HomaChannel::connect_with(&endpoint, addr, config.clone())?);
     }
     ask_for_health(channels[0].clone()).await?;
     ask_for_services(channels[0].clone()).await?;

@@ -33,6 +33,12 @@ impl<T> Reorder<T> {
         Some(value)
     }
 
+    /// Takes the last value behind `number`, if there is one.
+    pub(crate) fn take_last_behind(&mut self, number: u64) -> Option<T> {
+        let last = self.early.last_entry()?;
+        (*last.key() > number).then(|| last.remove())
+    }
+
     /// Whether the value that is due is there.
     pub(crate) fn is_due(&self) -> bool {
         self.early.contains_key(&self.next)
@@ -72,6 +78,9 @@ mod tests {
         assert_eq!(reorder.insert(5, 'a'), Ok(()));
         assert_eq!(reorder.pop(), Some('a'));
         assert_eq!(reorder.insert(5, 'x'), Err('x'));
+        assert_eq!(reorder.insert(8, 'd'), Ok(()));
+        assert_eq!(reorder.take_last_behind(8), None);
+        assert_eq!(reorder.take_last_behind(7), Some('d'));
         assert_eq!(reorder.insert(8, 'd'), Ok(()));
         assert_eq!(reorder.drain().collect::<String>(), "cd");
         assert!(reorder.is_empty());

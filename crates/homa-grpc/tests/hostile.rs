@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use homa::{Addr, CallOptions, Config, Endpoint};
@@ -292,6 +294,26 @@ async fn server__pulls_go_on_while_much_is_held() {
     assert_eq!(early.await.unwrap().unwrap().into_bytes()[1], TAKEN);
 }
 
+/// What is wanted sooner is not kept out by what came before it.
+#[tokio::test]
+async fn server__a_push_that_came_early_makes_room_for_the_one_before_it() {
+    let mut config = ServerConfig::default();
+    config.held_bytes_max = 200_000;
+    let net = Net::chats(config, |request| async move {
+        let notes: Notes = Box::pin(request.into_inner());
+        Ok(Response::new(notes))
+    })
+    .await;
+    assert_eq!(net.raw(chat(1)).await.unwrap()[1], ITEM);
+    let (calling, addr) = (net.calling.clone(), net.addr);
+    let early = tokio::spawn(async move { calling.call(addr, push(1, 1, &[0; 60_000])).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(in_time(net.raw(push(1, 0, &[0; 60_000]))).await.unwrap()[1], TAKEN);
+    let early = in_time(early).await.unwrap();
+    assert!(matches!(early, Err(homa::CallError::Overloaded { .. })), "{early:?}");
+    assert_eq!(in_time(net.raw(push(1, 1, &[0; 60_000]))).await.unwrap()[1], TAKEN);
+}
+
 /// Pushes behind one that never comes do not wait, and hold what they hold, for ever.
 #[tokio::test]
 async fn server__a_push_that_never_comes_ends_its_stream() {
@@ -413,6 +435,24 @@ async fn client__pulls_again_when_the_server_was_too_busy() {
     let notes = in_time(client.route_chat(pending())).await.unwrap().into_inner();
     let notes: Result<Vec<_>, _> = in_time(notes.collect()).await;
     assert_eq!((notes.unwrap().len(), turned_away.await.unwrap()), (1, 3));
+}
+
+/// One that has nothing to say, and says so at once, is not asked as fast as the network allows.
+#[tokio::test]
+async fn client__a_server_that_says_nothing_again_and_again() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let answers = Arc::clone(&count);
+    let (_endpoint, addr) = impostor(move || match answers.fetch_add(1, Ordering::SeqCst) {
+        0 => item(0, 1, &[0, 0], &[]),
+        _ => message(NOTHING, 0, &[], &[]),
+    })
+    .await;
+    let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    let mut client = RouteGuideClient::new(HomaChannel::connect(&calling, addr).unwrap());
+    let mut notes = in_time(client.route_chat(pending())).await.unwrap().into_inner();
+    assert!(tokio::time::timeout(Duration::from_millis(500), notes.message()).await.is_err());
+    let count = count.load(Ordering::SeqCst);
+    assert!((3..600).contains(&count), "{count}");
 }
 
 /// A server that has given its last answer, and refuses the pulls that come behind: its refusal, which is

@@ -57,7 +57,7 @@ macro_rules! cases {
 }
 
 async fn many_large_unary(client: Client) {
-    cases::concurrent_large_unary(client, 100).await;
+    cases::concurrent_large_unary(client, 1000).await;
 }
 
 cases! {

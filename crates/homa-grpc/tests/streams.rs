@@ -259,6 +259,65 @@ async fn upload__that_is_not_read_does_not_keep_others_from_calling() {
     assert_eq!(answers.unwrap().len(), 8);
 }
 
+/// A server that holds as much as it may turns pushes away, and gets them again, in order.
+#[tokio::test]
+async fn upload__goes_on_when_a_busy_server_has_turned_it_away() {
+    let mut config = ServerConfig::default();
+    config.held_bytes_max = 200_000;
+    let net = Net::chats(config, |request| async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        echo(request).await
+    })
+    .await;
+    let mut config = ChannelConfig::default();
+    config.pushes_max = 64;
+    config.message_bytes_max = 31_000;
+    let notes = (0..20).map(|number| note(format!("{number:030000}")));
+    let answers = in_time(net.chatter_with(config).route_chat(iter(notes))).await.unwrap();
+    let answers: Result<Vec<_>, _> = in_time(answers.into_inner().collect()).await;
+    let numbers = answers.unwrap().into_iter().map(|note| note.message.parse::<u32>().unwrap());
+    assert!(numbers.eq(0..20));
+    assert!(net.calling.stats().protocol.client_requests_started > 25, "nothing was turned away");
+}
+
+/// Handlers whose clients do not read are not asked for more than all of them together may have ready.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits__responses_ready_before_they_are_asked_for() {
+    let said = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&said);
+    let mut config = ServerConfig::default();
+    config.ahead_bytes_max = 2_000_000;
+    let net = Net::chats(config, move |_| {
+        let said = Arc::clone(&counter);
+        let notes = iter(0..).map(move |_| {
+            said.fetch_add(10_000, Ordering::SeqCst);
+            Ok(note("x".repeat(10_000)))
+        });
+        async { Ok(Response::new(boxed(notes))) }
+    })
+    .await;
+    let mut config = ChannelConfig::default();
+    config.pulls_max = 1;
+    let mut open = Vec::new();
+    for _ in 0..20 {
+        let answers =
+            in_time(net.chatter_with(config.clone()).route_chat(pending())).await.unwrap();
+        open.push(answers.into_inner());
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // What the clients have room for: the answer to the call, and to one pull. Each is 64 KiB and two frames
+    // of 40 KB at most; one stream may be at a message of 1 MB when it is enough.
+    let said_before = said.load(Ordering::SeqCst);
+    let most = 20 * 2 * 150_000 + 2_000_000 + 2 * 1_100_000;
+    assert!((2_000_000..most).contains(&said_before), "{said_before}");
+    // All of them go on.
+    for answers in &mut open {
+        for _ in 0..200 {
+            assert!(in_time(answers.message()).await.unwrap().is_some());
+        }
+    }
+}
+
 /// What a handler has taken is held by nobody any more, though its stream goes on.
 #[tokio::test]
 async fn limits__bytes_that_handlers_have_taken_do_not_count() {

@@ -5,8 +5,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use homa::CallError;
-use homa_grpc::{HomaConnectInfo, Server, ServerConfig};
+use homa::{CallError, Config, Endpoint, RefuseReason, WhenFull};
+use homa_grpc::{ChannelConfig, HomaChannel, HomaConnectInfo, Server, ServerConfig};
 use homa_grpc_interop::helloworld::HelloRequest;
 use homa_grpc_interop::helloworld::greeter_client::GreeterClient;
 use support::{Alive, Net, greets, in_time, reply};
@@ -145,6 +145,24 @@ async fn deadline__malformed_ones_are_refused() {
     assert_eq!(status.code(), Code::InvalidArgument);
 }
 
+/// The only thread that may look names up is busy.
+#[test]
+fn deadline__covers_the_look_up_of_a_name() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().max_blocking_threads(1).build().unwrap().block_on(async {
+        let endpoint = Endpoint::client(Config::default()).await.unwrap();
+        let channel = HomaChannel::connect(&endpoint, "localhost:4000").unwrap();
+        let (done, until_done) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || until_done.recv());
+        let mut request = Request::new(hello("x"));
+        request.set_timeout(Duration::from_millis(50));
+        let status = in_time(GreeterClient::new(channel).say_hello(request)).await.unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+        drop(done);
+        let _ = busy.await;
+    });
+}
+
 #[tokio::test]
 async fn cancel__dropping_the_call_drops_the_handler() {
     let alive = Alive::default();
@@ -195,6 +213,42 @@ async fn unavailable__nobody_serves_or_is_there() {
     net.serving.close();
     let status = in_time(net.greeter().say_hello(hello("x"))).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
+}
+
+/// A server that turns the first `busy` calls away; and what a greeting makes of it.
+async fn greet_busy(busy: u32, when_full: WhenFull) -> Result<String, Status> {
+    let net = Net::new().await;
+    let port = net.port();
+    let gate = tokio::spawn(async move {
+        for _ in 0..busy {
+            port.accept().await.unwrap().refuse(RefuseReason::Overloaded);
+        }
+        let service = greets(|request| async move { reply(request.into_inner().name) });
+        Server::builder().add_service(service).serve(port).await
+    });
+    let mut config = ChannelConfig::default();
+    config.when_full = when_full;
+    let channel = HomaChannel::connect_with(&net.calling, net.addr, config).unwrap();
+    let mut request = Request::new(hello("well"));
+    request.set_timeout(Duration::from_millis(500));
+    let response = in_time(GreeterClient::new(channel).say_hello(request)).await;
+    gate.abort();
+    Ok(response?.into_inner().message)
+}
+
+#[tokio::test]
+async fn overload__calls_wait_for_a_busy_server_until_their_deadline() {
+    assert_eq!(greet_busy(3, WhenFull::Wait).await.unwrap(), "well");
+    let status = greet_busy(u32::MAX, WhenFull::Wait).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+}
+
+#[tokio::test]
+async fn overload__calls_that_do_not_wait_may_be_made_elsewhere() {
+    let status = greet_busy(1, WhenFull::Reject).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    let source = std::error::Error::source(&status).unwrap().downcast_ref::<CallError>().unwrap();
+    assert!(source.is_retryable(), "{source}");
 }
 
 #[tokio::test]

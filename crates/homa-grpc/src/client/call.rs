@@ -30,7 +30,7 @@ pub(super) fn call(
             None => Box::pin(exchange.find_addr(deadline)).await?,
         };
         let mut given_up = GivenUp { call: Some((exchange.clone(), addr, id)) };
-        let outcome = exchange.open(addr, message, stream::left(deadline)).await;
+        let outcome = exchange.open(addr, message, deadline).await;
         given_up.call = None;
         let first = match exchange.answer(outcome)? {
             Answer::Item(item) if item.trailers.is_some() && item.sequence == 0 => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use homa::WhenFull;
 use tokio::sync::Semaphore;
 
 use crate::wire::MetadataLimits;
@@ -18,6 +19,11 @@ pub struct ChannelConfig {
     pub metadata: MetadataLimits,
     /// The deadline of calls that have no `grpc-timeout`. Default `None`: no deadline, as gRPC has it.
     pub deadline: Option<Duration>,
+    /// Whether a call for which this endpoint has no room, or the server, which has turned it away as
+    /// overloaded, waits until there is some, or its deadline has passed; or fails at once, with
+    /// `RESOURCE_EXHAUSTED` or `UNAVAILABLE`, which is better where another server may take it. Default
+    /// [`WhenFull::Wait`], as calls over HTTP/2 wait; [`homa::Config::when_full`] does not matter.
+    pub when_full: WhenFull,
     /// Messages of a streaming response that may be under way or unread, each of up to
     /// `message_bytes_max`, 1 to 64 (values outside are moved to the nearest). Streams that have little to say use one. Default 8.
     pub pulls_max: usize,
@@ -41,6 +47,7 @@ impl Default for ChannelConfig {
             message_bytes_max: homa::proto::Config::default().message_length_max,
             metadata: MetadataLimits::default(),
             deadline: None,
+            when_full: WhenFull::Wait,
             pulls_max: 8,
             pushes_max: 4,
             pushed_bytes_max: 32 << 20,

@@ -46,27 +46,56 @@ impl Exchange {
     }
 
     /// Sends the call itself.
-    pub(super) fn open(&self, addr: Addr, message: Message, timeout: Option<Duration>) -> Pending {
-        let options = CallOptions::new().deadline(timeout.unwrap_or(NO_DEADLINE));
-        self.shared.endpoint.call_with(addr, message, options)
+    pub(super) async fn open(
+        &self,
+        addr: Addr,
+        message: Message,
+        deadline: Option<Instant>,
+    ) -> Result<Message, CallError> {
+        match self.shared.config.when_full {
+            WhenFull::Wait => self.until_taken(addr, message, deadline).await,
+            reject => {
+                let options = options(deadline).when_full(reject);
+                self.shared.endpoint.call_with(addr, message, options).await
+            }
+        }
+    }
+
+    /// Sends something that the server has to have room for, until it has.
+    async fn until_taken(
+        &self,
+        addr: Addr,
+        message: Message,
+        deadline: Option<Instant>,
+    ) -> Result<Message, CallError> {
+        let overload = &self.shared.overload;
+        let mut attempt = 0;
+        loop {
+            let outcome = self.begin(addr, message.clone(), deadline).await;
+            if !matches!(outcome, Err(CallError::Overloaded { .. })) {
+                overload.one_ended();
+                return outcome;
+            }
+            overload.pause(attempt, deadline).await;
+            attempt += 1;
+        }
     }
 
     /// Sends something about a stream. If this endpoint has no room, it waits: streams are slowed down,
     /// not broken, by others.
-    pub(super) fn begin(&self, addr: Addr, message: Message, timeout: Option<Duration>) -> Pending {
-        let deadline = timeout.unwrap_or(NO_DEADLINE);
-        let options = CallOptions::new().deadline(deadline).when_full(WhenFull::Wait);
+    pub(super) fn begin(&self, addr: Addr, message: Message, deadline: Option<Instant>) -> Pending {
+        let options = options(deadline).when_full(WhenFull::Wait);
         self.shared.endpoint.call_with(addr, message, options)
     }
 
     /// Sends a part of a stream's request, once there is room for it among those that no handler has taken.
-    pub(super) fn push(&self, addr: Addr, message: Message, timeout: Option<Duration>) -> Sending {
+    pub(super) fn push(&self, addr: Addr, message: Message, deadline: Option<Instant>) -> Sending {
         let exchange = self.clone();
         Box::pin(async move {
             let units = message.len().div_ceil(1024) as u32;
             // It is never closed.
             let _room = exchange.shared.push_room.acquire_many(units).await;
-            exchange.begin(addr, message, timeout).await
+            exchange.until_taken(addr, message, deadline).await
         })
     }
 
@@ -90,4 +119,9 @@ impl Exchange {
             }
         }
     }
+}
+
+fn options(deadline: Option<Instant>) -> CallOptions {
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    CallOptions::new().deadline(left.unwrap_or(NO_DEADLINE))
 }

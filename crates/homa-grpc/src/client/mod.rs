@@ -4,6 +4,7 @@ mod body;
 mod call;
 mod config;
 mod exchange;
+mod overload;
 mod stream;
 mod target;
 mod upload;
@@ -23,6 +24,7 @@ use tonic::body::Body;
 pub use self::body::ResponseBody;
 pub use self::config::ChannelConfig;
 use self::exchange::Exchange;
+use self::overload::Overload;
 use self::target::Server;
 
 /// A gRPC channel to one server over Homa, for generated clients: `XClient::new(channel)`.
@@ -73,6 +75,7 @@ struct Shared {
     next_stream: AtomicU64,
     /// What pushes may still take, in kibibytes.
     push_room: Arc<Semaphore>,
+    overload: Overload,
 }
 
 impl HomaChannel {
@@ -103,7 +106,9 @@ impl HomaChannel {
         let next_stream = AtomicU64::new(first);
         let endpoint = endpoint.clone();
         let push_room = Arc::new(Semaphore::new(config.push_units_max()));
-        Ok(Self { shared: Arc::new(Shared { endpoint, server, config, next_stream, push_room }) })
+        let overload = Overload::default();
+        let shared = Shared { endpoint, server, config, next_stream, push_room, overload };
+        Ok(Self { shared: Arc::new(shared) })
     }
 }
 
@@ -112,8 +117,7 @@ impl tower_service::Service<http::Request<Body>> for HomaChannel {
     type Error = Status;
     type Future = ResponseFuture;
 
-    /// Always ready: what has no room at the endpoint fails or waits as [`homa::Config::when_full`]
-    /// says.
+    /// Always ready: what has no room at the endpoint waits or fails as [`ChannelConfig::when_full`] says.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
         Poll::Ready(Ok(()))
     }

@@ -13,6 +13,7 @@ use tonic::Status;
 use super::body::ResponseBody;
 use super::call::{trailers_only, with_headers};
 use super::exchange::{Exchange, Pending, Sending};
+use super::overload;
 use super::upload::Upload;
 use crate::reorder::Reorder;
 use crate::wire::{Answer, Item, Request};
@@ -110,12 +111,13 @@ struct Stream {
     early: Reorder<Item>,
     /// The server does not know the stream: it is over, but its end may be on the way.
     fault: Option<Status>,
-    /// The server was too busy for a pull, and is not asked before that.
+    /// The server was too busy for a pull, or had nothing to say, and is not asked before that.
     paused: Option<Instant>,
 }
 
-/// How long a server that is too busy is left alone.
-const OVERLOAD_PAUSE: Duration = Duration::from_millis(20);
+/// A server that has nothing to say is asked again after that: one that says so at once, again and again,
+/// does not keep its clients busy.
+const NOTHING_PAUSE: Duration = Duration::from_millis(1);
 
 /// What happened to a stream.
 enum Event {
@@ -218,7 +220,7 @@ impl Stream {
     fn pull(&mut self, room: mpsc::OwnedPermit<Item>) {
         let Begun { exchange, addr, id, deadline, .. } = &self.begun;
         self.room.push(room);
-        self.pulls.push(exchange.begin(*addr, Request::pull(*id).into(), left(*deadline)));
+        self.pulls.push(exchange.begin(*addr, Request::pull(*id).into(), *deadline));
     }
 
     fn push(&mut self, push: Message) {
@@ -226,12 +228,12 @@ impl Stream {
             self.begun.upload = None;
         }
         let Begun { exchange, addr, deadline, .. } = &self.begun;
-        self.sends.push(exchange.push(*addr, push, left(*deadline)));
+        self.sends.push(exchange.push(*addr, push, *deadline));
     }
 
     fn touch(&mut self) {
         let Begun { exchange, addr, id, deadline, .. } = &self.begun;
-        let touch = exchange.begin(*addr, Request::touch(*id).into(), left(*deadline));
+        let touch = exchange.begin(*addr, Request::touch(*id).into(), *deadline);
         self.sends.push(Box::pin(async move {
             match touch.await {
                 // A server that is too busy to hear it has time for it the next time.
@@ -245,13 +247,13 @@ impl Stream {
     fn pulled(&mut self, outcome: Result<Message, CallError>) -> Result<bool, Status> {
         if let Err(CallError::Overloaded { .. }) = outcome {
             // Items have numbers, not pulls: another pull brings the same.
-            (self.window, self.paused) = (1, Some(Instant::now() + OVERLOAD_PAUSE));
+            self.pause(overload::PAUSE);
             self.room.pop();
             return self.heed_fault();
         }
         match self.begun.exchange.answer_about_stream(outcome) {
             Ok(Answer::Item(item)) => return self.received(item),
-            Ok(Answer::Nothing) => self.window = 1,
+            Ok(Answer::Nothing) => self.pause(NOTHING_PAUSE),
             // What failed may have overtaken the end, which another pull brings.
             Ok(Answer::Fault(status)) | Err(status) => {
                 self.fault.get_or_insert(status);
@@ -289,6 +291,11 @@ impl Stream {
         self.heed_fault()
     }
 
+    /// Asks for one item at a time, and not before that.
+    fn pause(&mut self, pause: Duration) {
+        (self.window, self.paused) = (1, Some(Instant::now() + pause));
+    }
+
     /// False, unless something failed, and no pull is under way that could bring the end.
     fn heed_fault(&self) -> Result<bool, Status> {
         match &self.fault {
@@ -317,12 +324,8 @@ impl Stream {
 /// Tells the server that nobody waits for the stream any more.
 pub(super) async fn cancel(exchange: &Exchange, addr: Addr, id: u64) {
     const PATIENCE: Duration = Duration::from_secs(1);
-    let told = exchange.begin(addr, Request::cancel(id).into(), Some(PATIENCE));
+    let deadline = Instant::now() + PATIENCE;
+    let told = exchange.begin(addr, Request::cancel(id).into(), Some(deadline));
     // If the server can't be told, it cancels what it does not hear of.
     let _ = told.await;
-}
-
-/// What is left of the time until a deadline; `None` without one.
-pub(super) fn left(deadline: Option<Instant>) -> Option<Duration> {
-    deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }

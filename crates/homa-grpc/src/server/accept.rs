@@ -84,9 +84,12 @@ impl<S: Handler> Acceptor<S> {
         };
         match message {
             wire::Request::Push { sequence, is_end, body, .. } => {
-                match stream.hold(length, &self.shared.holding) {
+                match stream.hold(sequence, length, &self.shared.holding) {
                     Some(held) => stream.push(sequence, Push { request, body, is_end, held }),
-                    None => request.refuse(RefuseReason::Overloaded),
+                    None => {
+                        stream.touch();
+                        request.refuse(RefuseReason::Overloaded);
+                    }
                 }
             }
             wire::Request::Pull { .. } => stream.pull(request),

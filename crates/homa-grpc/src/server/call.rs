@@ -229,13 +229,20 @@ impl Bounds {
 
     /// Answers pulls with the rest of a response.
     async fn respond(&self, stream: &Stream, mut outgoing: Outgoing) -> Result<(), Status> {
-        // While nobody asks, a whole message is made ready, if not too many streams do so.
-        let ahead = self.active.shared.ahead.hold(self.answer_max);
-        let ahead_bytes = if ahead.is_some() { self.answer_max } else { SOON_BYTES };
+        let of_all = &self.active.shared.ahead;
+        let mut ahead = of_all.hold_nothing();
         loop {
+            ahead.set(outgoing.bytes());
             let mut pull = poll_fn(|cx| {
-                let enough = if stream.has_pull() { SOON_BYTES } else { ahead_bytes };
-                ready!(outgoing.poll_fill(cx, enough));
+                // While nobody asks, a whole message is made ready, unless too much is.
+                let enough = match stream.has_pull(cx) {
+                    true => SOON_BYTES,
+                    false if of_all.is_full() => return Poll::Pending,
+                    false => self.answer_max,
+                };
+                let filled = outgoing.poll_fill(cx, enough);
+                ahead.set(outgoing.bytes());
+                ready!(filled);
                 stream.poll_pull(cx)
             })
             .await;

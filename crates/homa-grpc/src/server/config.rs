@@ -20,9 +20,14 @@ pub struct ServerConfig {
     /// Bytes of requests that no handler has taken yet, of all clients together; parts of streams that one
     /// client sent may be half of it. Requests beyond are refused as overloaded. Default 256 MiB.
     pub held_bytes_max: usize,
+    /// Bytes of streaming responses that are ready before their clients ask, of all streams together. While
+    /// there are as many, handlers are not asked for more than their clients have room for; what a handler
+    /// has said beyond that (the rest of a long message, say) waits and counts. Default 64 MiB.
+    pub ahead_bytes_max: usize,
     /// Calls that are streams, of all clients together. Default 65,536.
     pub streams_max: usize,
-    /// Calls that are streams, of one client's endpoint. Default 16,384.
+    /// Calls that are streams, of one client's endpoint. Each may hold what its handler says at a time: one
+    /// long message, for example. Default 4,096.
     pub streams_per_peer_max: usize,
     /// A stream of which the client says nothing for so long is cancelled: its handler is dropped.
     /// More than the clients' [`ChannelConfig::keep_alive`](crate::ChannelConfig::keep_alive).
@@ -46,8 +51,9 @@ impl Default for ServerConfig {
             deadline: None,
             concurrency: None,
             held_bytes_max: 256 << 20,
+            ahead_bytes_max: 64 << 20,
             streams_max: 65_536,
-            streams_per_peer_max: 16_384,
+            streams_per_peer_max: 4096,
             stream_idle_max: Duration::from_secs(30),
             pull_hold: Duration::from_secs(10),
             shutdown_patience: Duration::from_secs(30),

@@ -1,4 +1,4 @@
-//! What requests hold that no handler has taken.
+//! Bytes that wait, of requests for their handlers and of responses for their clients, and how many may.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +28,24 @@ impl Holding {
         let held = Held { holding: self.clone(), bytes };
         (before.saturating_add(bytes) <= self.max).then_some(held)
     }
+
+    /// Nothing yet, and no limit to what it becomes: see [`Holding::is_full`].
+    pub(super) fn hold_nothing(&self) -> Held {
+        Held { holding: self.clone(), bytes: 0 }
+    }
+
+    /// Whether as much is held as may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= self.max
+    }
+}
+
+impl Held {
+    /// Holds so many bytes from now on.
+    pub(super) fn set(&mut self, bytes: usize) {
+        self.holding.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.holding.bytes.fetch_sub(std::mem::replace(&mut self.bytes, bytes), Ordering::Relaxed);
+    }
 }
 
 impl Drop for Held {
@@ -51,6 +69,19 @@ mod tests {
         drop(first);
         assert!(holding.hold(6).is_some());
         drop(second);
+        assert_eq!(holding.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn set__what_is_held_changes() {
+        let holding = Holding::new(10);
+        let mut held = holding.hold_nothing();
+        assert!(!holding.is_full());
+        held.set(15);
+        assert!(holding.is_full());
+        held.set(9);
+        assert!(!holding.is_full());
+        drop(held);
         assert_eq!(holding.bytes.load(Ordering::Relaxed), 0);
     }
 }

@@ -56,6 +56,11 @@ impl Outgoing {
         if has_some { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Bytes of the body that were read and not sent.
+    pub(super) fn bytes(&self) -> usize {
+        self.gather.bytes()
+    }
+
     /// The next message, of what is there. Should the metadata be such that they can't be sent, the
     /// client is told, and that is the end.
     pub(super) fn next_part(&mut self) -> Part {

@@ -10,9 +10,6 @@ use super::config::ServerConfig;
 use super::held::Holding;
 use super::streams::Streams;
 
-/// Bytes of responses that all streams together may have ready beyond what each may: 64 MiB.
-const AHEAD_BYTES_MAX: usize = 64 << 20;
-
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: ServerConfig,
@@ -34,12 +31,12 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(config: ServerConfig) -> Self {
-        let holding = Holding::new(config.held_bytes_max);
+        let (holding, ahead) = (config.held_bytes_max, config.ahead_bytes_max);
         let turns = |turns: usize| Semaphore::new(turns.clamp(1, Semaphore::MAX_PERMITS));
         Self {
             streams: Arc::default(),
-            holding,
-            ahead: Holding::new(AHEAD_BYTES_MAX),
+            holding: Holding::new(holding),
+            ahead: Holding::new(ahead),
             turns: config.concurrency.map(turns),
             is_draining: AtomicBool::new(false),
             calls: AtomicUsize::new(0),

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use homa::{Message, Request};
+use homa::{Message, RefuseReason, Request};
 use tonic::Status;
 
 use super::held::{Held, Holding};
@@ -99,9 +99,18 @@ impl Stream {
         wake(state.puller.take(), state);
     }
 
-    /// Holds the bytes of a push, if its client and all of them together may hold so many.
-    pub(super) fn hold(&self, bytes: usize, of_all: &Holding) -> Option<[Held; 2]> {
-        Some([of_all.hold(bytes)?, self.of_peer.hold(bytes)?])
+    /// Holds the bytes of a push, if its client and all of them together may hold so many. What came
+    /// before those that go before it makes room for them.
+    pub(super) fn hold(&self, sequence: u64, bytes: usize, of_all: &Holding) -> Option<[Held; 2]> {
+        let hold = || Some([of_all.hold(bytes)?, self.of_peer.hold(bytes)?]);
+        loop {
+            let held = hold();
+            if held.is_some() {
+                return held;
+            }
+            let last = self.lock().pushes.take_last_behind(sequence)?;
+            last.request.refuse(RefuseReason::Overloaded);
+        }
     }
 
     /// The client sends more.
@@ -149,9 +158,13 @@ impl Stream {
         .await;
     }
 
-    /// Whether a pull waits.
-    pub(super) fn has_pull(&self) -> bool {
-        !self.lock().pulls.is_empty()
+    /// Whether a pull waits; if not, the task is woken when one does. One task at a time may wait.
+    pub(super) fn has_pull(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.lock();
+        if state.pulls.is_empty() {
+            state.puller = Some(cx.waker().clone());
+        }
+        !state.pulls.is_empty()
     }
 
     /// Waits for a pull. One task at a time may wait.

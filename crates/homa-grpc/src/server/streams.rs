@@ -74,10 +74,11 @@ impl Streams {
         };
         // One client alone does not keep all others from pushing.
         let new = || OfPeer { streams: 0, holding: Holding::new(config.held_bytes_max / 2) };
-        let of_peer = per_peer.entry(peer).or_insert_with(new);
-        if of_peer.streams >= config.streams_per_peer_max {
+        let count = per_peer.get(&peer).map_or(0, |of_peer| of_peer.streams);
+        if count >= config.streams_per_peer_max {
             return Err(Status::resource_exhausted("this client has too many streams"));
         }
+        let of_peer = per_peer.entry(peer).or_insert_with(new);
         of_peer.streams += 1;
         let stream = Stream::new(of_peer.holding.clone());
         let stream = Arc::clone(vacant.insert(Arc::new(stream)));
