@@ -113,9 +113,10 @@ impl Seats {
         }
     }
 
-    /// Drops what would keep the socket open, and lets the driver task end.
-    pub(crate) fn close(&mut self) {
-        self.link = None;
+    /// Drops what would keep the socket open. The driver task is to be woken, so that it ends.
+    #[must_use]
+    pub(crate) fn close(&mut self) -> Option<Waker> {
+        self.link.take()?.take_waker()
     }
 
     fn add_follower(&mut self, waker: &Waker) -> Ticket {

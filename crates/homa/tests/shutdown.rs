@@ -194,3 +194,27 @@ async fn close__keeps_the_response_of_a_call() {
     client.close();
     assert_eq!(call.await.unwrap(), b"x"[..]);
 }
+
+/// The task that drove an endpoint ends with it, and so does what it keeps: open files, for example.
+#[tokio::test]
+async fn close__leaves_no_task() {
+    let tasks = tokio::runtime::Handle::current().metrics();
+    for end in 0..3 {
+        let endpoint = endpoint(Config::default()).await;
+        // It waits for packets.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(tasks.num_alive_tasks(), 1);
+        match end {
+            0 => drop(endpoint),
+            1 => endpoint.close(),
+            _ => assert!(endpoint.shutdown(Duration::from_secs(1)).await),
+        }
+        for _ in 0..1000 {
+            if tasks.num_alive_tasks() == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert_eq!(tasks.num_alive_tasks(), 0, "{end}");
+    }
+}
