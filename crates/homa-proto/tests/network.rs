@@ -219,7 +219,8 @@ fn close__ends_the_sockets_rpcs() {
     probe.drain();
     let cause = Cancelled::ShutDown;
     assert!(probe.take_events().contains(&Event::Cancelled { key: request, cause }));
-    let refusal = Refuse { reason: RefuseReason::ShuttingDown, detail: 0 };
+    // It was in service: the client must not think that nothing was done.
+    let refusal = Refuse { reason: RefuseReason::DroppedUnanswered, detail: 0 };
     assert!(probe.take_bodies().contains(&Body::Refuse(refusal)), "the client is told");
     assert!(probe.endpoint.is_idle());
     assert_eq!(probe.endpoint.poll_timeout(), None);

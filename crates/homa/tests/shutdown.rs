@@ -218,3 +218,22 @@ async fn close__leaves_no_task() {
         assert_eq!(tasks.num_alive_tasks(), 0, "{end}");
     }
 }
+
+/// A server that closes tells apart what it has begun and what another may do.
+#[tokio::test]
+async fn close__says_what_may_be_done_elsewhere() {
+    let (server, service, addr) = serving(Config::default()).await;
+    let client = endpoint(Config::default()).await;
+    let begun = tokio::spawn(client.call(addr, "begun"));
+    let request = service.accept().await.unwrap();
+    let waiting = tokio::spawn(client.call(addr, "waiting"));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    server.close();
+    let begun = begun.await.unwrap().unwrap_err();
+    assert_eq!(begun, CallError::Refused { addr, reason: RefuseReason::DroppedUnanswered });
+    assert!(!begun.is_retryable());
+    let waiting = waiting.await.unwrap().unwrap_err();
+    assert_eq!(waiting, CallError::Refused { addr, reason: RefuseReason::ShuttingDown });
+    assert!(waiting.is_retryable());
+    drop(request);
+}

@@ -35,7 +35,12 @@ impl<O: Observer> Endpoint<O> {
         let is_unanswered =
             matches!(rpc.state, State::Collecting | State::Ready | State::InService);
         if cause == Cancelled::ShutDown && is_unanswered && self.config.refuse {
-            let reason = RefuseReason::ShuttingDown;
+            // Who is told that it is shutting down may call another server.
+            let begun = rpc.state == State::InService || rpc.streamed;
+            let reason = match begun {
+                true => RefuseReason::DroppedUnanswered,
+                false => RefuseReason::ShuttingDown,
+            };
             self.send_control(key, Body::Refuse(Refuse { reason, detail: 0 }));
         }
         if cause != Cancelled::ByClient {
