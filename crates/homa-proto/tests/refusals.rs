@@ -2,7 +2,7 @@
 //! extension REFUSE).
 #![allow(non_snake_case, reason = "tests are named function__case")]
 
-use homa_proto::{CallOptions, Config, Duration, Failure, Priority, RefuseReason};
+use homa_proto::{CallOptions, Config, Duration, Event, Failure, Priority, RefuseReason};
 use homa_testkit::{Application, FaultPlan, HostId, Network, Outcome, Probe, Remote, data};
 use homa_wire::{Body, PacketType, Refuse, Resend};
 
@@ -163,6 +163,25 @@ fn lost_refuse__is_repeated() {
             }
             other => panic!("{reason}: {other:?}"),
         }
+    }
+}
+
+/// A server that worked on the request and has no such port now was started anew: nobody knows what the one
+/// before it did.
+#[test]
+fn no_port__of_a_server_that_was_busy_may_have_been_executed() {
+    for (busy, expected) in [(false, RefuseReason::NoPort), (true, RefuseReason::DroppedUnanswered)]
+    {
+        let mut probe = Probe::new(&Config::default());
+        let key = probe.call(Remote::server(1), 100);
+        probe.drain();
+        if busy {
+            probe.answer(key, Body::Busy, 0);
+        }
+        let reason = RefuseReason::NoPort;
+        probe.answer(key, Body::Refuse(Refuse { reason, detail: 0 }), 0);
+        let failure = Failure::Refused { reason: expected, detail: 0 };
+        assert!(probe.take_events().contains(&Event::Failed { key, failure }), "{busy}");
     }
 }
 

@@ -38,7 +38,8 @@
 //! # Guarantees
 //!
 //! * A request is handed to the server's application **at most once**, however often packets are
-//!   repeated, and a call ends exactly once: with the response, or with a [`CallError`].
+//!   repeated, by one life of the server (one that is killed and starts again within milliseconds may be
+//!   handed it again), and a call ends exactly once: with the response, or with a [`CallError`].
 //! * A call fails within about 100 ms of its server's death or silence; a server that is alive may
 //!   take as long as the call's deadline allows, 10 seconds unless configured.
 //! * Messages are 1 to 1,000,000 bytes long; up to 64 MiB if `proto.message_length_max` says so on
@@ -64,6 +65,7 @@ mod calls;
 mod config;
 mod endpoint;
 mod error;
+mod extensions;
 mod helper;
 mod lead;
 #[cfg(all(test, shuttle))]

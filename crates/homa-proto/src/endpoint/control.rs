@@ -264,9 +264,13 @@ impl<O: Observer> Endpoint<O> {
 
     /// The server won't execute the request.
     fn on_refuse(&mut self, packet: &Packet<'_>, key: RpcKey, refuse: &Refuse) {
-        if self.rpcs.get(key).is_some_and(|rpc| rpc.state == State::Requesting) {
-            let failure = Failure::Refused { reason: refuse.reason, detail: refuse.detail };
-            self.fail(packet.now, key, failure);
+        let rpc = self.rpcs.get(key).filter(|rpc| rpc.state == State::Requesting);
+        if let Some(told_busy) = rpc.map(|rpc| rpc.patience.is_told_busy()) {
+            // Who was at work on it and has not even the port now is another life of the server: what
+            // the one before it did, nobody knows.
+            let is_another = told_busy && refuse.reason == RefuseReason::NoPort;
+            let reason = if is_another { RefuseReason::DroppedUnanswered } else { refuse.reason };
+            self.fail(packet.now, key, Failure::Refused { reason, detail: refuse.detail });
         } else {
             self.stats.misplaced_packets += 1;
             self.drop_packet(packet, DropReason::Misplaced);
