@@ -333,6 +333,14 @@ impl Endpoint {
         self.handle.lock().stats()
     }
 
+    /// What a layer above keeps for this endpoint: one value of each type, made by who asks first, for all
+    /// handles, and dropped with the endpoint.
+    ///
+    /// `make` may use the endpoint, and may be called in vain when several ask at the same time.
+    pub fn extension<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        self.handle.extensions.get_or_make(make)
+    }
+
     fn family(&self) -> Family {
         setup::preferred_family(self.local_addr())
     }

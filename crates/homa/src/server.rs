@@ -1,6 +1,7 @@
 //! Asynchronous servers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::awaited::NextRequests;
 use crate::request::{Request, StreamRequest};
@@ -57,6 +58,25 @@ impl Server {
     pub async fn accept_batch(&self, requests: &mut Vec<Request>, max: usize) -> usize {
         let each = |handle, accepted| requests.push(Request::new(handle, accepted));
         self.service.next(max, each).await
+    }
+
+    /// Waits until all requests to this server's endpoint were answered and the answers have arrived, or
+    /// `patience` is over; returns whether they have. New requests are accepted meanwhile, and count.
+    ///
+    /// For who stops serving, and drops the last handle of the endpoint, by which answers that are under
+    /// way are lost. [`Endpoint::shutdown`](crate::Endpoint::shutdown) waits for calls as well, and closes.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn answered(&self, patience: Duration) -> bool {
+        const LOOK_EVERY: Duration = Duration::from_millis(1);
+        let answered = async {
+            while !self.service.handle.lock().has_answered_all() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(patience, answered).await.is_ok()
     }
 }
 

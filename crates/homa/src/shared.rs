@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use homa_io::{Bell, Turn};
 
+use crate::extensions::Extensions;
 use crate::helper;
 use crate::state::State;
 use crate::sync::thread::{self, JoinHandle};
@@ -46,6 +47,7 @@ pub(crate) struct Locked<'a> {
 #[derive(Debug)]
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) extensions: Extensions,
     helper: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -106,12 +108,16 @@ impl Shared {
 
     /// Closes the endpoint at once.
     pub(crate) fn close(&self) {
+        let mut task = None;
         if let Some(mut locked) = self.lock_to_drop() {
             locked.close();
-            locked.seats.close();
+            task = locked.seats.close();
         }
         self.leader_bell.ring();
         self.helper_bell.ring();
+        if let Some(task) = task {
+            task.wake();
+        }
     }
 }
 
@@ -217,7 +223,8 @@ impl Handle {
     /// No thread could be started.
     pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Arc<Self>> {
         let helper = helper::spawn(Arc::clone(&shared))?;
-        Ok(Arc::new(Self { shared, helper: Mutex::new(Some(helper)) }))
+        let (extensions, helper) = (Extensions::default(), Mutex::new(Some(helper)));
+        Ok(Arc::new(Self { shared, extensions, helper }))
     }
 
     pub(crate) fn lock(&self) -> Locked<'_> {

@@ -451,6 +451,10 @@ impl State {
         self.tables.waiting.is_empty() && self.driver.as_ref().is_none_or(Driver::is_idle)
     }
 
+    pub(crate) fn has_answered_all(&self) -> bool {
+        self.driver.as_ref().is_none_or(Driver::has_answered_all)
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining
     }

@@ -659,6 +659,12 @@ impl<I: PacketIo> Driver<I> {
         self.endpoint.is_idle() && self.batch.is_empty()
     }
 
+    /// Whether all answers to requests have arrived, or are given up.
+    #[must_use]
+    pub fn has_answered_all(&self) -> bool {
+        self.endpoint.has_answered_all()
+    }
+
     /// The UDP address that packets are received on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {

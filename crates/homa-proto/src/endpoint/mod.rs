@@ -303,6 +303,13 @@ impl<O: Observer> Endpoint<O> {
         self.rpcs.len() == self.refused_rpcs && self.control_queue.is_empty()
     }
 
+    /// Whether no server RPC is open but those refused: all answers have arrived, for they were
+    /// acknowledged, or are given up.
+    #[must_use]
+    pub fn has_answered_all(&self) -> bool {
+        self.rpcs.servers() == self.refused_rpcs
+    }
+
     /// Number of open client RPCs.
     #[must_use]
     pub fn client_rpcs(&self) -> u32 {
