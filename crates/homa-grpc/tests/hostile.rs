@@ -242,12 +242,21 @@ async fn server__requests_that_nobody_takes_are_bounded() {
         Ok(Response::new(notes))
     })
     .await;
-    let mut refused = 0;
-    for stream in 0..10 {
-        let answer = net.raw(open(stream, 1_000_000, CHAT, &[0, 0], 0, &[0; 30_000])).await;
-        refused += usize::from(answer.is_err_and(|error| error.is_retryable()));
+    // Each client has half of it.
+    let other = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    for client in [&net.calling, &other] {
+        let mut refused = 0;
+        for stream in 0..10 {
+            let call = open(stream, 1_000_000, CHAT, &[0, 0], 0, &[0; 24_000]);
+            let answer = client.call(net.addr, call).await;
+            refused += usize::from(answer.is_err_and(|error| error.is_retryable()));
+        }
+        assert_eq!(refused, 8);
     }
-    assert_eq!(refused, 7);
+    // Nor are those waited for that never have room.
+    for bytes in [open(99, 1_000_000, CHAT, &[0, 0], 0, &[0; 60_000]), push(1, 0, &[0; 60_000])] {
+        assert_eq!(fault(&net.raw(bytes).await.unwrap()), Code::ResourceExhausted);
+    }
 }
 
 /// Why a stream was given up is told to who asks later, too.
@@ -312,6 +321,57 @@ async fn server__a_push_that_came_early_makes_room_for_the_one_before_it() {
     let early = in_time(early).await.unwrap();
     assert!(matches!(early, Err(homa::CallError::Overloaded { .. })), "{early:?}");
     assert_eq!(in_time(net.raw(push(1, 1, &[0; 60_000]))).await.unwrap()[1], TAKEN);
+}
+
+/// Always one that came too early, but none for long.
+#[tokio::test]
+async fn server__a_stream_that_goes_on_is_not_stuck() {
+    let mut config = ServerConfig::default();
+    config.stream_idle_max = Duration::from_millis(300);
+    let net = Net::chats(config, |request| async move {
+        let notes: Notes = Box::pin(request.into_inner());
+        Ok(Response::new(notes))
+    })
+    .await;
+    assert_eq!(net.raw(chat(1)).await.unwrap()[1], ITEM);
+    let mut pushes = tokio::task::JoinSet::new();
+    let mut begin = |sequence| {
+        let (calling, addr) = (net.calling.clone(), net.addr);
+        let push = push(1, sequence, b"\0\0\0\0\x03\x12\x01x");
+        pushes.spawn(async move { calling.call(addr, push).await.unwrap().into_bytes() });
+    };
+    begin(1);
+    for pair in 0..50 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        begin(2 * pair + 3);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        begin(2 * pair);
+    }
+    // The last has none before it.
+    for _ in 0..100 {
+        let answer = in_time(pushes.join_next()).await.unwrap().unwrap();
+        assert_eq!(answer[1..3], [TAKEN, 0]);
+    }
+}
+
+/// What a handler makes of half a request is no answer to its client, which is alive.
+#[tokio::test]
+async fn server__a_stream_that_it_gives_up_does_not_end_well() {
+    let mut config = ServerConfig::default();
+    config.stream_idle_max = Duration::from_millis(200);
+    let net = Net::chats(config, |request| async move {
+        let notes = request.into_inner().take_while(Result::is_ok).filter(|_| false);
+        let notes: Notes = Box::pin(notes.chain(tokio_stream::once(Ok(note("all of it")))));
+        Ok(Response::new(notes))
+    })
+    .await;
+    assert_eq!(net.raw(chat(1)).await.unwrap()[1], ITEM);
+    let (calling, addr) = (net.calling.clone(), net.addr);
+    let pull = tokio::spawn(async move { calling.call(addr, about(PULL, 1)).await });
+    // The push before it never comes.
+    assert_eq!(in_time(net.raw(push(1, 1, b"x"))).await.unwrap()[1], TAKEN);
+    let answer = in_time(pull).await.unwrap().unwrap().into_bytes();
+    assert_eq!(fault(&answer), Code::Unavailable);
 }
 
 /// Pushes behind one that never comes do not wait, and hold what they hold, for ever.
@@ -492,6 +552,34 @@ async fn going(answers_last: bool) -> Result<Vec<String>, tonic::Status> {
 #[tokio::test]
 async fn client__a_refused_pull_does_not_overtake_the_end() {
     assert_eq!(going(true).await.unwrap(), [""]);
+}
+
+/// A fault that overtook the end does not stand for the deadline that passes before the end is there.
+#[tokio::test]
+async fn client__a_fault_does_not_hide_the_deadline() {
+    let endpoint = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    let addr = Addr::new(endpoint.local_addr(), 7).unwrap();
+    let server = endpoint.serve(7).unwrap();
+    tokio::spawn(async move {
+        let mut first_pull = None;
+        while let Some(mut request) = server.accept().await {
+            if request.take_message().into_bytes()[1] == OPEN {
+                // With a backlog: the client pulls twice.
+                let _ = request.reply(item(0, 1 | 4, &[0, 0], &[]));
+            } else if first_pull.is_none() {
+                first_pull = Some(request);
+            } else {
+                let _ = request.reply(message(FAULT, 0, &[14, 0, 0, 0, 0], &[]));
+            }
+        }
+    });
+    let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    let mut client = RouteGuideClient::new(HomaChannel::connect(&calling, addr).unwrap());
+    let mut request = tonic::Request::new(pending());
+    request.set_timeout(Duration::from_millis(53));
+    let mut notes = in_time(client.route_chat(request)).await.unwrap().into_inner();
+    let status = in_time(notes.message()).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
 }
 
 /// The call was begun: whoever repeats what was certainly not done must not take it for such.

@@ -240,23 +240,27 @@ async fn upload__that_is_not_read_does_not_keep_others_from_calling() {
     })
     .await;
     let mut config = Config::default();
-    config.proto.limits.outgoing_bytes_max = 4_000_000;
+    config.proto.limits.outgoing_bytes_max = 12_000_000;
     let calling = Endpoint::bind("127.0.0.1:0", config).await.unwrap();
-    let mut config = ChannelConfig::default();
-    config.pushed_bytes_max = 2_000_000;
-    let channel = HomaChannel::connect_with(&calling, net.addr, config).unwrap();
-    let client = RouteGuideClient::new(channel);
+    let client = RouteGuideClient::new(HomaChannel::connect(&calling, net.addr).unwrap());
     let mut open = Vec::new();
     for _ in 0..10 {
         let notes = iter(0..8).map(|_| note("x".repeat(500_000)));
         open.push(in_time(client.clone().route_chat(notes.chain(pending()))).await.unwrap());
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let mut request = Request::new(iter(0..8).map(|_| note("y".repeat(1000))));
-    request.metadata_mut().insert("echo", "yes".parse().unwrap());
-    let answers = in_time(client.clone().route_chat(request)).await.unwrap().into_inner();
-    let answers: Result<Vec<_>, _> = in_time(answers.collect()).await;
-    assert_eq!(answers.unwrap().len(), 8);
+    // Another channel of the endpoint, as to another server.
+    let channel = HomaChannel::connect(&calling, net.addr).unwrap();
+    for mut client in [client, RouteGuideClient::new(channel)] {
+        let (sender, notes) = mpsc::channel(1);
+        let mut request = Request::new(ReceiverStream::new(notes));
+        request.metadata_mut().insert("echo", "yes".parse().unwrap());
+        let mut answers = in_time(client.route_chat(request)).await.unwrap().into_inner();
+        for _ in 0..8 {
+            sender.send(note("y".repeat(200_000))).await.unwrap();
+            assert!(in_time(answers.message()).await.unwrap().is_some());
+        }
+    }
 }
 
 /// A server that holds as much as it may turns pushes away, and gets them again, in order.
@@ -278,6 +282,67 @@ async fn upload__goes_on_when_a_busy_server_has_turned_it_away() {
     let numbers = answers.unwrap().into_iter().map(|note| note.message.parse::<u32>().unwrap());
     assert!(numbers.eq(0..20));
     assert!(net.calling.stats().protocol.client_requests_started > 25, "nothing was turned away");
+}
+
+/// More pushes under way than the server has room for: those that are due are not kept out by others.
+#[tokio::test]
+async fn upload__in_a_window_beyond_the_servers_room() {
+    let mut config = ServerConfig::default();
+    config.held_bytes_max = 200_000;
+    let net = Net::chats(config, |request| async {
+        let notes = request.into_inner();
+        Ok(Response::new(async_stream(async move {
+            let count =
+                notes.map(|note| note.map(drop)).collect::<Result<Vec<_>, _>>().await?.len();
+            Ok(note(count.to_string()))
+        })))
+    })
+    .await;
+    let mut config = ChannelConfig::default();
+    config.pushes_max = 32;
+    config.message_bytes_max = 31_000;
+    let notes = iter(0..100).map(|_| note("x".repeat(30_000)));
+    let begin = std::time::Instant::now();
+    let mut answers =
+        in_time(net.chatter_with(config).route_chat(notes)).await.unwrap().into_inner();
+    assert_eq!(in_time(answers.message()).await.unwrap().unwrap().message, "100");
+    // Not the pause of a busy server for every few of them, which would be 14 s.
+    assert!(begin.elapsed() < Duration::from_secs(7), "{:?}", begin.elapsed());
+}
+
+/// What can't be sent fails the stream, whatever its server does not say meanwhile.
+#[tokio::test]
+async fn upload__longer_than_the_server_takes_fails_soon() {
+    let mut short = Config::default();
+    short.proto.message_length_max = 100_000;
+    let serving = Endpoint::bind("127.0.0.1:0", short).await.unwrap();
+    let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    let addr = homa::Addr::new(serving.local_addr(), 7).unwrap();
+    let mut config = ServerConfig::default();
+    config.message_bytes_max = 100_000;
+    let server = Server::builder().config(config).add_service(chats(echo));
+    tokio::spawn(server.serve(serving.serve(7).unwrap()));
+    let mut client = RouteGuideClient::new(HomaChannel::connect(&calling, addr).unwrap());
+    let (sender, notes) = mpsc::channel(1);
+    let answers = in_time(client.route_chat(ReceiverStream::new(notes))).await.unwrap();
+    sender.send(note("x".repeat(500_000))).await.unwrap();
+    // A pull waits for 10 s.
+    let status = tokio::time::timeout(Duration::from_secs(5), answers.into_inner().message()).await;
+    assert_eq!(status.unwrap().unwrap_err().code(), Code::ResourceExhausted);
+}
+
+/// What a call held is let go of when its handler reads on, whether or not a message came with it.
+#[tokio::test]
+async fn limits__metadata_that_handlers_have_taken_do_not_count() {
+    let mut config = ServerConfig::default();
+    config.held_bytes_max = 100_000;
+    let net = Net::chats(config, echo).await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        let mut request = Request::new(pending());
+        request.metadata_mut().insert("token", "x".repeat(30_000).parse().unwrap());
+        open.push(in_time(net.chatter().route_chat(request)).await.unwrap());
+    }
 }
 
 /// Handlers whose clients do not read are not asked for more than all of them together may have ready.
@@ -322,7 +387,7 @@ async fn limits__responses_ready_before_they_are_asked_for() {
 #[tokio::test]
 async fn limits__bytes_that_handlers_have_taken_do_not_count() {
     let mut config = ServerConfig::default();
-    config.held_bytes_max = 100_000;
+    config.held_bytes_max = 130_000;
     let net = Net::chats(config, echo).await;
     let mut open = Vec::new();
     for _ in 0..5 {

@@ -335,6 +335,28 @@ async fn shutdown__what_is_under_way_ends_and_new_calls_are_refused() {
     in_time(server).await.unwrap().unwrap();
 }
 
+/// What handlers have answered arrives, though nobody keeps the endpoint.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown__answers_arrive() {
+    for length in [100, 50_000, 900_000, 3_000_000] {
+        let Net { serving, calling, addr } = Net::new().await;
+        let port = serving.serve(7).unwrap();
+        drop(serving);
+        let service = greets(move |_| async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            reply("y".repeat(length))
+        });
+        let signal = tokio::time::sleep(Duration::from_millis(50));
+        let server = Server::builder().add_service(service).serve_with_shutdown(port, signal);
+        let server = tokio::spawn(server);
+        let greeter = GreeterClient::new(HomaChannel::connect(&calling, addr).unwrap());
+        let response =
+            in_time(greeter.max_decoding_message_size(64 << 20).say_hello(hello("x"))).await;
+        assert_eq!(response.unwrap().into_inner().message.len(), length);
+        in_time(server).await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn shutdown__patience_ends() {
     let net = Net::new().await;

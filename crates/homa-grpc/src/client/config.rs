@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use homa::WhenFull;
-use tokio::sync::Semaphore;
 
 use crate::wire::MetadataLimits;
 
@@ -28,13 +27,10 @@ pub struct ChannelConfig {
     /// `message_bytes_max`, 1 to 64 (values outside are moved to the nearest). Streams that have little to say use one. Default 8.
     pub pulls_max: usize,
     /// Messages of a streaming request that the server's handler has not taken yet, each of up to
-    /// `message_bytes_max`, 1 to 64 (values outside are moved to the nearest). Default 4.
+    /// `message_bytes_max`, 1 to 64 (values outside are moved to the nearest). Default 4. Until then they
+    /// count as sent by the endpoint; those of all streams have a third of its
+    /// `proto.limits.outgoing_bytes_max`, and one stream as much as it leaves to others.
     pub pushes_max: usize,
-    /// Bytes of streaming requests that no handler has taken, of all streams of this channel: the rest
-    /// waits here. Until then they count as sent by this endpoint: so all of its channels together should have
-    /// less than its `proto.limits.outgoing_bytes_max`, or uploads keep other calls from being made. At
-    /// least one message goes at a time. Default 32 MiB.
-    pub pushed_bytes_max: usize,
     /// How often the server is told that a stream still has a reader which is busy with what it
     /// has. Less than the server's [`ServerConfig::stream_idle_max`](crate::ServerConfig). Default
     /// 10 s.
@@ -50,7 +46,6 @@ impl Default for ChannelConfig {
             when_full: WhenFull::Wait,
             pulls_max: 8,
             pushes_max: 4,
-            pushed_bytes_max: 32 << 20,
             keep_alive: Duration::from_secs(10),
         }
     }
@@ -59,12 +54,6 @@ impl Default for ChannelConfig {
 impl ChannelConfig {
     pub(super) fn message_bytes_max(&self) -> usize {
         self.message_bytes_max.max(crate::MESSAGE_BYTES_MIN) as usize
-    }
-
-    /// The room for pushes in kibibytes: at least that of one message.
-    pub(super) fn push_units_max(&self) -> usize {
-        let bytes = self.pushed_bytes_max.max(self.message_bytes_max());
-        bytes.div_ceil(1024).min(u32::MAX as usize >> 1).min(Semaphore::MAX_PERMITS)
     }
 
     pub(super) fn pulls_max(&self) -> usize {

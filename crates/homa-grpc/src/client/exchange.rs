@@ -1,7 +1,5 @@
 //! One Homa RPC of a channel: a message to the server, and its answer.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +23,12 @@ pub(super) struct Exchange {
 /// An RPC on its way.
 pub(super) type Pending = Call;
 
-/// An RPC that may not have begun.
-pub(super) type Sending = Pin<Box<dyn Future<Output = Result<Message, CallError>> + Send>>;
+/// What became of something about a stream, if it was not answered.
+pub(super) struct Failure {
+    pub(super) status: Status,
+    /// The stream may have ended well before, and its last items be on the way.
+    pub(super) may_be_the_end: bool,
+}
 
 impl Exchange {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -52,22 +54,10 @@ impl Exchange {
         message: Message,
         deadline: Option<Instant>,
     ) -> Result<Message, CallError> {
-        match self.shared.config.when_full {
-            WhenFull::Wait => self.until_taken(addr, message, deadline).await,
-            reject => {
-                let options = options(deadline).when_full(reject);
-                self.shared.endpoint.call_with(addr, message, options).await
-            }
+        if self.shared.config.when_full == WhenFull::Reject {
+            let options = options(deadline).when_full(WhenFull::Reject);
+            return self.shared.endpoint.call_with(addr, message, options).await;
         }
-    }
-
-    /// Sends something that the server has to have room for, until it has.
-    async fn until_taken(
-        &self,
-        addr: Addr,
-        message: Message,
-        deadline: Option<Instant>,
-    ) -> Result<Message, CallError> {
         let overload = &self.shared.overload;
         let mut attempt = 0;
         loop {
@@ -88,25 +78,20 @@ impl Exchange {
         self.shared.endpoint.call_with(addr, message, options)
     }
 
-    /// Sends a part of a stream's request, once there is room for it among those that no handler has taken.
-    pub(super) fn push(&self, addr: Addr, message: Message, deadline: Option<Instant>) -> Sending {
-        let exchange = self.clone();
-        Box::pin(async move {
-            let units = message.len().div_ceil(1024) as u32;
-            // It is never closed.
-            let _room = exchange.shared.push_room.acquire_many(units).await;
-            exchange.until_taken(addr, message, deadline).await
-        })
-    }
-
     /// Reads the answer to something about a stream. What became of that says nothing of the call, which
     /// the server has begun: so a failure's [`CallError`], which may say that nothing was done, is not its
     /// source.
     pub(super) fn answer_about_stream(
         &self,
         outcome: Result<Message, CallError>,
-    ) -> Result<Answer, Status> {
-        self.answer(outcome).map_err(|status| Status::new(status.code(), status.message()))
+    ) -> Result<Answer, Failure> {
+        // A server that serves no more refuses, or is silent.
+        let may_be_the_end =
+            matches!(outcome, Err(CallError::Refused { .. } | CallError::Timeout { .. }));
+        self.answer(outcome).map_err(|status| {
+            let status = Status::new(status.code(), status.message());
+            Failure { status, may_be_the_end }
+        })
     }
 
     /// Reads the answer to a call.

@@ -5,8 +5,10 @@ mod call;
 mod config;
 mod exchange;
 mod overload;
+mod push_room;
 mod stream;
 mod target;
+mod uplink;
 mod upload;
 
 use std::future::Future;
@@ -17,7 +19,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use homa::{AddrError, Endpoint, ToAddr};
-use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::body::Body;
 
@@ -25,6 +26,7 @@ pub use self::body::ResponseBody;
 pub use self::config::ChannelConfig;
 use self::exchange::Exchange;
 use self::overload::Overload;
+use self::push_room::PushRoom;
 use self::target::Server;
 
 /// A gRPC channel to one server over Homa, for generated clients: `XClient::new(channel)`.
@@ -73,8 +75,7 @@ struct Shared {
     server: Server,
     config: ChannelConfig,
     next_stream: AtomicU64,
-    /// What pushes may still take, in kibibytes.
-    push_room: Arc<Semaphore>,
+    push_room: Arc<PushRoom>,
     overload: Overload,
 }
 
@@ -105,7 +106,7 @@ impl HomaChannel {
         let first = RandomState::new().build_hasher().finish();
         let next_stream = AtomicU64::new(first);
         let endpoint = endpoint.clone();
-        let push_room = Arc::new(Semaphore::new(config.push_units_max()));
+        let push_room = PushRoom::of(&endpoint);
         let overload = Overload::default();
         let shared = Shared { endpoint, server, config, next_stream, push_room, overload };
         Ok(Self { shared: Arc::new(shared) })

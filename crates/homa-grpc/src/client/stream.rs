@@ -1,5 +1,7 @@
 //! A stream, seen from the client: pulls bring the response, pushes take the request's body.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,8 +14,9 @@ use tonic::Status;
 
 use super::body::ResponseBody;
 use super::call::{trailers_only, with_headers};
-use super::exchange::{Exchange, Pending, Sending};
+use super::exchange::{Exchange, Failure, Pending};
 use super::overload;
+use super::uplink::Uplink;
 use super::upload::Upload;
 use crate::reorder::Reorder;
 use crate::wire::{Answer, Item, Request};
@@ -45,11 +48,15 @@ pub(super) async fn respond(mut begun: Begun) -> Result<http::Response<ResponseB
     let first = begun.first.take().map(checked).transpose();
     let has_backlog = matches!(&first, Ok(Some(item)) if item.has_backlog);
     let due = u64::from(matches!(first, Ok(Some(_))));
+    let Begun { exchange, addr, deadline, .. } = &begun;
+    let uplink = Arc::new(Uplink::new(exchange.clone(), *addr, *deadline));
     let stream = Stream {
         items: sender,
         room: Vec::new(),
         pulls: FuturesUnordered::new(),
-        sends: FuturesUnordered::new(),
+        uplink,
+        pushes: FuturesUnordered::new(),
+        touches: FuturesUnordered::new(),
         window: if has_backlog { pulls_max.min(2) } else { 1 },
         early: Reorder::new(due, pulls_max),
         fault: None,
@@ -104,8 +111,10 @@ struct Stream {
     /// Room for what the pulls under way will bring, and for what came early: an item each.
     room: Vec<mpsc::OwnedPermit<Item>>,
     pulls: FuturesUnordered<Pending>,
-    /// Pushes, and signs of life.
-    sends: FuturesUnordered<Sending>,
+    uplink: Arc<Uplink>,
+    pushes: FuturesUnordered<Pushing>,
+    /// Signs of life, one at a time.
+    touches: FuturesUnordered<Pending>,
     /// Pulls to keep under way: more while the server has more than they bring, one when it is idle.
     window: usize,
     early: Reorder<Item>,
@@ -119,16 +128,19 @@ struct Stream {
 /// does not keep its clients busy.
 const NOTHING_PAUSE: Duration = Duration::from_millis(1);
 
+type Pushing = Pin<Box<dyn Future<Output = Result<Message, CallError>> + Send>>;
+
 /// What happened to a stream.
 enum Event {
     /// Nobody wants the response any more.
     Dropped,
     Pulled(Result<Message, CallError>),
-    Sent(Result<Message, CallError>),
+    Pushed(Result<Message, CallError>),
+    Touched(Result<Message, CallError>),
     /// There is room for another item.
     Room(mpsc::OwnedPermit<Item>),
-    Push(Result<Message, Status>),
-    /// Nothing was under way for long.
+    Push(Result<(u64, Message), Status>),
+    /// Nothing was asked for long.
     Silent,
     /// A pause is over.
     Resumed,
@@ -154,8 +166,10 @@ impl Stream {
             // Nobody else sets it.
             let _ = failure.set(status);
         }
-        let Self { begun: Begun { exchange, addr, id, upload, .. }, items, room, .. } = self;
-        drop((upload, items, room));
+        let Begun { exchange, addr, id, .. } = &self.begun;
+        let (exchange, addr, id) = (exchange.clone(), *addr, *id);
+        // With all that is under way.
+        drop(self);
         cancel(&exchange, addr, id).await;
     }
 
@@ -186,7 +200,8 @@ impl Stream {
                     }
                 }
                 Event::Push(push) => self.push(push?),
-                Event::Sent(outcome) => self.sent(outcome)?,
+                Event::Pushed(outcome) => self.pushed(outcome)?,
+                Event::Touched(outcome) => self.touched(outcome)?,
                 Event::Silent => self.touch(),
                 Event::Resumed => self.paused = None,
             }
@@ -198,8 +213,9 @@ impl Stream {
         let config = &self.begun.exchange.shared.config;
         let (paused, resumes) = (self.paused.is_some(), self.paused.unwrap_or_else(Instant::now));
         let may_pull = self.fault.is_none() && !paused && self.pulls.len() < self.window;
-        let may_push = self.begun.upload.is_some() && self.sends.len() < config.pushes_max();
-        let is_silent = self.pulls.is_empty() && self.sends.is_empty();
+        let may_push = self.begun.upload.is_some() && self.pushes.len() < config.pushes_max();
+        // A push may wait here.
+        let is_silent = self.pulls.is_empty() && self.touches.is_empty();
         let upload = &mut self.begun.upload;
         let push = std::future::poll_fn(|cx| match upload {
             Some(upload) => upload.poll_push(cx, config.message_bytes_max()),
@@ -209,7 +225,8 @@ impl Stream {
             biased;
             () = self.items.closed() => Event::Dropped,
             Some(outcome) = self.pulls.next() => Event::Pulled(outcome),
-            Some(outcome) = self.sends.next() => Event::Sent(outcome),
+            Some(outcome) = self.pushes.next() => Event::Pushed(outcome),
+            Some(outcome) = self.touches.next() => Event::Touched(outcome),
             Ok(room) = self.items.clone().reserve_owned(), if may_pull => Event::Room(room),
             push = push, if may_push => Event::Push(push),
             () = tokio::time::sleep_until(resumes), if paused => Event::Resumed,
@@ -223,24 +240,16 @@ impl Stream {
         self.pulls.push(exchange.begin(*addr, Request::pull(*id).into(), *deadline));
     }
 
-    fn push(&mut self, push: Message) {
+    fn push(&mut self, (number, push): (u64, Message)) {
         if self.begun.upload.as_ref().is_some_and(Upload::is_over) {
             self.begun.upload = None;
         }
-        let Begun { exchange, addr, deadline, .. } = &self.begun;
-        self.sends.push(exchange.push(*addr, push, *deadline));
+        self.pushes.push(Box::pin(self.uplink.push(number, push)));
     }
 
     fn touch(&mut self) {
         let Begun { exchange, addr, id, deadline, .. } = &self.begun;
-        let touch = exchange.begin(*addr, Request::touch(*id).into(), *deadline);
-        self.sends.push(Box::pin(async move {
-            match touch.await {
-                // A server that is too busy to hear it has time for it the next time.
-                Err(CallError::Overloaded { .. }) => Ok(Answer::nothing().into()),
-                answered => answered,
-            }
-        }));
+        self.touches.push(exchange.begin(*addr, Request::touch(*id).into(), *deadline));
     }
 
     /// Hands on what a pull has brought; true at the end of the stream.
@@ -254,10 +263,11 @@ impl Stream {
         match self.begun.exchange.answer_about_stream(outcome) {
             Ok(Answer::Item(item)) => return self.received(item),
             Ok(Answer::Nothing) => self.pause(NOTHING_PAUSE),
-            // What failed may have overtaken the end, which another pull brings.
-            Ok(Answer::Fault(status)) | Err(status) => {
+            // It may have overtaken the end, which another pull brings.
+            Ok(Answer::Fault(status)) | Err(Failure { status, may_be_the_end: true }) => {
                 self.fault.get_or_insert(status);
             }
+            Err(Failure { status, .. }) => return Err(status),
             Ok(Answer::Taken { .. }) => {
                 return Err(Status::internal("the server's answer is none to a pull"));
             }
@@ -304,15 +314,24 @@ impl Stream {
         }
     }
 
-    fn sent(&mut self, outcome: Result<Message, CallError>) -> Result<(), Status> {
+    fn touched(&mut self, outcome: Result<Message, CallError>) -> Result<(), Status> {
+        match outcome {
+            // A server that is too busy to hear it has time for it the next time.
+            Err(CallError::Overloaded { .. }) => Ok(()),
+            answered => self.pushed(answered),
+        }
+    }
+
+    fn pushed(&mut self, outcome: Result<Message, CallError>) -> Result<(), Status> {
         match self.begun.exchange.answer_about_stream(outcome) {
             Ok(Answer::Taken { is_closed: false } | Answer::Nothing) => {}
             // The server wants no more of the request. What became of the call, the response says.
             Ok(Answer::Taken { is_closed: true }) => self.begun.upload = None,
-            Ok(Answer::Fault(status)) | Err(status) => {
+            Ok(Answer::Fault(status)) | Err(Failure { status, may_be_the_end: true }) => {
                 self.begun.upload = None;
                 self.fault.get_or_insert(status);
             }
+            Err(Failure { status, .. }) => return Err(status),
             Ok(Answer::Item(_)) => {
                 return Err(Status::internal("the server's answer is none to a push"));
             }

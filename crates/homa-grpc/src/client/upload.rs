@@ -25,7 +25,7 @@ impl Upload {
         Self { stream, gather, next: 0, is_over: false }
     }
 
-    /// The next push of up to `max` bytes, once there is something to send.
+    /// The next push of up to `max` bytes, with its number, once there is something to send.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl Upload {
         &mut self,
         cx: &mut Context<'_>,
         max: usize,
-    ) -> Poll<Result<Message, Status>> {
+    ) -> Poll<Result<(u64, Message), Status>> {
         if self.is_over {
             return Poll::Pending;
         }
@@ -44,9 +44,10 @@ impl Upload {
         }
         let room = max - HEAD_BYTES;
         self.is_over = self.gather.ends_within(room);
-        let head = Request::push(self.stream, self.next, self.is_over);
+        let number = self.next;
         self.next += 1;
-        Poll::Ready(Ok(self.gather.take_message(head, room)))
+        let head = Request::push(self.stream, number, self.is_over);
+        Poll::Ready(Ok((number, self.gather.take_message(head, room))))
     }
 
     /// Whether the last push was taken.

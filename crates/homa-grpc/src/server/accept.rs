@@ -1,14 +1,17 @@
 //! Takes requests as they come, and begins with the work of each.
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use homa::{RefuseReason, Request};
+use tonic::Status;
 
 use super::call::{self, Call};
 use super::handler::Handler;
-use super::held::Held;
+use super::held::NoRoom;
+use super::peers::Room;
 use super::reply::reply;
 use super::shared::Shared;
 use super::stream::Push;
@@ -45,9 +48,9 @@ impl<S: Handler> Acceptor<S> {
         let message = request.take_message();
         let length = message.len();
         match wire::Request::decode(message, &self.shared.config.metadata) {
-            Ok(wire::Request::Open(open)) => match self.shared.holding.hold(length) {
-                Some(held) => self.open(request, open, held),
-                None => request.refuse(RefuseReason::Overloaded),
+            Ok(wire::Request::Open(open)) => match self.hold(request.peer(), &open, length) {
+                Ok(held) => self.open(request, open, held),
+                Err(no_room) => turn_away(request, no_room),
             },
             Ok(about_stream) => self.about_stream(request, about_stream, length),
             Err(Malformed::Version(_) | Malformed::PeerVersions(_)) => {
@@ -57,9 +60,19 @@ impl<S: Handler> Acceptor<S> {
         }
     }
 
+    /// Holds the bytes of a call. Short ones that are whole are not counted by client: nearly all are gone
+    /// before they would be.
+    fn hold(&self, peer: SocketAddr, open: &Open, length: usize) -> Result<Room, NoRoom> {
+        const SHORT: usize = 4096;
+        match open.is_end && length <= SHORT {
+            true => self.shared.peers.hold(length),
+            false => self.shared.peers.get(peer).hold(length),
+        }
+    }
+
     /// Begins with the work of a call at once; if there is nothing to wait for, that is all. A handler
     /// that panics takes its own call with it, and no other.
-    fn open(&self, request: Request, open: Open, held: Held) {
+    fn open(&self, request: Request, open: Open, held: Room) {
         let Some(active) = self.shared.begin_call() else {
             return request.refuse(RefuseReason::ShuttingDown);
         };
@@ -84,17 +97,17 @@ impl<S: Handler> Acceptor<S> {
         };
         match message {
             wire::Request::Push { sequence, is_end, body, .. } => {
-                match stream.hold(sequence, length, &self.shared.holding) {
-                    Some(held) => stream.push(sequence, Push { request, body, is_end, held }),
-                    None => {
+                match stream.hold(sequence, length) {
+                    Ok(held) => stream.push(sequence, Push { request, body, is_end, held }),
+                    Err(no_room) => {
                         stream.touch();
-                        request.refuse(RefuseReason::Overloaded);
+                        turn_away(request, no_room);
                     }
                 }
             }
             wire::Request::Pull { .. } => stream.pull(request),
             wire::Request::Cancel { .. } => {
-                stream.cancel();
+                stream.cancel(None);
                 reply(request, Answer::nothing());
             }
             // A call is no message about a stream; `take` has seen to it.
@@ -102,6 +115,17 @@ impl<S: Handler> Acceptor<S> {
                 stream.touch();
                 reply(request, Answer::nothing());
             }
+        }
+    }
+}
+
+/// Says that there is no room for a message: later, or never.
+fn turn_away(request: Request, no_room: NoRoom) {
+    match no_room {
+        NoRoom::Now => request.refuse(RefuseReason::Overloaded),
+        NoRoom::Ever => {
+            let why = "the message is longer than all that the server holds of a client's requests";
+            reply(request, Answer::fault(&Status::resource_exhausted(why)));
         }
     }
 }

@@ -12,8 +12,8 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::handler::Handler;
-use super::held::Held;
 use super::outgoing::{Outgoing, Part};
+use super::peers::Room;
 use super::reply::reply;
 use super::request_body::RequestBody;
 use super::shared::Active;
@@ -28,7 +28,7 @@ use crate::wire::{Answer, Open};
 pub(super) struct Call<S> {
     pub(super) request: homa::Request,
     pub(super) open: Open,
-    pub(super) held: Held,
+    pub(super) held: Room,
     pub(super) handler: S,
     pub(super) active: Active,
 }
@@ -61,7 +61,8 @@ pub(super) fn serve<S: Handler>(call: Call<S>) -> Serving {
         };
     }
     let shared = &bounds.active.shared;
-    let entered = match shared.streams.enter(peer, id, &shared.config) {
+    let entered = match shared.streams.enter(shared.peers.get(peer), id, shared.config.streams_max)
+    {
         Ok(entered) => entered,
         Err(status) => return refused(request, &status),
     };
@@ -100,7 +101,7 @@ impl Active {
 fn http_request(
     peer: SocketAddr,
     open: Open,
-    held: Held,
+    held: Room,
     rest: Option<Arc<Stream>>,
 ) -> Request<Body> {
     let Open { path, headers, body, .. } = open;
@@ -161,9 +162,9 @@ impl Bounds {
         message: homa::Message,
         outgoing: Outgoing,
     ) {
-        let entered =
-            self.active.shared.streams.enter(request.peer(), id, &self.active.shared.config);
-        let entered = match entered {
+        let shared = &self.active.shared;
+        let peer = shared.peers.get(request.peer());
+        let entered = match shared.streams.enter(peer, id, shared.config.streams_max) {
             Ok(entered) => entered,
             Err(status) => return reply(request, Answer::fault(&status)),
         };
@@ -217,8 +218,9 @@ impl Bounds {
     ) -> Option<Status> {
         tokio::select! {
             biased;
+            // What a handler makes of a request that was cut short is no answer.
+            why = stream.cancelled() => why,
             done = work => done.err(),
-            () = stream.cancelled() => None,
             status = self.cut_short() => Some(status),
         }
     }

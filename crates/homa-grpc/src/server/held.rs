@@ -3,54 +3,66 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes held, and how many may be.
+/// What is held, and how much may be.
 #[derive(Clone, Debug)]
 pub(super) struct Holding {
-    bytes: Arc<AtomicUsize>,
+    held: Arc<AtomicUsize>,
     max: usize,
 }
 
-/// Some of these bytes, until it is dropped.
+/// Some of it, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     holding: Holding,
-    bytes: usize,
+    count: usize,
+}
+
+/// There is no room for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoRoom {
+    /// While others hold what they do.
+    Now,
+    /// It is more than may be held.
+    Ever,
 }
 
 impl Holding {
     pub(super) fn new(max: usize) -> Self {
-        Self { bytes: Arc::default(), max }
+        Self { held: Arc::default(), max }
     }
 
-    /// Holds so many bytes more, if that is allowed.
-    pub(super) fn hold(&self, bytes: usize) -> Option<Held> {
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let held = Held { holding: self.clone(), bytes };
-        (before.saturating_add(bytes) <= self.max).then_some(held)
+    /// Holds so much more, if that is allowed.
+    pub(super) fn hold(&self, count: usize) -> Result<Held, NoRoom> {
+        if count > self.max {
+            return Err(NoRoom::Ever);
+        }
+        let before = self.held.fetch_add(count, Ordering::Relaxed);
+        let held = Held { holding: self.clone(), count };
+        if before.saturating_add(count) <= self.max { Ok(held) } else { Err(NoRoom::Now) }
     }
 
     /// Nothing yet, and no limit to what it becomes: see [`Holding::is_full`].
     pub(super) fn hold_nothing(&self) -> Held {
-        Held { holding: self.clone(), bytes: 0 }
+        Held { holding: self.clone(), count: 0 }
     }
 
     /// Whether as much is held as may be.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) >= self.max
+        self.held.load(Ordering::Relaxed) >= self.max
     }
 }
 
 impl Held {
-    /// Holds so many bytes from now on.
-    pub(super) fn set(&mut self, bytes: usize) {
-        self.holding.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.holding.bytes.fetch_sub(std::mem::replace(&mut self.bytes, bytes), Ordering::Relaxed);
+    /// Holds so much from now on.
+    pub(super) fn set(&mut self, count: usize) {
+        self.holding.held.fetch_add(count, Ordering::Relaxed);
+        self.holding.held.fetch_sub(std::mem::replace(&mut self.count, count), Ordering::Relaxed);
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.holding.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.holding.held.fetch_sub(self.count, Ordering::Relaxed);
     }
 }
 
@@ -63,13 +75,14 @@ mod tests {
     fn hold__up_to_the_limit_and_again_once_dropped() {
         let holding = Holding::new(10);
         let first = holding.hold(6).unwrap();
-        assert!(holding.hold(5).is_none());
+        assert_eq!(holding.hold(5).unwrap_err(), NoRoom::Now);
+        assert_eq!(holding.hold(11).unwrap_err(), NoRoom::Ever);
         let second = holding.hold(4).unwrap();
-        assert!(holding.hold(1).is_none());
+        assert_eq!(holding.hold(1).unwrap_err(), NoRoom::Now);
         drop(first);
-        assert!(holding.hold(6).is_some());
+        assert!(holding.hold(6).is_ok());
         drop(second);
-        assert_eq!(holding.bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(holding.held.load(Ordering::Relaxed), 0);
     }
 
     #[test]
@@ -82,6 +95,6 @@ mod tests {
         held.set(9);
         assert!(!holding.is_full());
         drop(held);
-        assert_eq!(holding.bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(holding.held.load(Ordering::Relaxed), 0);
     }
 }

@@ -2,7 +2,8 @@
 
 use homa::{BindError, Endpoint};
 
-/// Where a [`Server`](crate::Server) serves: a Homa port that an endpoint serves already
+/// Where a [`Server`](crate::Server) serves, and no other at the same time, by a clone of the same
+/// [`homa::Server`], for streams are known to one only: a Homa port that an endpoint serves already
 /// ([`Endpoint::serve`]), or an endpoint, whose Homa port then is the number of its UDP port, as
 /// clients mean it that write `host:P`.
 pub trait Listen: sealed::Sealed {

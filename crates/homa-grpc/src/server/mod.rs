@@ -7,6 +7,7 @@ mod handler;
 mod held;
 mod listen;
 mod outgoing;
+mod peers;
 mod reply;
 mod request_body;
 mod services;
@@ -17,11 +18,13 @@ mod streams;
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use homa::BindError;
 use http::{Request, Response};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::codegen::StdError;
 use tonic::server::NamedService;
@@ -122,8 +125,8 @@ impl<L> Server<L> {
     }
 
     /// Serves until `signal` is ready, then shuts down: new calls are refused (their clients may try
-    /// another server), those under way may go on for [`ServerConfig::shutdown_patience`]. What the
-    /// endpoint has still to deliver then, [`homa::Endpoint::shutdown`] waits for.
+    /// another server), those under way may go on for [`ServerConfig::shutdown_patience`], and their
+    /// answers are delivered.
     ///
     /// # Errors
     ///
@@ -146,7 +149,9 @@ impl<L> Server<L> {
         B::Error: Into<StdError>,
     {
         let server = at.listen()?;
+        let answered = server.clone();
         let Self { config, services, layer } = self;
+        let patience = config.shutdown_patience;
         let acceptors = config.acceptors.unwrap_or_else(threads).max(1);
         let serving = Serving(Arc::new(Shared::new(config)));
         let handler = layer.layer(services);
@@ -159,17 +164,32 @@ impl<L> Server<L> {
         tasks.spawn(sweep(Arc::clone(&serving.0)));
         tokio::select! {
             biased;
-            // One that accepts ends when the endpoint is closed.
-            _ = tasks.join_next() => return Ok(()),
+            ended = tasks.join_next() => return closed(ended),
             () = signal => {}
         }
+        let deadline = Instant::now() + patience;
+        let drained = async {
+            serving.0.drained().await;
+            // What is cut short at the end has but to be told to its client.
+            let rest = deadline.saturating_duration_since(Instant::now());
+            answered.answered(rest.max(Duration::from_secs(1))).await;
+        };
         tokio::select! {
             biased;
-            _ = tasks.join_next() => {}
-            () = serving.0.drained() => {}
+            ended = tasks.join_next() => closed(ended),
+            () = drained => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// One that accepts ends when the endpoint is closed, or by a panic of a service that is cloned.
+fn closed(ended: Option<Result<(), JoinError>>) -> Result<(), BindError> {
+    if let Some(Err(error)) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+    Ok(())
 }
 
 /// Calls go on as long as it lives.

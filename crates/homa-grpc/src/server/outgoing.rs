@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use homa::Message;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -15,6 +15,8 @@ use crate::wire::{Answer, Item, MetadataError, MetadataLimits, Trailers};
 #[derive(Debug)]
 pub(super) struct Outgoing {
     headers: Option<HeaderMap>,
+    /// What a layer that knows nothing of gRPC says of the call.
+    status: StatusCode,
     gather: Gather,
     /// The end, once it is known, until it is sent.
     trailers: Option<Trailers>,
@@ -36,13 +38,13 @@ impl Outgoing {
     /// A response, to be sent in messages of up to `max` bytes, at least 1,024.
     pub(super) fn new(response: Response<Body>, limits: MetadataLimits, max: usize) -> Self {
         let (parts, body) = response.into_parts();
-        let gather = Gather::new(body);
+        let (status, gather) = (parts.status, Gather::new(body));
         if Trailers::has_status(&parts.headers) {
             // Trailers only: there is no body.
             let trailers = Some(Trailers(parts.headers));
-            return Self { headers: None, gather, trailers, next: 0, limits, max };
+            return Self { headers: None, status, gather, trailers, next: 0, limits, max };
         }
-        Self { headers: Some(parts.headers), gather, trailers: None, next: 0, limits, max }
+        Self { headers: Some(parts.headers), status, gather, trailers: None, next: 0, limits, max }
     }
 
     /// Reads the response's body as far as it is ready, up to about `enough` bytes. Pending: there is
@@ -50,7 +52,7 @@ impl Outgoing {
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, enough: usize) -> Poll<()> {
         if self.trailers.is_none() {
             let _ = self.gather.poll_fill(cx, enough);
-            self.trailers = self.gather.take_end().map(trailers_of);
+            self.trailers = self.gather.take_end().map(|end| trailers_of(end, self.status));
         }
         let has_some = self.headers.is_some() || self.trailers.is_some() || self.gather.bytes() > 0;
         if has_some { Poll::Ready(()) } else { Poll::Pending }
@@ -108,14 +110,32 @@ impl Outgoing {
 }
 
 /// What the end of a handler's body says of the call.
-fn trailers_of(end: End) -> Trailers {
+fn trailers_of(end: End, status: StatusCode) -> Trailers {
     match end {
         End::Trailers(headers) if Trailers::has_status(&headers) => Trailers(headers),
         End::Failed(status) => Trailers::of_status(&status),
         End::Trailers(_) | End::Bare => {
-            let status = Status::new(Code::Unknown, "the response ended without a status");
-            Trailers::of_status(&status)
+            let why = match status {
+                StatusCode::OK => "the response ended without a status".to_owned(),
+                other => format!("the response has the HTTP status {other}"),
+            };
+            Trailers::of_status(&Status::new(code_of(status), why))
         }
+    }
+}
+
+/// The code for a response that has none, as gRPC's document `http-grpc-status-mapping` says.
+fn code_of(status: StatusCode) -> Code {
+    match status {
+        StatusCode::BAD_REQUEST => Code::Internal,
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        StatusCode::NOT_FOUND => Code::Unimplemented,
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
+        _ => Code::Unknown,
     }
 }
 
@@ -219,6 +239,18 @@ mod tests {
         let answers = items(outgoing(b"data", HeaderMap::new(), None));
         let trailers = item(&answers[0]).trailers.as_ref().unwrap();
         assert_eq!(trailers.0["grpc-status"], "2");
+    }
+
+    /// Layers that know nothing of gRPC refuse requests by statuses of HTTP.
+    #[test]
+    fn next_part__statuses_of_http() {
+        for (status, code) in [(401, "16"), (403, "7"), (404, "12"), (429, "14"), (500, "2")] {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            let answers = items(Outgoing::new(response, MetadataLimits::default(), 100_000));
+            let trailers = item(&answers[0]).trailers.as_ref().unwrap();
+            assert_eq!(trailers.0["grpc-status"], code, "{status}");
+        }
     }
 
     /// Each fits, both together do not.

@@ -9,7 +9,7 @@ use homa::Message;
 use http_body::{Body, Frame};
 use tonic::Status;
 
-use super::held::Held;
+use super::peers::Room;
 use super::reply::reply;
 use super::stream::{NextPush, Push, Stream};
 use crate::message::next_piece;
@@ -20,23 +20,14 @@ use crate::wire::Answer;
 pub(super) struct RequestBody {
     data: Message,
     /// Until the handler has all of `data`.
-    held: Holds,
+    held: Option<Room>,
     /// `None` once all has arrived.
     rest: Option<Arc<Stream>>,
 }
 
-/// What keeps bytes counted that the handler has not taken.
-#[derive(Debug)]
-#[expect(dead_code, reason = "they count until they are dropped")]
-enum Holds {
-    Call(Held),
-    Push([Held; 2]),
-    Nothing,
-}
-
 impl RequestBody {
-    pub(super) fn new(data: Message, held: Held, rest: Option<Arc<Stream>>) -> Self {
-        Self { data, held: Holds::Call(held), rest }
+    pub(super) fn new(data: Message, held: Room, rest: Option<Arc<Stream>>) -> Self {
+        Self { data, held: Some(held), rest }
     }
 }
 
@@ -52,21 +43,25 @@ impl Body for RequestBody {
         loop {
             if let Some(piece) = next_piece(&mut self.data) {
                 if self.data.is_empty() {
-                    self.held = Holds::Nothing;
+                    self.held = None;
                 }
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
+            self.held = None;
             let Some(stream) = &self.rest else { return Poll::Ready(None) };
             let Push { request, body, is_end, held } = match ready!(stream.poll_push(cx)) {
                 NextPush::Push(push) => push,
-                NextPush::Cancelled => {
+                NextPush::Cancelled(why) => {
                     self.rest = None;
                     // Not CANCELLED, which tonic takes for the regular end of a request.
-                    let status = Status::aborted("the client gave the call up");
+                    let status = match why {
+                        Some(why) => Status::aborted(why.message()),
+                        None => Status::aborted("the client gave the call up"),
+                    };
                     return Poll::Ready(Some(Err(status)));
                 }
             };
-            (self.data, self.held) = (body, Holds::Push(held));
+            (self.data, self.held) = (body, Some(held));
             if is_end && let Some(stream) = self.rest.take() {
                 stream.close();
             }

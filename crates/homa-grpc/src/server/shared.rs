@@ -8,13 +8,14 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::config::ServerConfig;
 use super::held::Holding;
+use super::peers::Peers;
 use super::streams::Streams;
 
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: ServerConfig,
     pub(super) streams: Arc<Streams>,
-    pub(super) holding: Holding,
+    pub(super) peers: Arc<Peers>,
     /// Of responses, read from their handlers before their clients asked.
     pub(super) ahead: Holding,
     /// Whose turn it is, if not all handlers may run at once.
@@ -31,12 +32,11 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(config: ServerConfig) -> Self {
-        let (holding, ahead) = (config.held_bytes_max, config.ahead_bytes_max);
         let turns = |turns: usize| Semaphore::new(turns.clamp(1, Semaphore::MAX_PERMITS));
         Self {
             streams: Arc::default(),
-            holding: Holding::new(holding),
-            ahead: Holding::new(ahead),
+            peers: Arc::new(Peers::new(&config)),
+            ahead: Holding::new(config.ahead_bytes_max),
             turns: config.concurrency.map(turns),
             is_draining: AtomicBool::new(false),
             calls: AtomicUsize::new(0),

@@ -2,14 +2,15 @@
 //! yet.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use homa::{Message, RefuseReason, Request};
 use tonic::Status;
 
-use super::held::{Held, Holding};
+use super::held::NoRoom;
+use super::peers::{Peer, Room};
 use super::reply::reply;
 use crate::WINDOW;
 use crate::reorder::Reorder;
@@ -18,8 +19,7 @@ use crate::wire::Answer;
 /// A call that is a stream.
 #[derive(Debug)]
 pub(super) struct Stream {
-    /// What the pushes of its client hold.
-    of_peer: Holding,
+    peer: Arc<Peer>,
     state: Mutex<State>,
 }
 
@@ -29,15 +29,14 @@ pub(super) struct Push {
     pub(super) request: Request,
     pub(super) body: Message,
     pub(super) is_end: bool,
-    /// Of all clients' bytes, and of its own client's.
-    pub(super) held: [Held; 2],
+    pub(super) held: Room,
 }
 
 /// What the handler's body gets next.
 pub(super) enum NextPush {
     Push(Push),
-    /// The client has gone.
-    Cancelled,
+    /// There is none, for this reason, if not by the client's wish.
+    Cancelled(Option<Status>),
 }
 
 #[derive(Debug)]
@@ -47,6 +46,8 @@ struct State {
     /// Nobody reads the request's body any more.
     is_closed: bool,
     is_cancelled: bool,
+    /// Why, if it was not the client's wish.
+    given_up: Option<Status>,
     /// When the client last said something.
     heard: Instant,
     /// Since when pushes were seen to wait for one that has not come.
@@ -64,14 +65,15 @@ struct Pull {
 }
 
 impl Stream {
-    pub(super) fn new(of_peer: Holding) -> Self {
+    pub(super) fn new(peer: Arc<Peer>) -> Self {
         Self {
-            of_peer,
+            peer,
             state: Mutex::new(State {
                 pulls: VecDeque::new(),
                 pushes: Reorder::new(0, WINDOW),
                 is_closed: false,
                 is_cancelled: false,
+                given_up: None,
                 heard: Instant::now(),
                 stuck: None,
                 puller: None,
@@ -101,15 +103,12 @@ impl Stream {
 
     /// Holds the bytes of a push, if its client and all of them together may hold so many. What came
     /// before those that go before it makes room for them.
-    pub(super) fn hold(&self, sequence: u64, bytes: usize, of_all: &Holding) -> Option<[Held; 2]> {
-        let hold = || Some([of_all.hold(bytes)?, self.of_peer.hold(bytes)?]);
+    pub(super) fn hold(&self, sequence: u64, bytes: usize) -> Result<Room, NoRoom> {
         loop {
-            let held = hold();
-            if held.is_some() {
-                return held;
-            }
-            let last = self.lock().pushes.take_last_behind(sequence)?;
-            last.request.refuse(RefuseReason::Overloaded);
+            let held = self.peer.hold(bytes);
+            let Err(NoRoom::Now) = held else { return held };
+            let last = self.lock().pushes.take_last_behind(sequence);
+            last.ok_or(NoRoom::Now)?.request.refuse(RefuseReason::Overloaded);
         }
     }
 
@@ -136,26 +135,28 @@ impl Stream {
         self.lock().heard = Instant::now();
     }
 
-    /// The client gave the stream up, or is gone.
-    pub(super) fn cancel(&self) {
+    /// The client gave the stream up, or is gone; or the server does, and says why.
+    pub(super) fn cancel(&self, given_up: Option<Status>) {
         let mut state = self.lock();
-        state.is_cancelled = true;
+        if !state.is_cancelled {
+            (state.is_cancelled, state.given_up) = (true, given_up);
+        }
         let wakers = [state.puller.take(), state.reader.take(), state.canceller.take()];
         drop(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
-    /// Waits until the stream is cancelled.
-    pub(super) async fn cancelled(&self) {
+    /// Waits until the stream is cancelled, and says why, if it was not the client's wish.
+    pub(super) async fn cancelled(&self) -> Option<Status> {
         std::future::poll_fn(|cx| {
             let mut state = self.lock();
             if state.is_cancelled {
-                return Poll::Ready(());
+                return Poll::Ready(state.given_up.clone());
             }
             state.canceller = Some(cx.waker().clone());
             Poll::Pending
         })
-        .await;
+        .await
     }
 
     /// Whether a pull waits; if not, the task is woken when one does. One task at a time may wait.
@@ -183,11 +184,11 @@ impl Stream {
     pub(super) fn poll_push(&self, cx: &mut Context<'_>) -> Poll<NextPush> {
         let mut state = self.lock();
         if let Some(push) = state.pushes.pop() {
-            state.heard = Instant::now();
+            (state.heard, state.stuck) = (Instant::now(), None);
             return Poll::Ready(NextPush::Push(push));
         }
         if state.is_cancelled {
-            return Poll::Ready(NextPush::Cancelled);
+            return Poll::Ready(NextPush::Cancelled(state.given_up.clone()));
         }
         state.reader = Some(cx.waker().clone());
         Poll::Pending
@@ -206,7 +207,7 @@ impl Stream {
 
     /// The stream is over: answers what waits, with a fault if it did not end as it should.
     pub(super) fn end(&self, fault: Option<&Status>) {
-        self.cancel();
+        self.cancel(None);
         self.close();
         let pulls = std::mem::take(&mut self.lock().pulls);
         for pull in pulls {
@@ -228,9 +229,14 @@ impl Stream {
         let is_idle = !waits && now.saturating_duration_since(state.heard) >= idle_max;
         let gave_up = state.pulls.iter().any(|pull| pull.request.is_cancelled())
             || state.pushes.iter().any(|push| push.request.is_cancelled());
-        if is_idle || is_stuck_for_long || gave_up {
+        let given_up = match (is_idle, is_stuck_for_long) {
+            (true, _) => Some("the client has said nothing about the stream for long"),
+            (_, true) => Some("a part of the stream's request has not come for long"),
+            _ => None,
+        };
+        if gave_up || given_up.is_some() {
             drop(state);
-            return self.cancel();
+            return self.cancel(given_up.map(Status::unavailable));
         }
         let is_old = |pull: &Pull| now.saturating_duration_since(pull.since) >= pull_hold;
         let old = state.pulls.iter().take_while(|pull| is_old(pull)).count();

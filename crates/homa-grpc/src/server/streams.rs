@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tonic::Status;
 
-use super::config::ServerConfig;
-use super::held::Holding;
+use super::held::Held;
+use super::peers::Peer;
 use super::stream::{Stream, gone};
 
 /// The streams, by their clients and the names that these gave them.
@@ -24,6 +24,7 @@ pub(super) struct Entered {
     pub(super) stream: Arc<Stream>,
     streams: Arc<Streams>,
     key: Key,
+    _of_peer: Held,
     /// Why the stream ends, if not as it should.
     fault: Option<Status>,
 }
@@ -33,18 +34,9 @@ type Key = (SocketAddr, u64);
 #[derive(Debug, Default)]
 struct Table {
     streams: HashMap<Key, Arc<Stream>>,
-    per_peer: HashMap<SocketAddr, OfPeer>,
     /// Why streams ended that did not end as they should, for clients that had not asked then. The
     /// latest come last.
     faults: VecDeque<(Key, Status)>,
-}
-
-/// What one client has of all that.
-#[derive(Debug)]
-struct OfPeer {
-    streams: usize,
-    /// Its pushes.
-    holding: Holding,
 }
 
 /// Faults that are remembered.
@@ -60,31 +52,25 @@ impl Streams {
     /// There are too many, or the client has one of that name.
     pub(super) fn enter(
         self: &Arc<Self>,
-        peer: SocketAddr,
+        peer: Arc<Peer>,
         id: u64,
-        config: &ServerConfig,
+        streams_max: usize,
     ) -> Result<Entered, Status> {
         let mut table = self.lock();
-        if table.streams.len() >= config.streams_max {
+        if table.streams.len() >= streams_max {
             return Err(Status::resource_exhausted("the server has too many streams"));
         }
-        let Table { streams, per_peer, .. } = &mut *table;
-        let Entry::Vacant(vacant) = streams.entry((peer, id)) else {
+        let key = (peer.addr, id);
+        let Entry::Vacant(vacant) = table.streams.entry(key) else {
             return Err(Status::internal("the client has a stream of that name already"));
         };
-        // One client alone does not keep all others from pushing.
-        let new = || OfPeer { streams: 0, holding: Holding::new(config.held_bytes_max / 2) };
-        let count = per_peer.get(&peer).map_or(0, |of_peer| of_peer.streams);
-        if count >= config.streams_per_peer_max {
+        let Ok(of_peer) = peer.streams.hold(1) else {
             return Err(Status::resource_exhausted("this client has too many streams"));
-        }
-        let of_peer = per_peer.entry(peer).or_insert_with(new);
-        of_peer.streams += 1;
-        let stream = Stream::new(of_peer.holding.clone());
-        let stream = Arc::clone(vacant.insert(Arc::new(stream)));
+        };
+        let stream = Arc::clone(vacant.insert(Arc::new(Stream::new(peer))));
         // Should the handler panic, this is what remains to be said.
         let fault = Some(Status::internal("the server gave the stream up"));
-        Ok(Entered { stream, streams: Arc::clone(self), key: (peer, id), fault })
+        Ok(Entered { stream, streams: Arc::clone(self), key, _of_peer: of_peer, fault })
     }
 
     pub(super) fn find(&self, peer: SocketAddr, id: u64) -> Option<Arc<Stream>> {
@@ -142,12 +128,6 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let mut table = self.streams.lock();
         table.streams.remove(&self.key);
-        if let Entry::Occupied(mut of_peer) = table.per_peer.entry(self.key.0) {
-            of_peer.get_mut().streams -= 1;
-            if of_peer.get().streams == 0 {
-                of_peer.remove();
-            }
-        }
         if let Some(fault) = &self.fault {
             table.remember(self.key, fault);
         }
