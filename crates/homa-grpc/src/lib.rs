@@ -23,6 +23,7 @@
 mod client;
 mod connect_info;
 mod gather;
+mod held;
 mod message;
 mod reorder;
 mod server;

@@ -40,6 +40,9 @@ impl From<Malformed> for Status {
             Malformed::PeerVersions(_) | Malformed::Version(_) => {
                 Self::unimplemented(malformed.to_string())
             }
+            Malformed::HeadTooLong { .. } | Malformed::TooManyEntries { .. } => {
+                Self::resource_exhausted(format!("message of gRPC over Homa: {malformed}"))
+            }
             _ => Self::internal(format!("malformed message of gRPC over Homa: {malformed}")),
         }
     }

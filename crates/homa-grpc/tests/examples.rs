@@ -33,12 +33,22 @@ impl Server {
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line).unwrap();
         assert!(line.contains("listening"), "{line}");
-        // Announced before it listens: as soon as the port is taken it does.
-        while UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+        // Announced before it listens: as soon as the port is taken it does. To try to take it would keep
+        // the server from it.
+        while !is_taken(address) {
+            assert!(server.0.try_wait().unwrap().is_none(), "the server has ended");
             std::thread::yield_now();
         }
         server
     }
+}
+
+fn is_taken(address: &str) -> bool {
+    let (_, port) = address.split_once(':').unwrap();
+    let local = format!("0100007F:{:04X} 00000000:0000", port.parse::<u16>().unwrap());
+    ["/proc/net/udp", "/proc/net/tcp"]
+        .iter()
+        .any(|table| std::fs::read_to_string(table).unwrap().contains(&local))
 }
 
 impl Drop for Server {

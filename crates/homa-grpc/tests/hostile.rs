@@ -141,17 +141,20 @@ async fn server__malformed_messages_are_faults() {
         [0, 1, 11, b'g', b'r', b'p', b'c', b'-', b's', b't', b'a', b't', b'u', b's', 0, 0, 0, 0];
     for bytes in [
         vec![1],
-        vec![1, OPEN, 0, 0, 255, 255, 255, 255],
         vec![1, OPEN, 0, 0, 0, 0, 0, 8],
         vec![1, PULL, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0],
         message(99, 0, &[0; 8], &[]),
         message(PULL, 0, &[0; 8], b"body"),
         open(1, 1_000_000, "no path", &[0, 0], 1, &[]),
-        open(1, 1_000_000, CHAT, &[255, 255], 1, &[]),
         open(1, 1_000_000, CHAT, &huge_value, 1, &[]),
         open(1, 1_000_000, CHAT, &status, 1, &[]),
     ] {
         assert_eq!(fault(&net.raw(bytes.clone()).await.unwrap()), Code::Internal, "{bytes:?}");
+    }
+    let too_long = vec![1, OPEN, 0, 0, 255, 255, 255, 255];
+    let too_many = open(1, 1_000_000, CHAT, &[255, 255], 1, &[]);
+    for bytes in [too_long, too_many] {
+        assert_eq!(fault(&net.raw(bytes).await.unwrap()), Code::ResourceExhausted);
     }
     let answer = net.raw(open(1, 100, CHAT, &[0, 0], 1, &[])).await.unwrap();
     assert_eq!(fault(&answer), Code::InvalidArgument);

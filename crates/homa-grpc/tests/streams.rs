@@ -383,6 +383,40 @@ async fn limits__responses_ready_before_they_are_asked_for() {
     }
 }
 
+/// Readers that are busy do not make their client hold all that it might ask for.
+#[tokio::test]
+async fn limits__responses_that_nobody_reads() {
+    let said = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&said);
+    let mut config = ServerConfig::default();
+    config.ahead_bytes_max = 0;
+    let net = Net::chats(config, move |_| {
+        let said = Arc::clone(&counter);
+        let notes = iter(0..).map(move |_| {
+            said.fetch_add(10_000, Ordering::SeqCst);
+            Ok(note("x".repeat(10_000)))
+        });
+        async { Ok(Response::new(boxed(notes))) }
+    })
+    .await;
+    let mut config = ChannelConfig::default();
+    config.unread_bytes_max = 500_000;
+    let client = net.chatter_with(config);
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        open.push(in_time(client.clone().route_chat(pending())).await.unwrap().into_inner());
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Of each stream the answer to the call and one more of up to 150 KB, which is eight without a limit.
+    let unread = said.load(Ordering::SeqCst);
+    assert!((1_000_000..10 * 2 * 150_000 + 800_000).contains(&unread), "{unread}");
+    for answers in &mut open {
+        for _ in 0..100 {
+            assert!(in_time(answers.message()).await.unwrap().is_some());
+        }
+    }
+}
+
 /// What a handler has taken is held by nobody any more, though its stream goes on.
 #[tokio::test]
 async fn limits__bytes_that_handlers_have_taken_do_not_count() {

@@ -335,6 +335,29 @@ async fn shutdown__what_is_under_way_ends_and_new_calls_are_refused() {
     in_time(server).await.unwrap().unwrap();
 }
 
+/// Handlers that block their threads work beside each other, as far as there are threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn concurrency__handlers_that_block() {
+    let net = Net::greets(|_| async {
+        std::thread::sleep(Duration::from_millis(500));
+        reply("done")
+    })
+    .await;
+    let begin = Instant::now();
+    let mut calls = tokio::task::JoinSet::new();
+    // They come together.
+    let cork = net.calling.cork();
+    for _ in 0..5 {
+        let mut greeter = net.greeter();
+        calls.spawn(async move { greeter.say_hello(hello("x")).await.unwrap() });
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    drop(cork);
+    in_time(calls.join_all()).await;
+    // Two behind each other would take a second.
+    assert!(begin.elapsed() < Duration::from_millis(950), "{:?}", begin.elapsed());
+}
+
 /// What handlers have answered arrives, though nobody keeps the endpoint.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shutdown__answers_arrive() {

@@ -38,7 +38,9 @@ pub struct Addr {
 #[non_exhaustive]
 pub enum AddrError {
     /// It is not of the form `host:P` or `host:U/H`.
-    #[error("`{0}` is not an address: write host:PORT or host:UDPPORT/HOMAPORT")]
+    #[error(
+        "`{0}` is not an address: write host:PORT or host:UDPPORT/HOMAPORT, without a scheme, ports from 1 on"
+    )]
     Syntax(String),
     /// The Homa port is 0 or above 32767.
     #[error(

@@ -25,7 +25,10 @@ pub enum BindError {
     #[error("invalid configuration: {0}")]
     Config(#[from] proto::ConfigError),
     /// A Homa server port is 1 to 32767.
-    #[error("Homa port {0} can't be served: Homa server ports are 1 to 32767")]
+    #[error(
+        "Homa port {0} can't be served: Homa server ports are 1 to 32767 (at any UDP port one of these may be \
+         served, 7 for example, by `Endpoint::serve(7)`; clients write host:UDPPORT/7 then)"
+    )]
     PortOutOfRange(u16),
     /// Another [`Server`](crate::Server) of this endpoint has the Homa port.
     #[error("Homa port {0} is in use at this endpoint")]

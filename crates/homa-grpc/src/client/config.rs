@@ -31,9 +31,13 @@ pub struct ChannelConfig {
     /// count as sent by the endpoint; those of all streams have a third of its
     /// `proto.limits.outgoing_bytes_max`, and one stream as much as it leaves to others.
     pub pushes_max: usize,
+    /// Bytes of streaming responses that have arrived and wait for their readers, of all streams of this
+    /// channel: while there are as many, each stream asks for a message only when it has none. Default
+    /// 32 MiB.
+    pub unread_bytes_max: usize,
     /// How often the server is told that a stream still has a reader which is busy with what it
     /// has. Less than the server's [`ServerConfig::stream_idle_max`](crate::ServerConfig). Default
-    /// 10 s.
+    /// 3 s.
     pub keep_alive: Duration,
 }
 
@@ -46,7 +50,8 @@ impl Default for ChannelConfig {
             when_full: WhenFull::Wait,
             pulls_max: 8,
             pushes_max: 4,
-            keep_alive: Duration::from_secs(10),
+            unread_bytes_max: 32 << 20,
+            keep_alive: Duration::from_secs(3),
         }
     }
 }

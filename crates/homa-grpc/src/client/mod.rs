@@ -28,6 +28,7 @@ use self::exchange::Exchange;
 use self::overload::Overload;
 use self::push_room::PushRoom;
 use self::target::Server;
+use crate::held::Holding;
 
 /// A gRPC channel to one server over Homa, for generated clients: `XClient::new(channel)`.
 ///
@@ -76,6 +77,8 @@ struct Shared {
     config: ChannelConfig,
     next_stream: AtomicU64,
     push_room: Arc<PushRoom>,
+    /// Bytes of items that wait for their readers.
+    unread: Holding,
     overload: Overload,
 }
 
@@ -107,8 +110,8 @@ impl HomaChannel {
         let next_stream = AtomicU64::new(first);
         let endpoint = endpoint.clone();
         let push_room = PushRoom::of(&endpoint);
-        let overload = Overload::default();
-        let shared = Shared { endpoint, server, config, next_stream, push_room, overload };
+        let (unread, overload) = (Holding::new(config.unread_bytes_max), Overload::default());
+        let shared = Shared { endpoint, server, config, next_stream, push_room, unread, overload };
         Ok(Self { shared: Arc::new(shared) })
     }
 }

@@ -18,6 +18,7 @@ use super::exchange::{Exchange, Failure, Pending};
 use super::overload;
 use super::uplink::Uplink;
 use super::upload::Upload;
+use crate::held::Held;
 use crate::reorder::Reorder;
 use crate::wire::{Answer, Item, Request};
 
@@ -35,7 +36,7 @@ pub(super) struct Begun {
 /// Where a response's body gets its items from, in order.
 #[derive(Debug)]
 pub(super) struct Downlink {
-    items: mpsc::Receiver<Item>,
+    items: mpsc::Receiver<Unread>,
     failure: Arc<OnceLock<Status>>,
 }
 
@@ -93,11 +94,18 @@ fn checked(item: Item) -> Result<Item, Status> {
     }
 }
 
+/// An item that nobody has read.
+#[derive(Debug)]
+struct Unread {
+    item: Item,
+    _held: Held,
+}
+
 impl Downlink {
     /// The next item. After that with the trailers, or an error, there is none.
     pub(super) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Item, Status>> {
         let item = std::task::ready!(self.items.poll_recv(cx));
-        Poll::Ready(item.ok_or_else(|| match self.failure.get() {
+        Poll::Ready(item.map(|unread| unread.item).ok_or_else(|| match self.failure.get() {
             Some(status) => status.clone(),
             None => Status::unavailable("the runtime of the stream was shut down"),
         }))
@@ -107,9 +115,9 @@ impl Downlink {
 /// The task of a stream.
 struct Stream {
     begun: Begun,
-    items: mpsc::Sender<Item>,
+    items: mpsc::Sender<Unread>,
     /// Room for what the pulls under way will bring, and for what came early: an item each.
-    room: Vec<mpsc::OwnedPermit<Item>>,
+    room: Vec<mpsc::OwnedPermit<Unread>>,
     pulls: FuturesUnordered<Pending>,
     uplink: Arc<Uplink>,
     pushes: FuturesUnordered<Pushing>,
@@ -117,7 +125,7 @@ struct Stream {
     touches: FuturesUnordered<Pending>,
     /// Pulls to keep under way: more while the server has more than they bring, one when it is idle.
     window: usize,
-    early: Reorder<Item>,
+    early: Reorder<Unread>,
     /// The server does not know the stream: it is over, but its end may be on the way.
     fault: Option<Status>,
     /// The server was too busy for a pull, or had nothing to say, and is not asked before that.
@@ -138,7 +146,7 @@ enum Event {
     Pushed(Result<Message, CallError>),
     Touched(Result<Message, CallError>),
     /// There is room for another item.
-    Room(mpsc::OwnedPermit<Item>),
+    Room(mpsc::OwnedPermit<Unread>),
     Push(Result<(u64, Message), Status>),
     /// Nothing was asked for long.
     Silent,
@@ -216,6 +224,15 @@ impl Stream {
         let may_push = self.begun.upload.is_some() && self.pushes.len() < config.pushes_max();
         // A push may wait here.
         let is_silent = self.pulls.is_empty() && self.touches.is_empty();
+        let unread = &self.begun.exchange.shared.unread;
+        let items = &self.items;
+        let room = async {
+            if unread.is_full() {
+                // Until the reader has all that came.
+                drop(items.reserve_many(items.max_capacity()).await.ok()?);
+            }
+            items.clone().reserve_owned().await.ok()
+        };
         let upload = &mut self.begun.upload;
         let push = std::future::poll_fn(|cx| match upload {
             Some(upload) => upload.poll_push(cx, config.message_bytes_max()),
@@ -227,14 +244,14 @@ impl Stream {
             Some(outcome) = self.pulls.next() => Event::Pulled(outcome),
             Some(outcome) = self.pushes.next() => Event::Pushed(outcome),
             Some(outcome) = self.touches.next() => Event::Touched(outcome),
-            Ok(room) = self.items.clone().reserve_owned(), if may_pull => Event::Room(room),
+            Some(room) = room, if may_pull => Event::Room(room),
             push = push, if may_push => Event::Push(push),
             () = tokio::time::sleep_until(resumes), if paused => Event::Resumed,
             () = tokio::time::sleep(config.keep_alive), if is_silent => Event::Silent,
         }
     }
 
-    fn pull(&mut self, room: mpsc::OwnedPermit<Item>) {
+    fn pull(&mut self, room: mpsc::OwnedPermit<Unread>) {
         let Begun { exchange, addr, id, deadline, .. } = &self.begun;
         self.room.push(room);
         self.pulls.push(exchange.begin(*addr, Request::pull(*id).into(), *deadline));
@@ -284,15 +301,17 @@ impl Stream {
         }
         let item = checked(item)?;
         let sequence = item.sequence;
-        if self.early.insert(sequence, item).is_err() {
+        let mut held = self.begun.exchange.shared.unread.hold_nothing();
+        held.set(item.body.len());
+        if self.early.insert(sequence, Unread { item, _held: held }).is_err() {
             return Err(Status::internal(
                 "the server's response has an item twice or out of order",
             ));
         }
-        while let Some(item) = self.early.pop() {
-            let is_end = item.trailers.is_some();
+        while let Some(unread) = self.early.pop() {
+            let is_end = unread.item.trailers.is_some();
             if let Some(room) = self.room.pop() {
-                room.send(item);
+                room.send(unread);
             }
             if is_end {
                 return Ok(true);

@@ -4,21 +4,27 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
 
 use homa::{RefuseReason, Request};
 use tonic::Status;
 
 use super::call::{self, Call};
 use super::handler::Handler;
-use super::held::NoRoom;
 use super::peers::Room;
 use super::reply::reply;
 use super::shared::Shared;
 use super::stream::Push;
+use crate::held::NoRoom;
 use crate::wire::{self, Answer, Malformed, Open};
 
-/// Requests taken at a time: so many answers leave together, and clients go on while there are more.
+/// Requests taken at a time, at most: so many answers leave together, and clients go on while there are
+/// more.
 const BATCH: usize = 8;
+
+/// A handler that computes or blocks for longer keeps those behind it waiting, with which another task could
+/// begin.
+const SLOW: Duration = Duration::from_micros(100);
 
 /// One of the tasks that accept.
 pub(super) struct Acceptor<S> {
@@ -31,16 +37,20 @@ impl<S: Handler> Acceptor<S> {
     /// Accepts until the endpoint is closed.
     pub(super) async fn run(self) {
         let mut requests = Vec::with_capacity(BATCH);
+        let mut batch = 1;
         loop {
-            let count = self.server.accept_batch(&mut requests, BATCH).await;
+            let count = self.server.accept_batch(&mut requests, batch).await;
             if count == 0 {
                 return;
             }
+            let begin = Instant::now();
             requests.drain(..).for_each(|request| self.take(request));
-            if count == BATCH {
+            if count == batch {
                 // Others have their turn, the endpoint's driver among them.
                 tokio::task::yield_now().await;
             }
+            let is_slow = begin.elapsed() > SLOW * count as u32;
+            batch = if is_slow { 1 } else { (2 * batch).min(BATCH) };
         }
     }
 

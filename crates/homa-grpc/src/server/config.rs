@@ -31,7 +31,7 @@ pub struct ServerConfig {
     pub streams_per_peer_max: usize,
     /// A stream of which the client says nothing for so long is cancelled: its handler is dropped.
     /// More than the clients' [`ChannelConfig::keep_alive`](crate::ChannelConfig::keep_alive).
-    /// Default 30 s.
+    /// Default 10 s.
     pub stream_idle_max: Duration,
     /// A pull that has waited so long for something to be said is answered with nothing; the client
     /// keeps only one under way then. Default 10 s.
@@ -54,7 +54,7 @@ impl Default for ServerConfig {
             ahead_bytes_max: 64 << 20,
             streams_max: 65_536,
             streams_per_peer_max: 4096,
-            stream_idle_max: Duration::from_secs(30),
+            stream_idle_max: Duration::from_secs(10),
             pull_hold: Duration::from_secs(10),
             shutdown_patience: Duration::from_secs(30),
             acceptors: None,

@@ -4,7 +4,6 @@ mod accept;
 mod call;
 mod config;
 mod handler;
-mod held;
 mod listen;
 mod outgoing;
 mod peers;

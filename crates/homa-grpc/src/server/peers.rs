@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::config::ServerConfig;
-use super::held::{Held, Holding, NoRoom};
+use crate::held::{Held, Holding, NoRoom};
 
 /// The clients' endpoints that have something.
 #[derive(Debug)]

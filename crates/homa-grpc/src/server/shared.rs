@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::config::ServerConfig;
-use super::held::Holding;
 use super::peers::Peers;
 use super::streams::Streams;
+use crate::held::Holding;
 
 #[derive(Debug)]
 pub(super) struct Shared {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use homa::{Message, RefuseReason, Request};
 use tonic::Status;
 
-use super::held::NoRoom;
 use super::peers::{Peer, Room};
 use super::reply::reply;
 use crate::WINDOW;
+use crate::held::NoRoom;
 use crate::reorder::Reorder;
 use crate::wire::Answer;
 

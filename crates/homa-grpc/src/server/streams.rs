@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use tonic::Status;
 
-use super::held::Held;
 use super::peers::Peer;
 use super::stream::{Stream, gone};
+use crate::held::Held;
 
 /// The streams, by their clients and the names that these gave them.
 #[derive(Debug, Default)]
@@ -58,14 +58,17 @@ impl Streams {
     ) -> Result<Entered, Status> {
         let mut table = self.lock();
         if table.streams.len() >= streams_max {
-            return Err(Status::resource_exhausted("the server has too many streams"));
+            let why = format!("the server has {streams_max} streams, its `streams_max`");
+            return Err(Status::resource_exhausted(why));
         }
         let key = (peer.addr, id);
         let Entry::Vacant(vacant) = table.streams.entry(key) else {
             return Err(Status::internal("the client has a stream of that name already"));
         };
         let Ok(of_peer) = peer.streams.hold(1) else {
-            return Err(Status::resource_exhausted("this client has too many streams"));
+            let why =
+                "this client has as many streams as `streams_per_peer_max` of the server allows";
+            return Err(Status::resource_exhausted(why));
         };
         let stream = Arc::clone(vacant.insert(Arc::new(Stream::new(peer))));
         // Should the handler panic, this is what remains to be said.

@@ -27,9 +27,9 @@ pub(crate) enum MetadataError {
     Base64(HeaderName),
     #[error("metadata: a name of {0} bytes is too long, 255 are allowed")]
     Name(usize),
-    #[error("metadata: more than {0} entries")]
+    #[error("metadata: more than the {0} entries that `metadata.entries_max` of this side allows")]
     Entries(usize),
-    #[error("metadata: more than {0} bytes")]
+    #[error("metadata: more than the {0} bytes that `metadata.bytes_max` of this side allows")]
     Bytes(usize),
 }
 

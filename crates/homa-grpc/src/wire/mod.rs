@@ -25,7 +25,9 @@ pub(crate) use trailers::Trailers;
 pub(crate) enum Malformed {
     #[error("it ends in the middle of its head")]
     Truncated,
-    #[error("its head is longer than {max} bytes")]
+    #[error(
+        "its head is longer than the {max} bytes that `metadata.bytes_max` of its receiver allows"
+    )]
     HeadTooLong { max: usize },
     #[error("kind {0:#04x} is unknown here")]
     Kind(u8),
@@ -37,7 +39,9 @@ pub(crate) enum Malformed {
     Name,
     #[error("a value in its metadata is invalid")]
     Value,
-    #[error("it has more than {max} metadata entries")]
+    #[error(
+        "it has more metadata than the {max} entries that `metadata.entries_max` of its receiver allows"
+    )]
     TooManyEntries { max: usize },
     #[error("a text is not UTF-8")]
     Text,

@@ -5,21 +5,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What is held, and how much may be.
 #[derive(Clone, Debug)]
-pub(super) struct Holding {
+pub(crate) struct Holding {
     held: Arc<AtomicUsize>,
     max: usize,
 }
 
 /// Some of it, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     holding: Holding,
     count: usize,
 }
 
 /// There is no room for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoRoom {
+pub(crate) enum NoRoom {
     /// While others hold what they do.
     Now,
     /// It is more than may be held.
@@ -27,12 +27,12 @@ pub(super) enum NoRoom {
 }
 
 impl Holding {
-    pub(super) fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self { held: Arc::default(), max }
     }
 
     /// Holds so much more, if that is allowed.
-    pub(super) fn hold(&self, count: usize) -> Result<Held, NoRoom> {
+    pub(crate) fn hold(&self, count: usize) -> Result<Held, NoRoom> {
         if count > self.max {
             return Err(NoRoom::Ever);
         }
@@ -42,19 +42,19 @@ impl Holding {
     }
 
     /// Nothing yet, and no limit to what it becomes: see [`Holding::is_full`].
-    pub(super) fn hold_nothing(&self) -> Held {
+    pub(crate) fn hold_nothing(&self) -> Held {
         Held { holding: self.clone(), count: 0 }
     }
 
     /// Whether as much is held as may be.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.held.load(Ordering::Relaxed) >= self.max
     }
 }
 
 impl Held {
     /// Holds so much from now on.
-    pub(super) fn set(&mut self, count: usize) {
+    pub(crate) fn set(&mut self, count: usize) {
         self.holding.held.fetch_add(count, Ordering::Relaxed);
         self.holding.held.fetch_sub(std::mem::replace(&mut self.count, count), Ordering::Relaxed);
     }
