@@ -32,10 +32,10 @@ pub(crate) fn run(args: &ClientArgs, interrupt: &Interrupt) -> Result<(), Stop> 
     let _ = writeln!(watcher.to, "{}", summary::text(&plan, &outcome));
     json.write(|| summary::json(args.transport, &plan, &outcome))?;
     for (reason, count) in outcome.failures.by_frequency() {
-        eprintln!("homa: {count} calls failed: {reason}");
+        tell!("homa: {count} calls failed: {reason}");
     }
     if let Some(line) = client.drops().describe() {
-        eprintln!("homa: {line}");
+        tell!("homa: {line}");
     }
     verdict(args, &outcome)
 }

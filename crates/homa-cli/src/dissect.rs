@@ -29,10 +29,10 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<(), Stop> {
             return Err(failed(problem.to_string()));
         }
         Err(problem) => {
-            eprintln!("{counts}");
+            tell!("{counts}");
             return Err(failed(problem.to_string()));
         }
-        Ok(()) => eprintln!("{counts}"),
+        Ok(()) => tell!("{counts}"),
     }
     Ok(())
 }

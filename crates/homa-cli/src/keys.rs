@@ -21,7 +21,7 @@ pub(crate) fn read(path: Option<&Path>) -> Result<Option<AuthConfig>, Stop> {
     Ok(read_file(path)?.map(|(file, path)| {
         if file.readable_by_others {
             let path = path.display();
-            eprintln!("homa: others can read the key file {path}: chmod 600 {path}");
+            tell!("homa: others can read the key file {path}: chmod 600 {path}");
         }
         AuthConfig::new(file.keys)
     }))

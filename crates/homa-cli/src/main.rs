@@ -4,6 +4,9 @@
 //! Arguments are described in [`args`]; each command is a module of its own. Standard output has
 //! results only; whatever tells how things go is on standard error.
 
+#[macro_use]
+mod tell;
+
 mod accounts;
 mod address;
 mod args;
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(stop) => {
-            eprintln!("{stop}");
+            tell!("{stop}");
             stop.code()
         }
     }

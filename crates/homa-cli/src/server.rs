@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
     privileges::keep_for(args.transport)?;
     let mut server =
         listen(args.transport, &args.listen, args.regime.into(), options, args.raw.share)?;
-    eprintln!("homa: {} server listening on {}", args.transport.name(), server.address());
+    tell!("homa: {} server listening on {}", args.transport.name(), server.address());
     let mut lines = ServerLines::new(args.transport.name());
     let mut drop_lines = DropLines::new();
     let mut served = Served::default();
@@ -55,13 +55,13 @@ pub(crate) fn run(args: &ServerArgs, interrupt: &Interrupt) -> Result<(), Stop> 
             report(&*server, args.accounts)?;
         }
         if let Some(line) = drop_lines.next(Instant::now(), &server.drops()) {
-            eprintln!("homa: {line}");
+            tell!("homa: {line}");
         }
     }
     report(&*server, args.accounts)?;
     server.shut_down(&mut served);
     if let Some(line) = server.drops().describe() {
-        eprintln!("homa: {line}");
+        tell!("homa: {line}");
     }
     let turned_away = server.turned_away();
     if turned_away != TurnedAway::default() {
@@ -105,7 +105,7 @@ fn announce_end(interrupt: &Interrupt, open: impl Fn() -> u64 + Send + 'static) 
         }
         let open = open();
         if open > 0 {
-            eprintln!(
+            tell!(
                 "homa: ending; requests that are still open: {open}; a second signal ends at once"
             );
         }

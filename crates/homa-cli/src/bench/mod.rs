@@ -31,7 +31,7 @@ pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<(), Stop> {
     check_conditions(args, &tests, contenders).map_err(Stop::Usage)?;
     let others: Vec<_> = contenders.iter().map(|contender| contender.protocol()).collect();
     if let (true, Some(other)) = (args.fault.is_some(), others.iter().find(|p| !p.is_homa())) {
-        eprintln!("homa: --fault damages Homa's packets only, not those of {}", other.title());
+        tell!("homa: --fault damages Homa's packets only, not those of {}", other.title());
     }
     let json = OutputFile::open(args.json.as_deref())?;
     if contenders.contains(&Contender::Raw) {

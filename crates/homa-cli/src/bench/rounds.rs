@@ -152,7 +152,7 @@ impl<'a> Rounds<'a> {
         if outcome.failures.total() > 0 {
             self.progress.clear();
             for (reason, count) in outcome.failures.by_frequency() {
-                eprintln!("homa: {} over {contender}: {count} calls failed: {reason}", test.name);
+                tell!("homa: {} over {contender}: {count} calls failed: {reason}", test.name);
             }
         }
         Ok((RoundResult { outcome, cpu_server }, finish))

@@ -70,7 +70,7 @@ pub(super) fn run(args: &LabArgs, interrupt: &Interrupt) -> Result<LabReport, St
             runs.extend(measure(args, &lab, buffer_bytes, &offered, interrupt)?);
             let run = runs.last().filter(|_| transport == Protocol::Homa && !args.no_prediction);
             if let Some(run) = run {
-                eprintln!("homa lab: the same, simulated");
+                tell!("homa lab: the same, simulated");
                 predictions.push(predict(run, &args.workload, buffer_bytes, unloaded)?);
             }
         }
@@ -111,7 +111,7 @@ fn measure_unloaded(args: &LabArgs, lab: &Lab, interrupt: &Interrupt) -> Result<
     let bits = 2.0 * wire_bytes(UNLOADED_BYTES) as f64 * 8.0;
     let mut runs = Vec::new();
     for &transport in &args.transports {
-        eprintln!("homa lab: {} without load", transport.name());
+        tell!("homa lab: {} without load", transport.name());
         let offered = Offered {
             transport,
             workload: UNLOADED_BYTES.to_string(),
@@ -136,7 +136,7 @@ fn measure(
     interrupt: &Interrupt,
 ) -> Result<Vec<Run>, Stop> {
     let names: Vec<_> = offered.iter().map(|offered| offered.transport.name()).collect();
-    eprintln!(
+    tell!(
         "homa lab: {}, buffers of {} KB, {} s",
         names.join(" and "),
         buffer_bytes as f64 / 1e3,

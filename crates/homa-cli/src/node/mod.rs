@@ -137,7 +137,7 @@ impl Node<'_> {
             let left = begin.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 if self.identity.rank == 0 {
-                    eprintln!("homa: {} nodes have met, and begin", self.config.size);
+                    tell!("homa: {} nodes have met, and begin", self.config.size);
                 }
                 return Ok(());
             }

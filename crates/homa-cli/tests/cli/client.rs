@@ -245,3 +245,15 @@ fn client__json_to_nowhere_is_an_error_at_once() {
     assert!(err.contains("cannot write /nonexistent/file"), "{err}");
     assert!(begin.elapsed() < Duration::from_secs(5));
 }
+
+/// As behind `2>&1 | head`: what is told to nobody stops nothing.
+#[test]
+fn client__goes_on_when_nobody_reads_what_it_tells() {
+    let server = Server::start(HOMA.0, HOMA.1);
+    let mut child =
+        patient_client("homa", &server.address, &["--json", "-", "--duration", "500ms"]);
+    drop(child.stderr.take());
+    let (code, out, _) = finish(child, Duration::from_secs(20));
+    assert_eq!(code, Some(0));
+    assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok(), "{out}");
+}
