@@ -45,11 +45,11 @@ impl<S: Handler> Acceptor<S> {
             }
             let begin = Instant::now();
             requests.drain(..).for_each(|request| self.take(request));
+            let is_slow = begin.elapsed() > SLOW * count as u32;
             if count == batch {
                 // Others have their turn, the endpoint's driver among them.
                 tokio::task::yield_now().await;
             }
-            let is_slow = begin.elapsed() > SLOW * count as u32;
             batch = if is_slow { 1 } else { (2 * batch).min(BATCH) };
         }
     }

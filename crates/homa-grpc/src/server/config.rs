@@ -17,8 +17,10 @@ pub struct ServerConfig {
     pub deadline: Option<Duration>,
     /// Handlers that run at once; further calls wait for their turn. Default `None`: no limit.
     pub concurrency: Option<usize>,
-    /// Bytes of requests that no handler has taken yet, of all clients together; parts of streams that one
-    /// client sent may be half of it. Requests beyond are refused as overloaded. Default 256 MiB.
+    /// Bytes of requests that no handler has taken yet, of all clients together; half of it may be of one
+    /// client's endpoint. Requests beyond are refused as overloaded, for their clients to make them again.
+    /// At least twice the longest message that clients send (their `ChannelConfig::message_bytes_max`),
+    /// for one that is longer than a client's half is refused for good. Default 256 MiB.
     pub held_bytes_max: usize,
     /// Bytes of streaming responses that are ready before their clients ask, of all streams together. While
     /// there are as many, handlers are not asked for more than their clients have room for; what a handler
