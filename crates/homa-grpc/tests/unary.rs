@@ -46,6 +46,22 @@ async fn call__longer_than_a_homa_message_both_ways() {
     }
 }
 
+/// An endpoint that has room for one long message at a time: pulls need some as well.
+#[tokio::test]
+async fn call__longer_than_all_the_room_of_the_endpoint() {
+    let net = Net::greets(|request| async move { reply(request.into_inner().name) }).await;
+    let mut config = Config::default();
+    config.proto.limits.outgoing_bytes_max = 1_000_000;
+    let calling = Endpoint::bind("127.0.0.1:0", config).await.unwrap();
+    let channel = HomaChannel::connect(&calling, net.addr).unwrap();
+    let mut greeter = GreeterClient::new(channel).max_decoding_message_size(64 << 20);
+    let begin = Instant::now();
+    let response = in_time(greeter.say_hello(hello("x".repeat(3_000_000)))).await.unwrap();
+    assert_eq!(response.into_inner().message.len(), 3_000_000);
+    // A pull that no push has room beside is answered after 10 s.
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+}
+
 #[tokio::test]
 async fn call__error_with_details_and_metadata() {
     let net = Net::greets(|_| async move {

@@ -91,9 +91,9 @@ impl Opening {
             return Err(failure.clone());
         }
         let path = parts.uri.path();
-        let max = config.message_bytes_max();
+        let max = exchange.shared.message_bytes_max();
+        let answer_max = config.message_bytes_max() as u32;
         let head = |is_end| {
-            let answer_max = max as u32;
             wire::Request::open(id, answer_max, path, &parts.headers, is_end, &config.metadata)
         };
         let mut head_bytes = head(true)?;

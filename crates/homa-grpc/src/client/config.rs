@@ -12,7 +12,8 @@ use crate::wire::MetadataLimits;
 pub struct ChannelConfig {
     /// The longest Homa message that is sent and that the server may answer with, in bytes, at least
     /// 1,024. Longer bodies are split. Not more than `proto.message_length_max` of this endpoint and
-    /// of the server's. Default 1,000,000.
+    /// of the server's. What is sent is cut to a third of `proto.limits.outgoing_bytes_max` as well.
+    /// Default 1,000,000.
     pub message_bytes_max: u32,
     /// Metadata sent and taken.
     pub metadata: MetadataLimits,

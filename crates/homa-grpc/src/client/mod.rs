@@ -133,6 +133,14 @@ impl tower_service::Service<http::Request<Body>> for HomaChannel {
 }
 
 impl Shared {
+    /// The longest message that is sent, in bytes: what a stream has under way leaves room for another at the
+    /// endpoint.
+    fn message_bytes_max(&self) -> usize {
+        self.config
+            .message_bytes_max()
+            .min(self.push_room.max().max(crate::MESSAGE_BYTES_MIN as usize))
+    }
+
     fn next_stream(&self) -> u64 {
         self.next_stream.fetch_add(1, Ordering::Relaxed)
     }

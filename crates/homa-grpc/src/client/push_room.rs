@@ -46,6 +46,10 @@ impl PushRoom {
         Self { max, used: Mutex::new(0), freed: Notify::new() }
     }
 
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+
     fn used(&self) -> MutexGuard<'_, usize> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -219,6 +219,7 @@ impl Stream {
     /// Waits for what happens next.
     async fn event(&mut self) -> Event {
         let config = &self.begun.exchange.shared.config;
+        let message_bytes_max = self.begun.exchange.shared.message_bytes_max();
         let (paused, resumes) = (self.paused.is_some(), self.paused.unwrap_or_else(Instant::now));
         let may_pull = self.fault.is_none() && !paused && self.pulls.len() < self.window;
         let may_push = self.begun.upload.is_some() && self.pushes.len() < config.pushes_max();
@@ -235,7 +236,7 @@ impl Stream {
         };
         let upload = &mut self.begun.upload;
         let push = std::future::poll_fn(|cx| match upload {
-            Some(upload) => upload.poll_push(cx, config.message_bytes_max()),
+            Some(upload) => upload.poll_push(cx, message_bytes_max),
             None => Poll::Pending,
         });
         tokio::select! {
