@@ -13,7 +13,7 @@ use homa_grpc::{HomaChannel, ServerConfig};
 use homa_grpc_interop::helloworld::HelloRequest;
 use homa_grpc_interop::helloworld::greeter_client::GreeterClient;
 use homa_grpc_interop::routeguide::route_guide_client::RouteGuideClient;
-use support::{Alive, Net, Notes, in_time, note, reply};
+use support::{Alive, Net, Notes, echo, in_time, note, reply};
 use tokio_stream::{StreamExt, pending};
 use tonic::{Code, Response};
 
@@ -311,11 +311,7 @@ async fn server__pulls_go_on_while_much_is_held() {
 async fn server__a_push_that_came_early_makes_room_for_the_one_before_it() {
     let mut config = ServerConfig::default();
     config.held_bytes_max = 200_000;
-    let net = Net::chats(config, |request| async move {
-        let notes: Notes = Box::pin(request.into_inner());
-        Ok(Response::new(notes))
-    })
-    .await;
+    let net = Net::chats(config, echo).await;
     assert_eq!(net.raw(chat(1)).await.unwrap()[1], ITEM);
     let (calling, addr) = (net.calling.clone(), net.addr);
     let early = tokio::spawn(async move { calling.call(addr, push(1, 1, &[0; 60_000])).await });
@@ -331,11 +327,7 @@ async fn server__a_push_that_came_early_makes_room_for_the_one_before_it() {
 async fn server__a_stream_that_goes_on_is_not_stuck() {
     let mut config = ServerConfig::default();
     config.stream_idle_max = Duration::from_millis(300);
-    let net = Net::chats(config, |request| async move {
-        let notes: Notes = Box::pin(request.into_inner());
-        Ok(Response::new(notes))
-    })
-    .await;
+    let net = Net::chats(config, echo).await;
     assert_eq!(net.raw(chat(1)).await.unwrap()[1], ITEM);
     let mut pushes = tokio::task::JoinSet::new();
     let mut begin = |sequence| {
@@ -387,11 +379,23 @@ async fn server__a_push_that_never_comes_ends_its_stream() {
     alive.becomes(0).await;
 }
 
-/// A server that answers whatever `answer` says.
-async fn impostor(mut answer: impl FnMut() -> Vec<u8> + Send + 'static) -> (Endpoint, Addr) {
+/// A Homa port that a test serves itself.
+async fn port() -> (Endpoint, Addr, homa::Server) {
     let endpoint = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
     let addr = Addr::new(endpoint.local_addr(), 7).unwrap();
     let server = endpoint.serve(7).unwrap();
+    (endpoint, addr, server)
+}
+
+/// A client of its own endpoint.
+async fn chatter(addr: Addr) -> RouteGuideClient<HomaChannel> {
+    let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
+    RouteGuideClient::new(HomaChannel::connect(&calling, addr).unwrap())
+}
+
+/// A server that answers whatever `answer` says.
+async fn impostor(mut answer: impl FnMut() -> Vec<u8> + Send + 'static) -> (Endpoint, Addr) {
+    let (endpoint, addr, server) = port().await;
     tokio::spawn(async move {
         while let Some(mut request) = server.accept().await {
             let _ = request.reply(answer());
@@ -463,9 +467,7 @@ async fn client__streams_of_a_server_that_misbehaves() {
         let mut answers = vec![begin.clone()];
         let next = then.clone();
         let (_endpoint, addr) = impostor(move || answers.pop().unwrap_or(next.clone())).await;
-        let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
-        let channel = HomaChannel::connect(&calling, addr).unwrap();
-        let mut client = RouteGuideClient::new(channel);
+        let mut client = chatter(addr).await;
         let notes = in_time(client.route_chat(pending())).await.unwrap();
         let status = in_time(notes.into_inner().message()).await.unwrap_err();
         assert_eq!(status.code(), code, "{then:?}: {status}");
@@ -475,9 +477,7 @@ async fn client__streams_of_a_server_that_misbehaves() {
 /// A pull that a busy server turns away is made again: others than pushes lose nothing.
 #[tokio::test]
 async fn client__pulls_again_when_the_server_was_too_busy() {
-    let endpoint = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
-    let addr = Addr::new(endpoint.local_addr(), 7).unwrap();
-    let server = endpoint.serve(7).unwrap();
+    let (_endpoint, addr, server) = port().await;
     let turned_away = tokio::spawn(async move {
         let mut turned_away = 0;
         while let Some(mut request) = server.accept().await {
@@ -493,8 +493,7 @@ async fn client__pulls_again_when_the_server_was_too_busy() {
         }
         turned_away
     });
-    let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
-    let mut client = RouteGuideClient::new(HomaChannel::connect(&calling, addr).unwrap());
+    let mut client = chatter(addr).await;
     let notes = in_time(client.route_chat(pending())).await.unwrap().into_inner();
     let notes: Result<Vec<_>, _> = in_time(notes.collect()).await;
     assert_eq!((notes.unwrap().len(), turned_away.await.unwrap()), (1, 3));
@@ -510,8 +509,7 @@ async fn client__a_server_that_says_nothing_again_and_again() {
         _ => message(NOTHING, 0, &[], &[]),
     })
     .await;
-    let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
-    let mut client = RouteGuideClient::new(HomaChannel::connect(&calling, addr).unwrap());
+    let mut client = chatter(addr).await;
     let mut notes = in_time(client.route_chat(pending())).await.unwrap().into_inner();
     assert!(tokio::time::timeout(Duration::from_millis(500), notes.message()).await.is_err());
     let count = count.load(Ordering::SeqCst);
@@ -521,9 +519,7 @@ async fn client__a_server_that_says_nothing_again_and_again() {
 /// A server that has given its last answer, and refuses the pulls that come behind: its refusal, which is
 /// shorter, is there first.
 async fn going(answers_last: bool) -> Result<Vec<String>, tonic::Status> {
-    let endpoint = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
-    let addr = Addr::new(endpoint.local_addr(), 7).unwrap();
-    let server = endpoint.serve(7).unwrap();
+    let (_endpoint, addr, server) = port().await;
     tokio::spawn(async move {
         let mut pulls = Vec::new();
         while let Some(mut request) = server.accept().await {
@@ -546,8 +542,7 @@ async fn going(answers_last: bool) -> Result<Vec<String>, tonic::Status> {
             }
         }
     });
-    let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
-    let mut client = RouteGuideClient::new(HomaChannel::connect(&calling, addr).unwrap());
+    let mut client = chatter(addr).await;
     let notes = in_time(client.route_chat(pending())).await?.into_inner();
     in_time(notes.map(|note| Ok(note?.message)).collect()).await
 }
@@ -560,9 +555,7 @@ async fn client__a_refused_pull_does_not_overtake_the_end() {
 /// A fault that overtook the end does not stand for the deadline that passes before the end is there.
 #[tokio::test]
 async fn client__a_fault_does_not_hide_the_deadline() {
-    let endpoint = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
-    let addr = Addr::new(endpoint.local_addr(), 7).unwrap();
-    let server = endpoint.serve(7).unwrap();
+    let (_endpoint, addr, server) = port().await;
     tokio::spawn(async move {
         let mut first_pull = None;
         while let Some(mut request) = server.accept().await {
@@ -576,8 +569,7 @@ async fn client__a_fault_does_not_hide_the_deadline() {
             }
         }
     });
-    let calling = Endpoint::bind("127.0.0.1:0", Config::default()).await.unwrap();
-    let mut client = RouteGuideClient::new(HomaChannel::connect(&calling, addr).unwrap());
+    let mut client = chatter(addr).await;
     let mut request = tonic::Request::new(pending());
     request.set_timeout(Duration::from_millis(53));
     let mut notes = in_time(client.route_chat(request)).await.unwrap().into_inner();

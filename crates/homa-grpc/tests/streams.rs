@@ -11,20 +11,11 @@ use homa::{Config, Endpoint, FaultPlan};
 use homa_grpc::{ChannelConfig, HomaChannel, Server, ServerConfig};
 use homa_grpc_interop::routeguide::RouteNote;
 use homa_grpc_interop::routeguide::route_guide_client::RouteGuideClient;
-use support::{Alive, Net, Notes, chats, eventually, in_time, note};
+use support::{Alive, Net, Notes, boxed, chats, echo, eventually, in_time, note};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_stream::{Stream, StreamExt, iter, pending};
-use tonic::{Code, Request, Response, Status, Streaming};
-
-fn boxed(notes: impl Stream<Item = Result<RouteNote, Status>> + Send + 'static) -> Notes {
-    Box::pin(notes)
-}
-
-/// Gives back what it gets.
-async fn echo(request: Request<Streaming<RouteNote>>) -> Result<Response<Notes>, Status> {
-    Ok(Response::new(boxed(request.into_inner())))
-}
+use tokio_stream::{StreamExt, iter, pending};
+use tonic::{Code, Request, Response, Status};
 
 fn short_times() -> ServerConfig {
     let mut config = ServerConfig::default();
@@ -345,13 +336,10 @@ async fn limits__metadata_that_handlers_have_taken_do_not_count() {
     }
 }
 
-/// Handlers whose clients do not read are not asked for more than all of them together may have ready.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits__responses_ready_before_they_are_asked_for() {
+/// A server that has notes of 10,000 bytes without end; and how many bytes of them its handlers were asked for.
+async fn endless_notes(config: ServerConfig) -> (Net, Arc<AtomicUsize>) {
     let said = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&said);
-    let mut config = ServerConfig::default();
-    config.ahead_bytes_max = 2_000_000;
     let net = Net::chats(config, move |_| {
         let said = Arc::clone(&counter);
         let notes = iter(0..).map(move |_| {
@@ -361,6 +349,15 @@ async fn limits__responses_ready_before_they_are_asked_for() {
         async { Ok(Response::new(boxed(notes))) }
     })
     .await;
+    (net, said)
+}
+
+/// Handlers whose clients do not read are not asked for more than all of them together may have ready.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits__responses_ready_before_they_are_asked_for() {
+    let mut config = ServerConfig::default();
+    config.ahead_bytes_max = 2_000_000;
+    let (net, said) = endless_notes(config).await;
     let mut config = ChannelConfig::default();
     config.pulls_max = 1;
     let mut open = Vec::new();
@@ -386,19 +383,9 @@ async fn limits__responses_ready_before_they_are_asked_for() {
 /// Readers that are busy do not make their client hold all that it might ask for.
 #[tokio::test]
 async fn limits__responses_that_nobody_reads() {
-    let said = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&said);
     let mut config = ServerConfig::default();
     config.ahead_bytes_max = 0;
-    let net = Net::chats(config, move |_| {
-        let said = Arc::clone(&counter);
-        let notes = iter(0..).map(move |_| {
-            said.fetch_add(10_000, Ordering::SeqCst);
-            Ok(note("x".repeat(10_000)))
-        });
-        async { Ok(Response::new(boxed(notes))) }
-    })
-    .await;
+    let (net, said) = endless_notes(config).await;
     let mut config = ChannelConfig::default();
     config.unread_bytes_max = 500_000;
     let client = net.chatter_with(config);

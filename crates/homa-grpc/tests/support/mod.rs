@@ -96,6 +96,19 @@ pub(crate) fn note(message: impl Into<String>) -> RouteNote {
     RouteNote { location: None, message: message.into() }
 }
 
+pub(crate) fn boxed(
+    notes: impl Stream<Item = Result<RouteNote, Status>> + Send + 'static,
+) -> Notes {
+    Box::pin(notes)
+}
+
+/// Gives back what it gets.
+pub(crate) async fn echo(
+    request: Request<Streaming<RouteNote>>,
+) -> Result<Response<Notes>, Status> {
+    Ok(Response::new(boxed(request.into_inner())))
+}
+
 /// A server and the endpoint of its client.
 pub(crate) struct Net {
     pub(crate) serving: Endpoint,

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::{Destination, MemoryIo, SendBatch};
     use homa_proto::LocalAddr;
-    use homa_wire::{Data, DataLayout, HEADER_LEN_MAX, Priority, RpcId};
+    use homa_wire::{HEADER_LEN_MAX, Priority, RpcId};
     use std::net::SocketAddr;
 
     const V1: Version = Version::V1;
@@ -117,16 +117,7 @@ mod tests {
 
     /// Of message `id`, which has 10,000 bytes, so many from `offset` on.
     fn packet(id: u64, offset: u32, len: u32) -> (Header, u32) {
-        let data = Data {
-            message_length: 10_000,
-            incoming: 10_000,
-            ack: None,
-            cutoff_version: 0,
-            retransmit: false,
-            incast: false,
-            offset,
-            layout: DataLayout::default(),
-        };
+        let data = homa_testkit::data(10_000, offset, 10_000);
         (Header::new(1, 2, RpcId(id), Body::Data(data)), len)
     }
 
