@@ -24,10 +24,12 @@ pub(super) struct Exchange {
 pub(super) type Pending = Call;
 
 /// What became of something about a stream, if it was not answered.
-pub(super) struct Failure {
-    pub(super) status: Status,
+pub(super) enum Failure {
+    /// The server was too busy for it.
+    Busy,
     /// The stream may have ended well before, and its last items be on the way.
-    pub(super) may_be_the_end: bool,
+    MayBeTheEnd(Status),
+    Other(Status),
 }
 
 impl Exchange {
@@ -54,15 +56,12 @@ impl Exchange {
         message: Message,
         deadline: Option<Instant>,
     ) -> Result<Message, CallError> {
-        if self.shared.config.when_full == WhenFull::Reject {
-            let options = options(deadline).when_full(WhenFull::Reject);
-            return self.shared.endpoint.call_with(addr, message, options).await;
-        }
-        let overload = &self.shared.overload;
+        let Shared { overload, config, .. } = &*self.shared;
+        let waits = config.when_full == WhenFull::Wait;
         let mut attempt = 0;
         loop {
-            let outcome = self.begin(addr, message.clone(), deadline).await;
-            if !matches!(outcome, Err(CallError::Overloaded { .. })) {
+            let outcome = self.send(addr, message.clone(), deadline, config.when_full).await;
+            if !(waits && matches!(outcome, Err(CallError::Overloaded { .. }))) {
                 overload.one_ended();
                 return outcome;
             }
@@ -74,7 +73,18 @@ impl Exchange {
     /// Sends something about a stream. If this endpoint has no room, it waits: streams are slowed down,
     /// not broken, by others.
     pub(super) fn begin(&self, addr: Addr, message: Message, deadline: Option<Instant>) -> Pending {
-        let options = options(deadline).when_full(WhenFull::Wait);
+        self.send(addr, message, deadline, WhenFull::Wait)
+    }
+
+    fn send(
+        &self,
+        addr: Addr,
+        message: Message,
+        deadline: Option<Instant>,
+        when_full: WhenFull,
+    ) -> Pending {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let options = CallOptions::new().deadline(left.unwrap_or(NO_DEADLINE)).when_full(when_full);
         self.shared.endpoint.call_with(addr, message, options)
     }
 
@@ -85,13 +95,14 @@ impl Exchange {
         &self,
         outcome: Result<Message, CallError>,
     ) -> Result<Answer, Failure> {
-        // A server that serves no more refuses, or is silent.
-        let may_be_the_end =
-            matches!(outcome, Err(CallError::Refused { .. } | CallError::Timeout { .. }));
-        self.answer(outcome).map_err(|status| {
-            let status = Status::new(status.code(), status.message());
-            Failure { status, may_be_the_end }
-        })
+        let failure = match outcome {
+            Err(CallError::Overloaded { .. }) => return Err(Failure::Busy),
+            // A server that serves no more refuses, or is silent.
+            Err(CallError::Refused { .. } | CallError::Timeout { .. }) => Failure::MayBeTheEnd,
+            _ => Failure::Other,
+        };
+        let answer = self.answer(outcome);
+        answer.map_err(|status| failure(Status::new(status.code(), status.message())))
     }
 
     /// Reads the answer to a call.
@@ -104,9 +115,4 @@ impl Exchange {
             }
         }
     }
-}
-
-fn options(deadline: Option<Instant>) -> CallOptions {
-    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    CallOptions::new().deadline(left.unwrap_or(NO_DEADLINE))
 }

@@ -1,5 +1,6 @@
 //! How much of streaming requests may be under way from an endpoint, for other calls to have room there.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use homa::Endpoint;
@@ -18,8 +19,8 @@ pub(super) struct PushRoom {
 #[derive(Debug)]
 pub(super) struct PushShare {
     room: Arc<PushRoom>,
-    /// Changed only while `used` is locked.
-    own: Mutex<usize>,
+    /// Used only while `used` is locked.
+    own: AtomicUsize,
     /// Pushes of a stream get their room in order.
     turn: tokio::sync::Mutex<()>,
 }
@@ -57,7 +58,7 @@ impl PushRoom {
 
 impl PushShare {
     pub(super) fn new(room: Arc<PushRoom>) -> Self {
-        Self { room, own: Mutex::new(0), turn: tokio::sync::Mutex::new(()) }
+        Self { room, own: AtomicUsize::new(0), turn: tokio::sync::Mutex::new(()) }
     }
 
     /// Waits until there is room for so many bytes. A stream may have as much as is free for others then, so
@@ -75,14 +76,15 @@ impl PushShare {
 
     fn try_hold(&self, bytes: usize) -> bool {
         let mut used = self.room.used();
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = self.own.load(Ordering::Relaxed);
         let after = used.saturating_add(bytes);
         let free = |max: usize| max.saturating_sub(after);
         let is_fair = own.saturating_add(bytes) <= free(self.room.max);
-        let is_first = *own == 0 && bytes <= free(self.room.max.saturating_mul(2));
+        let is_first = own == 0 && bytes <= free(self.room.max.saturating_mul(2));
         let has_room = is_fair || is_first || *used == 0;
         if has_room {
-            (*used, *own) = (after, *own + bytes);
+            *used = after;
+            self.own.store(own + bytes, Ordering::Relaxed);
         }
         has_room
     }
@@ -91,7 +93,7 @@ impl PushShare {
 impl Drop for PushHeld<'_> {
     fn drop(&mut self) {
         let mut used = self.share.room.used();
-        *self.share.own.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+        self.share.own.fetch_sub(self.bytes, Ordering::Relaxed);
         *used -= self.bytes;
         drop(used);
         self.share.room.freed.notify_waiters();

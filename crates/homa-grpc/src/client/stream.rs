@@ -143,8 +143,8 @@ enum Event {
     /// Nobody wants the response any more.
     Dropped,
     Pulled(Result<Message, CallError>),
-    Pushed(Result<Message, CallError>),
-    Touched(Result<Message, CallError>),
+    /// A push, or a sign of life, was answered.
+    Sent(Result<Message, CallError>),
     /// There is room for another item.
     Room(mpsc::OwnedPermit<Unread>),
     Push(Result<(u64, Message), Status>),
@@ -208,8 +208,7 @@ impl Stream {
                     }
                 }
                 Event::Push(push) => self.push(push?),
-                Event::Pushed(outcome) => self.pushed(outcome)?,
-                Event::Touched(outcome) => self.touched(outcome)?,
+                Event::Sent(outcome) => self.sent(outcome)?,
                 Event::Silent => self.touch(),
                 Event::Resumed => self.paused = None,
             }
@@ -243,8 +242,8 @@ impl Stream {
             biased;
             () = self.items.closed() => Event::Dropped,
             Some(outcome) = self.pulls.next() => Event::Pulled(outcome),
-            Some(outcome) = self.pushes.next() => Event::Pushed(outcome),
-            Some(outcome) = self.touches.next() => Event::Touched(outcome),
+            Some(outcome) = self.pushes.next() => Event::Sent(outcome),
+            Some(outcome) = self.touches.next() => Event::Sent(outcome),
             Some(room) = room, if may_pull => Event::Room(room),
             push = push, if may_push => Event::Push(push),
             () = tokio::time::sleep_until(resumes), if paused => Event::Resumed,
@@ -272,27 +271,24 @@ impl Stream {
 
     /// Hands on what a pull has brought; true at the end of the stream.
     fn pulled(&mut self, outcome: Result<Message, CallError>) -> Result<bool, Status> {
-        if let Err(CallError::Overloaded { .. }) = outcome {
-            // Items have numbers, not pulls: another pull brings the same.
-            self.pause(overload::PAUSE);
-            self.room.pop();
-            return self.heed_fault();
-        }
         match self.begun.exchange.answer_about_stream(outcome) {
             Ok(Answer::Item(item)) => return self.received(item),
             Ok(Answer::Nothing) => self.pause(NOTHING_PAUSE),
+            // Items have numbers, not pulls: another pull brings the same.
+            Err(Failure::Busy) => self.pause(overload::PAUSE),
             // It may have overtaken the end, which another pull brings.
-            Ok(Answer::Fault(status)) | Err(Failure { status, may_be_the_end: true }) => {
+            Ok(Answer::Fault(status)) | Err(Failure::MayBeTheEnd(status)) => {
                 self.fault.get_or_insert(status);
             }
-            Err(Failure { status, .. }) => return Err(status),
+            Err(Failure::Other(status)) => return Err(status),
             Ok(Answer::Taken { .. }) => {
                 return Err(Status::internal("the server's answer is none to a pull"));
             }
         }
         // Nothing came for which room was kept.
         self.room.pop();
-        self.heed_fault()
+        self.heed_fault()?;
+        Ok(false)
     }
 
     fn received(&mut self, item: Item) -> Result<bool, Status> {
@@ -318,7 +314,8 @@ impl Stream {
                 return Ok(true);
             }
         }
-        self.heed_fault()
+        self.heed_fault()?;
+        Ok(false)
     }
 
     /// Asks for one item at a time, and not before that.
@@ -326,37 +323,31 @@ impl Stream {
         (self.window, self.paused) = (1, Some(Instant::now() + pause));
     }
 
-    /// False, unless something failed, and no pull is under way that could bring the end.
-    fn heed_fault(&self) -> Result<bool, Status> {
+    /// An error, if something failed, and no pull is under way that could bring the end.
+    fn heed_fault(&self) -> Result<(), Status> {
         match &self.fault {
             Some(fault) if self.pulls.is_empty() => Err(fault.clone()),
-            _ => Ok(false),
+            _ => Ok(()),
         }
     }
 
-    fn touched(&mut self, outcome: Result<Message, CallError>) -> Result<(), Status> {
-        match outcome {
-            // A server that is too busy to hear it has time for it the next time.
-            Err(CallError::Overloaded { .. }) => Ok(()),
-            answered => self.pushed(answered),
-        }
-    }
-
-    fn pushed(&mut self, outcome: Result<Message, CallError>) -> Result<(), Status> {
+    fn sent(&mut self, outcome: Result<Message, CallError>) -> Result<(), Status> {
         match self.begun.exchange.answer_about_stream(outcome) {
             Ok(Answer::Taken { is_closed: false } | Answer::Nothing) => {}
+            // A server that is too busy for a sign of life has time for the next one.
+            Err(Failure::Busy) => return Ok(()),
             // The server wants no more of the request. What became of the call, the response says.
             Ok(Answer::Taken { is_closed: true }) => self.begun.upload = None,
-            Ok(Answer::Fault(status)) | Err(Failure { status, may_be_the_end: true }) => {
+            Ok(Answer::Fault(status)) | Err(Failure::MayBeTheEnd(status)) => {
                 self.begun.upload = None;
                 self.fault.get_or_insert(status);
             }
-            Err(Failure { status, .. }) => return Err(status),
+            Err(Failure::Other(status)) => return Err(status),
             Ok(Answer::Item(_)) => {
                 return Err(Status::internal("the server's answer is none to a push"));
             }
         }
-        self.heed_fault().map(|_| ())
+        self.heed_fault()
     }
 }
 

@@ -60,9 +60,7 @@ pub(super) fn serve<S: Handler>(call: Call<S>) -> Serving {
             }
         };
     }
-    let shared = &bounds.active.shared;
-    let entered = match shared.streams.enter(shared.peers.get(peer), id, shared.config.streams_max)
-    {
+    let entered = match bounds.active.shared.enter_stream(peer, id) {
         Ok(entered) => entered,
         Err(status) => return refused(request, &status),
     };
@@ -162,9 +160,7 @@ impl Bounds {
         message: homa::Message,
         outgoing: Outgoing,
     ) {
-        let shared = &self.active.shared;
-        let peer = shared.peers.get(request.peer());
-        let entered = match shared.streams.enter(peer, id, shared.config.streams_max) {
+        let entered = match self.active.shared.enter_stream(request.peer(), id) {
             Ok(entered) => entered,
             Err(status) => return reply(request, Answer::fault(&status)),
         };

@@ -17,13 +17,11 @@ mod streams;
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use homa::BindError;
 use http::{Request, Response};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::codegen::StdError;
 use tonic::server::NamedService;
@@ -148,9 +146,7 @@ impl<L> Server<L> {
         B::Error: Into<StdError>,
     {
         let server = at.listen()?;
-        let answered = server.clone();
         let Self { config, services, layer } = self;
-        let patience = config.shutdown_patience;
         let acceptors = config.acceptors.unwrap_or_else(threads).max(1);
         let serving = Serving(Arc::new(Shared::new(config)));
         let handler = layer.layer(services);
@@ -166,17 +162,10 @@ impl<L> Server<L> {
             ended = tasks.join_next() => return closed(ended),
             () = signal => {}
         }
-        let deadline = Instant::now() + patience;
-        let drained = async {
-            serving.0.drained().await;
-            // What is cut short at the end has but to be told to its client.
-            let rest = deadline.saturating_duration_since(Instant::now());
-            answered.answered(rest.max(Duration::from_secs(1))).await;
-        };
         tokio::select! {
             biased;
             ended = tasks.join_next() => closed(ended),
-            () = drained => Ok(()),
+            () = serving.0.drained(&server) => Ok(()),
         }
     }
 }

@@ -1,14 +1,17 @@
 //! What the calls of a server have in common.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
+use tonic::Status;
 
 use super::config::ServerConfig;
 use super::peers::Peers;
-use super::streams::Streams;
+use super::streams::{Entered, Streams};
 use crate::held::Holding;
 
 #[derive(Debug)]
@@ -58,15 +61,28 @@ impl Shared {
         (!self.is_draining.load(Ordering::SeqCst)).then_some(active)
     }
 
+    /// Enters a stream of a client.
+    ///
+    /// # Errors
+    ///
+    /// See [`Streams::enter`].
+    pub(super) fn enter_stream(&self, peer: SocketAddr, id: u64) -> Result<Entered, Status> {
+        self.streams.enter(self.peers.get(peer), id, self.config.streams_max)
+    }
+
     /// Lets no new calls begin, and waits until those that have begun are over, or for as long as the
-    /// configuration says; then the rest is cut short.
-    pub(super) async fn drained(&self) {
+    /// configuration says; then the rest is cut short. And until their answers have arrived.
+    pub(super) async fn drained(&self, server: &homa::Server) {
+        // What is cut short has but to tell its client.
+        const LAST_WORDS: Duration = Duration::from_secs(1);
+        let deadline = Instant::now() + self.config.shutdown_patience;
         self.is_draining.store(true, Ordering::SeqCst);
-        if tokio::time::timeout(self.config.shutdown_patience, self.idle()).await.is_err() {
+        if tokio::time::timeout_at(deadline, self.idle()).await.is_err() {
             self.stop.send_replace(true);
-            // What is cut short has but to tell its client.
-            let _ = tokio::time::timeout(Duration::from_secs(1), self.idle()).await;
+            let _ = tokio::time::timeout(LAST_WORDS, self.idle()).await;
         }
+        let rest = deadline.saturating_duration_since(Instant::now());
+        server.answered(rest.max(LAST_WORDS)).await;
     }
 
     async fn idle(&self) {

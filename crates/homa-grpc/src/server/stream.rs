@@ -222,10 +222,9 @@ impl Stream {
         let mut state = self.lock();
         let waits = !state.pulls.is_empty() || !state.pushes.is_empty();
         let is_stuck = !state.pushes.is_empty() && !state.pushes.is_due();
-        let stuck = is_stuck.then(|| state.stuck.unwrap_or(now));
-        state.stuck = stuck;
+        state.stuck = is_stuck.then(|| state.stuck.unwrap_or(now));
         let is_stuck_for_long =
-            stuck.is_some_and(|since| now.saturating_duration_since(since) >= idle_max);
+            state.stuck.is_some_and(|since| now.saturating_duration_since(since) >= idle_max);
         let is_idle = !waits && now.saturating_duration_since(state.heard) >= idle_max;
         let gave_up = state.pulls.iter().any(|pull| pull.request.is_cancelled())
             || state.pushes.iter().any(|push| push.request.is_cancelled());
