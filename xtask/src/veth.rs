@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use homa_netns::Namespace;
 
@@ -104,7 +103,7 @@ impl Hosts {
             if let Segments::Cut = segments {
                 let offload =
                     ["gso", "off", "tso", "off", "tx-udp-segmentation", "off", "gro", "on"];
-                checked(host.command("ethtool").args(["-K", "eth0"]).args(offload))?;
+                host.set_features("eth0", &offload)?;
             }
         }
         Ok(Self { client, server })
@@ -135,9 +134,4 @@ impl Hosts {
         }
         Ok(calls as f64 * f64::from(MESSAGE_BYTES) * 8.0 / 1e9 / seconds)
     }
-}
-
-fn checked(command: &mut Command) -> io::Result<()> {
-    let status = command.stdout(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?}: {status}"))) }
 }

@@ -118,7 +118,8 @@ impl SendBatch {
     ///
     /// # Panics
     ///
-    /// If the batch is full, or these are more bytes than are ever copied of a packet.
+    /// If the batch holds [`CAPACITY`](Self::CAPACITY) packets, or these are more bytes than are ever copied
+    /// of a packet.
     pub fn push(&mut self, destination: Destination, front: &[u8]) {
         assert!(self.len() < Self::CAPACITY, "a batch holds {} packets", Self::CAPACITY);
         assert!(front.len() <= FRONT_LEN_MAX, "more than is copied of a packet");
@@ -254,7 +255,7 @@ impl SendBatch {
         self.entries.is_empty()
     }
 
-    /// Whether it must be sent before another packet is pushed.
+    /// Whether it is to be sent before another packet, or run of packets, is pushed.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.entries.len() >= Self::FULL

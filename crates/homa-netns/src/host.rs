@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::LabOptions;
 use super::disorder::{Disorder, Forwarder};
 use super::namespace::Namespace;
 use super::segment::{Segment, addition, with_prefix_len};
-use super::{LabOptions, run};
 
 /// A host: a namespace with one link, `eth0`, whose other end is in the lab's network.
 #[derive(Debug)]
@@ -237,9 +237,8 @@ pub(super) fn set_offload(namespace: &Namespace, device: &str, on: bool) -> io::
     if on {
         return Ok(());
     }
-    let mut command = namespace.command("ethtool");
-    command.args(["-K", device, "tx", "off", "gso", "off", "gro", "off"]);
-    run(command.args(["tso", "off", "tx-udp-segmentation", "off"]))
+    let features = ["tx", "gso", "gro", "tso", "tx-udp-segmentation"];
+    namespace.set_features(device, &features.map(|feature| [feature, "off"]).concat())
 }
 
 /// What is to hold for the interfaces that a host or router will have.

@@ -77,6 +77,15 @@ impl Namespace {
         run_with_input(self.command("nft").args(["-f", "-"]), rules)
     }
 
+    /// Has `ethtool` change an interface: the arguments behind its name.
+    ///
+    /// # Errors
+    ///
+    /// What `ethtool` says.
+    pub fn set_features(&self, device: &str, features: &[&str]) -> io::Result<()> {
+        run(self.command("ethtool").args(["-K", device]).args(features))
+    }
+
     /// Sets a parameter below `/proc/sys`, such as `net/ipv4/ip_forward`.
     ///
     /// # Errors

@@ -281,9 +281,7 @@ impl<O: Observer> Endpoint<O> {
         if fit <= 1 || level_per_packet || self.limited_peer(key).is_some() {
             return 1;
         }
-        let homa = DATA_HEADER_LEN as u32 + out.full_segment();
-        let wire_bytes =
-            pacer::wire_bytes(homa + self.encapsulation.overhead(), peer.addr.is_ipv6());
+        let wire_bytes = self.on_ethernet(DATA_HEADER_LEN as u32 + out.full_segment(), &peer.addr);
         fit.min(self.sender.run_packets(now, key.slot(), wire_bytes))
     }
 
@@ -413,7 +411,7 @@ impl<O: Observer> Endpoint<O> {
 
     fn count_control(&mut self, now: Instant, transmit: &Transmit) {
         if !transmit.peer.is_loopback() {
-            let wire_bytes = self.wire_bytes(&transmit.header, 0, &transmit.peer);
+            let wire_bytes = self.header_bytes(&transmit.header, &transmit.peer);
             self.sender.sent_other(now, wire_bytes);
         }
         self.count_transmit(now, transmit);
@@ -433,13 +431,17 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
-    /// Bytes that a packet from or to a peer takes up on an Ethernet link.
-    fn wire_bytes(&self, header: &Header, payload_len: u32, peer: &PeerAddr) -> u32 {
-        let homa = header.emitted_len(self.config.wire_version) as u32 + payload_len;
+    /// Bytes that a packet from or to a peer takes up on an Ethernet link, of which so many are Homa's.
+    fn on_ethernet(&self, homa: u32, peer: &PeerAddr) -> u32 {
         pacer::wire_bytes(homa + self.encapsulation.overhead(), peer.is_ipv6())
     }
 
-    /// The same of a run.
+    /// The same of a packet without payload.
+    fn header_bytes(&self, header: &Header, peer: &PeerAddr) -> u32 {
+        self.on_ethernet(header.emitted_len(self.config.wire_version) as u32, peer)
+    }
+
+    /// The same of a run, with its payload.
     pub(super) fn run_wire_bytes(
         &self,
         header: &Header,
@@ -447,7 +449,7 @@ impl<O: Observer> Endpoint<O> {
         segment_bytes: u32,
         peer: &PeerAddr,
     ) -> u32 {
-        let of_header = self.wire_bytes(header, 0, peer);
+        let of_header = self.header_bytes(header, peer);
         let headers = of_header.saturating_mul(packets_of(payload_len, segment_bytes));
         headers.saturating_add(payload_len)
     }
