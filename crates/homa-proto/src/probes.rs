@@ -1,79 +1,128 @@
-//! When RPCs may ask a peer for what they miss: at a pace that the answers decide.
+//! Whose turn it is to ask a peer for what it owes: at a pace that the answers decide.
 //!
 //! A thousand calls in service at one peer are no reason to ask it a thousand times every few
 //! milliseconds, and a peer that can't keep up with questions must not get more of them. But what was lost is asked for
 //! at once, however many other calls the peer works on.
+//!
+//! Who may not ask yet waits in a line, and costs nothing there: only the first in it has a deadline for its turn.
 
 use crate::config::Timing;
+use crate::slab::RpcKey;
 use crate::time::{Duration, Instant};
+use alloc::collections::VecDeque;
 use homa_wire::PacketType;
 
-/// The paces of probes to one peer.
+/// So far turns may be behind the time and be made good for: timers are coarser than the pace of many.
+const LATE_MAX: Duration = Duration::from_millis(1);
+
+/// Entries of a line that may be out of date, beyond as many as there are RPCs, before they are cleared out.
+const STALE_MAX: usize = 64;
+
+/// Which of a peer's lines an RPC waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineKind {
+    /// Something of the RPC may be lost.
+    Suspicious,
+    /// The peer has said that it works on the RPC.
+    Busy,
+}
+
+/// The RPCs that ask one peer, or wait for their turn.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
-    /// Of RPCs of which something may be lost.
-    suspicious: Pace,
-    /// Of RPCs that the peer has said it works on.
-    busy: Pace,
+    suspicious: Line,
+    busy: Line,
 }
 
 impl Probes {
-    /// Takes the next place among the probes of its kind, and returns its time. `None` if that is
-    /// more than `resend_interval` ahead: many places are no longer needed when their time comes,
-    /// and must not put off the others for ever.
-    pub(crate) fn reserve(
-        &mut self,
-        now: Instant,
-        is_told_busy: bool,
-        timing: &Timing,
-    ) -> Option<Instant> {
-        self.pace_mut(is_told_busy).reserve(now, timing)
+    pub(crate) fn line(&self, kind: LineKind) -> &Line {
+        match kind {
+            LineKind::Suspicious => &self.suspicious,
+            LineKind::Busy => &self.busy,
+        }
+    }
+
+    pub(crate) fn line_mut(&mut self, kind: LineKind) -> &mut Line {
+        match kind {
+            LineKind::Suspicious => &mut self.suspicious,
+            LineKind::Busy => &mut self.busy,
+        }
     }
 
     /// An RPC's probe has not been answered until it is due to ask again.
-    pub(crate) fn unanswered(&mut self, is_told_busy: bool, timing: &Timing) {
-        self.pace_mut(is_told_busy).slow_down(timing);
+    pub(crate) fn unanswered(&mut self, kind: LineKind, timing: &Timing) {
+        self.line_mut(kind).slow_down(timing);
     }
 
     /// A packet has come for an RPC whose last probe was unanswered.
-    pub(crate) fn answered(&mut self, is_told_busy: bool, by: PacketType, timing: &Timing) {
-        let pace = self.pace_mut(is_told_busy);
+    pub(crate) fn answered(&mut self, kind: LineKind, by: PacketType, timing: &Timing) {
+        let line = self.line_mut(kind);
         match by {
-            PacketType::Busy if is_told_busy => pace.slow_down(timing),
+            PacketType::Busy if kind == LineKind::Busy => line.slow_down(timing),
             // These are what is asked for, or ask for what was lost themselves.
             PacketType::Busy
             | PacketType::Data
             | PacketType::Grant
             | PacketType::RpcUnknown
             | PacketType::Resend
-            | PacketType::Ack => pace.speed_up(),
+            | PacketType::Ack => line.speed_up(),
             PacketType::Cutoffs | PacketType::Freeze | PacketType::NeedAck | PacketType::Refuse => {
             }
         }
     }
-
-    fn pace_mut(&mut self, is_told_busy: bool) -> &mut Pace {
-        if is_told_busy { &mut self.busy } else { &mut self.suspicious }
-    }
 }
 
-/// Keeps probes apart: the fewer of them find something, the farther.
+/// Turns to ask a peer, one after the other: the fewer of them find something, the farther apart.
 #[derive(Debug, Default)]
-struct Pace {
-    /// Earliest time for a further probe.
+pub(crate) struct Line {
+    /// When the next turn is, or was.
     next: Instant,
-    /// Time between two probes, if more than the least.
+    /// Time between two turns, if more than the least.
     spacing: Duration,
+    /// Who waits for one, in order. Some have ended since.
+    waiting: VecDeque<RpcKey>,
 }
 
-impl Pace {
-    fn reserve(&mut self, now: Instant, timing: &Timing) -> Option<Instant> {
-        let at = self.next.max(now);
-        if at > now + timing.resend_interval {
-            return None;
+impl Line {
+    /// Whether an RPC that waits nowhere may ask now.
+    pub(crate) fn is_free(&self, now: Instant) -> bool {
+        self.waiting.is_empty() && self.next <= now
+    }
+
+    /// The RPC whose turn is next, and when that is.
+    pub(crate) fn first(&self) -> Option<(RpcKey, Instant)> {
+        Some((*self.waiting.front()?, self.next))
+    }
+
+    /// A turn is taken.
+    pub(crate) fn take_turn(&mut self, now: Instant, timing: &Timing) {
+        let spacing = self.spacing.max(timing.resend_spacing);
+        // Without others before and behind it, a late turn makes good for none.
+        let earliest = if self.waiting.is_empty() { now } else { now - LATE_MAX };
+        self.next = self.next.max(earliest) + spacing;
+    }
+
+    /// An RPC waits behind all others; false if there is no memory for it. Of those that wait `is_waiting` says
+    /// whether they still do, and `open_rpcs` are open with the peer.
+    pub(crate) fn join(
+        &mut self,
+        key: RpcKey,
+        open_rpcs: u32,
+        is_waiting: impl Fn(RpcKey) -> bool,
+    ) -> bool {
+        if self.waiting.len() > 2 * open_rpcs as usize + STALE_MAX {
+            self.waiting.retain(|&other| is_waiting(other));
         }
-        self.next = at + self.spacing.max(timing.resend_spacing);
-        Some(at)
+        let has_room = self.waiting.try_reserve(1).is_ok();
+        if has_room {
+            self.waiting.push_back(key);
+        }
+        has_room
+    }
+
+    /// The first leaves the line.
+    pub(crate) fn leave(&mut self) {
+        self.waiting.pop_front();
     }
 
     /// A probe was of no use: the peer did not answer, or only said again that it is busy.
@@ -92,6 +141,7 @@ impl Pace {
 mod tests {
     #![allow(non_snake_case, reason = "tests are named function__case")]
     use super::*;
+    use crate::slab::Slab;
 
     fn timing() -> Timing {
         Timing {
@@ -106,55 +156,100 @@ mod tests {
         Instant::ZERO + Duration::from_millis(millis)
     }
 
+    /// Keys of RPCs.
+    fn keys<const N: usize>() -> [RpcKey; N] {
+        let mut slab = Slab::new(N as u32);
+        [(); N].map(|()| slab.insert(()).unwrap())
+    }
+
+    /// Takes one turn at that time, which must be there; how many milliseconds later the next one is.
+    fn spacing_after(line: &mut Line, now: Instant) -> u64 {
+        line.next = now;
+        line.take_turn(now, &timing());
+        line.next.saturating_since(now).as_nanos() / 1_000_000
+    }
+
     #[test]
-    fn reserve__keeps_probes_apart() {
-        let mut pace = Pace::default();
-        assert_eq!(pace.reserve(at(5), &timing()), Some(at(5)));
-        assert_eq!(pace.reserve(at(5), &timing()), Some(at(6)));
-        assert_eq!(pace.reserve(at(5), &timing()), Some(at(7)));
-        assert_eq!(pace.reserve(at(5), &timing()), None);
-        assert_eq!(pace.reserve(at(6), &timing()), Some(at(8)));
-        assert_eq!(pace.reserve(at(20), &timing()), Some(at(20)));
+    fn take_turn__keeps_probes_apart() {
+        let mut line = Line::default();
+        assert!(line.is_free(at(5)));
+        line.take_turn(at(5), &timing());
+        assert!(!line.is_free(at(5)));
+        assert!(line.is_free(at(6)));
+        line.take_turn(at(20), &timing());
+        assert_eq!((line.is_free(at(20)), line.is_free(at(21))), (false, true));
+    }
+
+    #[test]
+    fn take_turn__makes_good_for_little_lateness() {
+        let mut line = Line::default();
+        for key in keys::<3>() {
+            assert!(line.join(key, 3, |_| true));
+        }
+        line.take_turn(at(10), &timing());
+        assert_eq!(line.first().unwrap().1, at(10), "a millisecond behind the time, and one later");
+        line.take_turn(at(10), &timing());
+        assert_eq!(line.first().unwrap().1, at(11));
+    }
+
+    #[test]
+    fn join__is_in_order() {
+        let [a, b] = keys();
+        let mut line = Line::default();
+        assert!(line.join(a, 2, |_| true) && line.join(b, 2, |_| true));
+        assert!(!line.is_free(at(5)), "others were first");
+        assert_eq!(line.first(), Some((a, at(0))));
+        line.leave();
+        assert_eq!(line.first(), Some((b, at(0))));
+        line.leave();
+        assert_eq!((line.first(), line.is_free(at(5))), (None, true));
+    }
+
+    #[test]
+    fn join__clears_out_who_has_ended() {
+        let [first, ended] = keys();
+        let mut line = Line::default();
+        assert!(line.join(first, 1, |key| key != ended));
+        for _ in 0..10 * STALE_MAX {
+            assert!(line.join(ended, 1, |key| key != ended));
+            assert!(line.waiting.len() <= STALE_MAX + 4, "{}", line.waiting.len());
+        }
+        assert_eq!(line.first().unwrap().0, first);
     }
 
     #[test]
     fn slow_down__within_limits() {
-        let mut pace = Pace::default();
-        let mut spacing_after = |change: &dyn Fn(&mut Pace)| {
-            change(&mut pace);
-            pace.next = at(0);
-            pace.reserve(at(10), &timing());
-            pace.next.saturating_since(at(10)).as_nanos() / 1_000_000
+        let mut line = Line::default();
+        let mut after = |change: &dyn Fn(&mut Line)| {
+            change(&mut line);
+            spacing_after(&mut line, at(10))
         };
-        let slow_down = |pace: &mut Pace| pace.slow_down(&timing());
-        assert_eq!([(); 4].map(|()| spacing_after(&slow_down)), [2, 4, 5, 5]);
-        assert_eq!([(); 4].map(|()| spacing_after(&Pace::speed_up)), [2, 1, 1, 1]);
-        assert_eq!(spacing_after(&slow_down), 2, "what was of use before need not be made good");
+        let slow_down = |line: &mut Line| line.slow_down(&timing());
+        assert_eq!([(); 4].map(|()| after(&slow_down)), [2, 4, 5, 5]);
+        assert_eq!([(); 4].map(|()| after(&Line::speed_up)), [2, 1, 1, 1]);
+        assert_eq!(after(&slow_down), 2, "what was of use before need not be made good");
     }
 
     #[test]
     fn answered__of_use_unless_busy_again() {
-        let spacing_after = |is_told_busy: bool, by: PacketType| {
+        let after = |kind: LineKind, by: PacketType| {
             let mut probes = Probes::default();
-            probes.unanswered(is_told_busy, &timing());
-            probes.answered(is_told_busy, by, &timing());
-            probes.reserve(at(10), is_told_busy, &timing());
-            probes.pace_mut(is_told_busy).next.saturating_since(at(10)).as_nanos() / 1_000_000
+            probes.unanswered(kind, &timing());
+            probes.answered(kind, by, &timing());
+            spacing_after(probes.line_mut(kind), at(10))
         };
-        assert_eq!(spacing_after(false, PacketType::Busy), 1, "it might have been lost");
-        assert_eq!(spacing_after(true, PacketType::Busy), 4);
-        assert_eq!(spacing_after(true, PacketType::Data), 1);
-        assert_eq!(spacing_after(true, PacketType::RpcUnknown), 1);
-        assert_eq!(spacing_after(true, PacketType::Cutoffs), 2, "no answer");
+        assert_eq!(after(LineKind::Suspicious, PacketType::Busy), 1, "it might have been lost");
+        assert_eq!(after(LineKind::Busy, PacketType::Busy), 4);
+        assert_eq!(after(LineKind::Busy, PacketType::Data), 1);
+        assert_eq!(after(LineKind::Busy, PacketType::RpcUnknown), 1);
+        assert_eq!(after(LineKind::Busy, PacketType::Cutoffs), 2, "no answer");
     }
 
     #[test]
-    fn reserve__of_the_suspicious_is_not_slowed_by_the_busy() {
+    fn line__of_the_suspicious_is_not_slowed_by_the_busy() {
         let mut probes = Probes::default();
-        probes.unanswered(true, &timing());
-        assert_eq!(probes.reserve(at(1), true, &timing()), Some(at(1)));
-        assert_eq!(probes.reserve(at(1), true, &timing()), Some(at(3)));
-        assert_eq!(probes.reserve(at(1), false, &timing()), Some(at(1)));
-        assert_eq!(probes.reserve(at(1), false, &timing()), Some(at(2)));
+        probes.unanswered(LineKind::Busy, &timing());
+        assert_eq!(spacing_after(probes.line_mut(LineKind::Busy), at(1)), 2);
+        assert_eq!(spacing_after(probes.line_mut(LineKind::Suspicious), at(1)), 1);
     }
 }

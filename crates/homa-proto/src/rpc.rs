@@ -3,6 +3,7 @@
 use crate::addr::LocalAddr;
 use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
+use crate::probes::LineKind;
 use crate::sockets::SocketId;
 use crate::time::{Duration, Instant};
 use homa_wire::{Body, Header, RefuseReason, RpcId};
@@ -46,6 +47,8 @@ pub(crate) enum Reason {
     ForgetRefusal,
     /// The response waits until its client may draw more, or has shown its address.
     Credit,
+    /// It is the first in line to ask its peer.
+    Turn,
 }
 
 /// How long an RPC has waited, and what it did about it.
@@ -64,8 +67,8 @@ pub(crate) struct Patience {
     pub(crate) last_probe: Option<Instant>,
     /// BUSY answers in a row: the wait doubles with each.
     pub(crate) busy_streak: u32,
-    /// A place in the peer's queue of probes was assigned for this time.
-    pub(crate) reserved: Option<Instant>,
+    /// It waits in this line of its peer's for its turn to ask.
+    pub(crate) in_line: Option<LineKind>,
     /// Another RPC probes the silent peer; this one waits for its outcome.
     pub(crate) parked: bool,
     /// When the request was last sent again because of RPC_UNKNOWN, or on a kernel's wish by GRANT.
@@ -83,7 +86,7 @@ impl Patience {
             first_unanswered: now,
             last_probe: None,
             busy_streak: 0,
-            reserved: None,
+            in_line: None,
             parked: false,
             last_restart: None,
             restarts: 0,
@@ -97,7 +100,6 @@ impl Patience {
         self.heard = now;
         self.unanswered = 0;
         self.restarts = 0;
-        self.reserved = None;
     }
 
     /// A probe goes out.
@@ -107,12 +109,21 @@ impl Patience {
         }
         self.unanswered = self.unanswered.saturating_add(1);
         self.last_probe = Some(now);
-        self.reserved = None;
     }
 
     /// Whether the other side has said that it works on the RPC, and nothing else since.
     pub(crate) fn is_told_busy(&self) -> bool {
         self.busy_streak > 0
+    }
+
+    /// Where it waits for its turn to ask, if it has to.
+    pub(crate) fn line_kind(&self) -> LineKind {
+        if self.is_told_busy() { LineKind::Busy } else { LineKind::Suspicious }
+    }
+
+    /// Whether it waits for its turn, and where it should: not if it came to be of the other kind since.
+    pub(crate) fn is_in_its_line(&self) -> bool {
+        self.in_line == Some(self.line_kind())
     }
 
     /// When the wait for the other side began, or began anew with the last probe.

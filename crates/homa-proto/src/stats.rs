@@ -132,6 +132,8 @@ counters! {
     call_deadlines,
     /// RESENDs held back because another RPC probes the silent peer.
     parked_probes,
+    /// RESENDs and NEED_ACKs that waited for their turn, since others asked the same peer.
+    queued_probes,
     /// Explicit ACKs because more than five acks were waiting, and no DATA to take them along.
     ack_overflows,
     /// NEED_ACKs answered by RESEND, or not at all, since the response is incomplete.

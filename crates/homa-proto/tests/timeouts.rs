@@ -399,6 +399,48 @@ fn busy_server__is_asked_ever_less() {
     assert!((900..=1100).contains(&again), "{again} RESENDs in 1 s");
 }
 
+/// However many wait for their turn to ask, and however long, each is looked at when it begins to, and when its
+/// turn has come.
+#[test]
+fn waiting_calls__cost_nothing_meanwhile() {
+    let queued = |network: &Network| network.host(0).endpoint.stats().queued_probes;
+    let mut network = many_in_service(5000);
+    network.run_for(millis(100));
+    let (asked, waited) = (resends_sent(&network), queued(&network));
+    network.run_for(millis(2000));
+    let asked = resends_sent(&network) - asked;
+    let waited = queued(&network) - waited;
+    assert!(asked >= 1800, "{asked} RESENDs in 2 s");
+    assert!(waited <= asked + 100, "waited {waited} times for {asked} turns");
+}
+
+/// The line to ask a peer goes on when those at its head have ended.
+#[test]
+fn waiting_calls__move_up_for_those_that_end() {
+    let mut config = Config::default();
+    config.timing.resend_spacing = millis(1);
+    let mut probe = Probe::new(&config);
+    let keys: Vec<_> = (0..40).map(|_| probe.call_later(Remote::server(SERVER))).collect();
+    probe.drain();
+    // The server lives, and has lost all requests but the first.
+    let run_for = |probe: &mut Probe, count| {
+        for _ in 0..count {
+            probe.advance(millis(1));
+            probe.answer(keys[0], Body::Busy, 0);
+        }
+    };
+    run_for(&mut probe, 10);
+    for &key in &keys[1..35] {
+        probe.endpoint.abort(probe.now, key);
+    }
+    probe.drain();
+    probe.take_sent();
+    let start = probe.now;
+    run_for(&mut probe, 8);
+    let times = times_of(&mut probe, start, PacketType::Resend);
+    assert!(times.len() >= 5, "those that are left ask: {times:?}");
+}
+
 /// What was lost is asked for at once, however many other calls the server works on.
 #[test]
 fn lost_request__does_not_wait_behind_those_in_service() {

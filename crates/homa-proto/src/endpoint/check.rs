@@ -52,6 +52,7 @@ impl<O: Observer> Endpoint<O> {
         assert_eq!(self.sender.len(), sendable, "nobody else wants to send");
         self.check_accounts();
         self.check_held_by_peers();
+        self.check_lines();
         let proven = self.peers.iter().filter(|(_, peer)| peer.proof.is_valid());
         assert_eq!(proven.count(), self.peers.proven() as usize, "proven peers");
         for (slot, peer) in self.peers.iter() {
@@ -180,6 +181,21 @@ impl<O: Observer> Endpoint<O> {
             let incoming = of_socket().filter_map(|(_, rpc)| rpc.incoming.as_ref());
             let charged: u64 = incoming.map(|incoming| u64::from(incoming.charged)).sum();
             assert_eq!(socket.meters.incoming_bytes.used(), charged, "memory of a socket");
+        }
+    }
+
+    /// Whoever waits for a turn to ask is called, for the first in line is, when its turn comes.
+    fn check_lines(&self) {
+        for (_, rpc) in self.rpcs.iter() {
+            let Some(kind) = rpc.patience.in_line else { continue };
+            let line = self.peers.get(rpc.peer).map(|peer| peer.probes.line(kind));
+            let first = line.and_then(crate::probes::Line::first);
+            let called = first.is_some_and(|(first, at)| {
+                let waits =
+                    self.rpcs.get(first).is_some_and(|rpc| rpc.patience.in_line == Some(kind));
+                waits && self.wheel.armed(first.slot()).is_some_and(|armed| armed <= at)
+            });
+            assert!(called, "the first in line has a deadline");
         }
     }
 

@@ -2,10 +2,10 @@
 
 use super::Endpoint;
 use super::receive::Packet;
-use super::timers::{FIRST_BYTES, Turn};
+use super::timers::FIRST_BYTES;
 use crate::error::{Cancelled, Failure};
 use crate::observer::{DropReason, Observer};
-use crate::rpc::State;
+use crate::rpc::{Reason, State};
 use crate::slab::RpcKey;
 use crate::sockets::Socket;
 use crate::time::Instant;
@@ -229,9 +229,7 @@ impl<O: Observer> Endpoint<O> {
         rpc.patience.busy_streak = 0;
         self.stats.ignored_need_acks += 1;
         // At the pace of other probes, however often the server asks.
-        if rpc.is_owed_data()
-            && let Turn::Now = self.take_turn(packet.now, key, true)
-        {
+        if rpc.is_owed_data() && self.asks_now(packet.now, key, Reason::Resend) {
             self.request_retransmission(packet.now, key, true);
         }
     }

@@ -1,6 +1,6 @@
 //! One host's protocol: the public entry points. Each file of this module holds one part of the
 //! work: `verbs` (the application's wishes), `receive` (dispatch of packets), `data` and `control`
-//! (their handlers), `transmit` (what to send next), `timers` (deadlines and probes), `ending`
+//! (their handlers), `transmit` (what to send next), `timers` (deadlines), `turns` (who asks a peer when), `ending`
 //! (how RPCs end), `amplification` (what unproven addresses draw), `memory` (accounts), `network` (what the network reports),
 //! `overload` (what happens near a limit).
 
@@ -19,6 +19,7 @@ mod room;
 mod tests;
 mod timers;
 mod transmit;
+mod turns;
 mod verbs;
 
 use crate::addr::{LocalAddr, PeerAddr};

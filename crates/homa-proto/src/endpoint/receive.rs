@@ -166,8 +166,7 @@ impl<O: Observer> Endpoint<O> {
         let Some(rpc) = self.rpcs.get(key) else { return };
         let Some(peer) = self.peers.get_mut(rpc.peer) else { return };
         if rpc.patience.unanswered > 0 {
-            let is_told_busy = rpc.patience.is_told_busy();
-            peer.probes.answered(is_told_busy, packet_type, &self.config.timing);
+            peer.probes.answered(rpc.patience.line_kind(), packet_type, &self.config.timing);
         }
         if let Some(waiting) = peer.liveness_mut(rpc.is_client()).hear(now) {
             self.unpark(now, waiting);

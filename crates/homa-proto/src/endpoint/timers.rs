@@ -11,7 +11,6 @@ use crate::peer::Peer;
 use crate::rpc::{Reason, Rpc, State};
 use crate::slab::RpcKey;
 use crate::time::{Duration, Instant};
-use alloc::vec::Vec;
 use homa_wire::{Body, Resend};
 
 /// RESENDs for gaps that one RPC sends at a time; the rest follows when these are filled.
@@ -20,16 +19,6 @@ const RESENDS_PER_PROBE: usize = 32;
 /// Of a message that has not begun some kernels ask for this (WIRE section 10, "RESEND when nothing was
 /// received").
 pub(super) const FIRST_BYTES: u32 = 100;
-
-/// What an RPC that should ask its peer for something is to do.
-pub(super) enum Turn {
-    /// Ask now.
-    Now,
-    /// Not now; its deadline was set, or another RPC asks.
-    Later,
-    /// It has ended.
-    Ended,
-}
 
 impl<O: Observer> Endpoint<O> {
     /// Does what has fallen due. Packets already received must be handed in before, so that a late
@@ -111,11 +100,14 @@ impl<O: Observer> Endpoint<O> {
                 (first, reason) = (at, why);
             }
         };
-        let may_probe = !rpc.patience.parked;
+        let may_probe = !rpc.patience.parked && !rpc.patience.is_in_its_line();
         if may_probe && rpc.is_owed_data() {
             consider(self.resend_at(rpc, peer), Reason::Resend);
         } else if may_probe && rpc.is_owed_ack() {
             consider(self.need_ack_at(rpc), Reason::NeedAck);
+        }
+        if let Some(at) = Self::turn_at(key, rpc, peer) {
+            consider(at, Reason::Turn);
         }
         if rpc.credit.held {
             consider(rpc.credit.until, Reason::Credit);
@@ -126,9 +118,6 @@ impl<O: Observer> Endpoint<O> {
     /// When missing data is asked for: after the peer's usual delay, or earlier if later bytes
     /// have overtaken a gap.
     fn resend_at(&self, rpc: &Rpc, peer: &Peer) -> Instant {
-        if let Some(reserved) = rpc.patience.reserved {
-            return reserved;
-        }
         let silence = rpc.patience.waits_since() + self.interval(rpc, peer);
         let timing = &self.config.timing;
         let gaps_since = rpc.incoming.as_ref().and_then(|incoming| incoming.gaps_since);
@@ -170,9 +159,6 @@ impl<O: Observer> Endpoint<O> {
     /// When a server asks for the acknowledgement of its response: twice as late with each time it
     /// asked in vain.
     fn need_ack_at(&self, rpc: &Rpc) -> Instant {
-        if let Some(reserved) = rpc.patience.reserved {
-            return reserved;
-        }
         let timing = &self.config.timing;
         let factor = 1 << rpc.patience.unanswered.min(16);
         let wait = timing.need_ack_delay.saturating_mul(factor).min(timing.need_ack_delay_max);
@@ -204,88 +190,37 @@ impl<O: Observer> Endpoint<O> {
             Reason::GiveUp => self.cancel(now, key, Cancelled::ClientSilent),
             Reason::ForgetRefusal => self.forget_refusal(now, key),
             Reason::Credit => self.on_credit_due(now, key),
-            Reason::Resend => {
-                if let Turn::Now = self.take_turn(now, key, true) {
-                    self.request_retransmission(now, key, false);
+            Reason::Resend | Reason::NeedAck => {
+                if self.asks_now(now, key, reason) {
+                    self.ask(now, key, reason);
                 }
             }
-            Reason::NeedAck => {
-                if let Turn::Now = self.take_turn(now, key, false) {
-                    self.probe_sent(now, key);
-                    self.send_control(key, Body::NeedAck);
-                    self.rearm(key);
-                }
-            }
+            Reason::Turn => self.on_turn(now, key),
         }
     }
 
-    /// Whether an RPC may ask its peer now. A silent peer is asked by one RPC at a time, any peer
-    /// at the pace that its answers allow, and a dead one not at all.
-    pub(super) fn take_turn(&mut self, now: Instant, key: RpcKey, for_data: bool) -> Turn {
-        let timing = &self.config.timing;
-        let (limit, probes) = (timing.timeout, timing.timeout_resends);
-        let Some(rpc) = self.rpcs.get(key) else { return Turn::Ended };
-        let (slot, is_call) = (rpc.peer, rpc.is_client());
-        let Some(peer) = self.peers.get(slot) else { return Turn::Ended };
-        if peer.liveness(is_call).is_dead(now, limit, probes) {
-            self.time_out_peer(now, slot, is_call);
+    /// The first in line leaves it. If it is still due it asks, and the next one's turn comes.
+    fn on_turn(&mut self, now: Instant, key: RpcKey) {
+        let Some(line) = self.leave_line(key) else { return };
+        match self.deadline(key) {
+            Some((at, reason @ (Reason::Resend | Reason::NeedAck))) if at <= now => {
+                if self.may_ask(now, key, reason) {
+                    self.take_turn(now, line);
+                    self.ask(now, key, reason);
+                }
+            }
+            _ => self.rearm(key),
         }
-        let Some(rpc) = self.rpcs.get(key) else { return Turn::Ended };
-        if for_data && !rpc.streamed && rpc.patience.is_exhausted(now, limit, probes) {
-            self.time_out(now, key);
-            return Turn::Ended;
-        }
-        if self.must_park(now, key) {
-            return Turn::Later;
-        }
-        self.reserve_turn(now, key)
+        self.call_next(line);
     }
 
-    /// Parks the RPC if its peer is silent and another RPC probes it.
-    fn must_park(&mut self, now: Instant, key: RpcKey) -> bool {
-        let Some(rpc) = self.rpcs.get(key) else { return false };
-        let (slot, is_call) = (rpc.peer, rpc.is_client());
-        let Some(peer) = self.peers.get(slot) else { return false };
-        if !peer.liveness(is_call).is_silent(now, self.peer_interval(peer)) {
-            return false;
+    fn ask(&mut self, now: Instant, key: RpcKey, reason: Reason) {
+        if reason == Reason::Resend {
+            return self.request_retransmission(now, key, false);
         }
-        let Some(peer) = self.peers.get_mut(slot) else { return false };
-        let liveness = peer.liveness_mut(is_call);
-        let another_probes = liveness.prober.is_some_and(|prober| prober != key);
-        if !another_probes || !liveness.park(key) {
-            liveness.prober = Some(key);
-            return false;
-        }
-        self.stats.parked_probes += 1;
-        if let Some(rpc) = self.rpcs.get_mut(key) {
-            rpc.patience.parked = true;
-            rpc.patience.reserved = None;
-        }
+        self.probe_sent(now, key);
+        self.send_control(key, Body::NeedAck);
         self.rearm(key);
-        true
-    }
-
-    /// Keeps probes of one peer apart.
-    fn reserve_turn(&mut self, now: Instant, key: RpcKey) -> Turn {
-        let Some(rpc) = self.rpcs.get_mut(key) else { return Turn::Ended };
-        if rpc.patience.reserved.take().is_some() {
-            return Turn::Now;
-        }
-        let Some(peer) = self.peers.get_mut(rpc.peer) else { return Turn::Ended };
-        let is_told_busy = rpc.patience.is_told_busy();
-        match peer.probes.reserve(now, is_told_busy, &self.config.timing) {
-            Some(at) if at <= now => return Turn::Now,
-            Some(at) => rpc.patience.reserved = Some(at),
-            // Too many want to ask: it tries again later, for the sake of its gaps too.
-            None => {
-                rpc.patience.since = now;
-                if let Some(incoming) = &mut rpc.incoming {
-                    incoming.gaps_since = incoming.gaps_since.map(|_| now);
-                }
-            }
-        }
-        self.rearm(key);
-        Turn::Later
     }
 
     /// Asks for what is missing (PROTOCOL section 5, "Sending RESENDs"): everything, if nothing
@@ -349,39 +284,8 @@ impl<O: Observer> Endpoint<O> {
         (resends, count)
     }
 
-    fn probe_sent(&mut self, now: Instant, key: RpcKey) {
-        let Some(rpc) = self.rpcs.get_mut(key) else { return };
-        let is_call = rpc.is_client();
-        let Some(peer) = self.peers.get_mut(rpc.peer) else { return };
-        if rpc.patience.unanswered > 0 {
-            peer.probes.unanswered(rpc.patience.is_told_busy(), &self.config.timing);
-        }
-        rpc.patience.probed(now);
-        peer.liveness_mut(is_call).probed(now, self.config.timing.resend_interval);
-    }
-
-    /// The RPC won't probe its peer, or not now: those that waited for its probe go on.
-    pub(super) fn stop_probing(&mut self, now: Instant, key: RpcKey) {
-        let Some(rpc) = self.rpcs.get(key) else { return };
-        let (slot, is_call) = (rpc.peer, rpc.is_client());
-        let peer = self.peers.get_mut(slot);
-        if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(is_call).leave(key)) {
-            self.unpark(now, waiting);
-        }
-    }
-
-    /// Lets RPCs go on that waited for another one's probe.
-    pub(super) fn unpark(&mut self, now: Instant, waiting: Vec<RpcKey>) {
-        for key in waiting {
-            let Some(rpc) = self.rpcs.get_mut(key) else { continue };
-            rpc.patience.parked = false;
-            rpc.patience.since = now;
-            self.rearm(key);
-        }
-    }
-
     /// The RPC's own RESENDs went unanswered for long, while its peer may be alive.
-    fn time_out(&mut self, now: Instant, key: RpcKey) {
+    pub(super) fn time_out(&mut self, now: Instant, key: RpcKey) {
         self.stats.rpc_timeouts += 1;
         match self.rpcs.get(key).map(|rpc| rpc.is_client()) {
             Some(true) => self.fail(now, key, Failure::Timeout),
@@ -395,7 +299,7 @@ impl<O: Observer> Endpoint<O> {
     /// those whose request the application has, which keep until its client would have given up
     /// (HOMA-NEEDACK-5). What is known of the peer stays (HOMA-TIMEOUT-4), but later RPCs probe it
     /// anew (HOMA-TIMEOUT-2).
-    fn time_out_peer(&mut self, now: Instant, peer: u32, for_calls: bool) {
+    pub(super) fn time_out_peer(&mut self, now: Instant, peer: u32, for_calls: bool) {
         let limit = self.config.timing.timeout;
         self.stats.peer_timeouts += 1;
         if let Some(addr) = self.peers.get(peer).map(|peer| peer.addr) {

@@ -136,6 +136,7 @@ impl<O: Observer> Endpoint<O> {
         }
         let limit = if rpc.incast { self.config.incast_unscheduled_bytes } else { u32::MAX };
         let outgoing = self.new_outgoing(peer, length, limit);
+        self.quit_line(key);
         let rpc = self.rpcs.get_mut(key).ok_or(ReplyError::Gone)?;
         rpc.outgoing = Some(outgoing);
         rpc.state = State::Replying;
