@@ -292,11 +292,11 @@ impl Limits {
     }
 }
 
-/// Bytes that an open RPC takes besides its message, in all tables of core and driver, at the most.
-const RPC_BYTES: u64 = 1_024;
+/// Bytes that an open RPC takes besides its message, in all tables of core, driver and endpoint, when these are full.
+const RPC_BYTES: u64 = 1_280;
 
-/// Bytes that a peer takes in all tables, without finished ids, at the most.
-const PEER_BYTES: u64 = 640;
+/// The same of a peer, without finished ids.
+const PEER_BYTES: u64 = 1_024;
 
 /// What happens when limits are near or reached.
 ///
