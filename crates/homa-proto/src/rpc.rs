@@ -3,7 +3,7 @@
 use crate::addr::LocalAddr;
 use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
-use crate::probes::LineKind;
+use crate::probes::{LineKind, Place};
 use crate::sockets::SocketId;
 use crate::time::{Duration, Instant};
 use homa_wire::{Body, Header, RefuseReason, RpcId};
@@ -67,8 +67,8 @@ pub(crate) struct Patience {
     pub(crate) last_probe: Option<Instant>,
     /// BUSY answers in a row: the wait doubles with each.
     pub(crate) busy_streak: u32,
-    /// It waits in this line of its peer's for its turn to ask.
-    pub(crate) in_line: Option<LineKind>,
+    /// Where it waits for its turn to ask its peer.
+    pub(crate) place: Option<Place>,
     /// Another RPC probes the silent peer; this one waits for its outcome.
     pub(crate) parked: bool,
     /// When the request was last sent again because of RPC_UNKNOWN, or on a kernel's wish by GRANT.
@@ -86,7 +86,7 @@ impl Patience {
             first_unanswered: now,
             last_probe: None,
             busy_streak: 0,
-            in_line: None,
+            place: None,
             parked: false,
             last_restart: None,
             restarts: 0,
@@ -114,16 +114,6 @@ impl Patience {
     /// Whether the other side has said that it works on the RPC, and nothing else since.
     pub(crate) fn is_told_busy(&self) -> bool {
         self.busy_streak > 0
-    }
-
-    /// Where it waits for its turn to ask, if it has to.
-    pub(crate) fn line_kind(&self) -> LineKind {
-        if self.is_told_busy() { LineKind::Busy } else { LineKind::Suspicious }
-    }
-
-    /// Whether it waits for its turn, and where it should: not if it came to be of the other kind since.
-    pub(crate) fn is_in_its_line(&self) -> bool {
-        self.in_line == Some(self.line_kind())
     }
 
     /// When the wait for the other side began, or began anew with the last probe.
@@ -208,6 +198,20 @@ impl Rpc {
             (State::Receiving | State::Collecting, Some(incoming), _) => incoming.is_owed(),
             _ => false,
         }
+    }
+
+    /// Where it waits for its turn to ask its peer, if it has to.
+    pub(crate) fn line_kind(&self) -> LineKind {
+        match (self.is_client(), self.patience.is_told_busy()) {
+            (true, false) => LineKind::Call,
+            (true, true) => LineKind::BusyCall,
+            (false, _) => LineKind::Request,
+        }
+    }
+
+    /// Whether it waits for its turn, and where it should: not if it came to be of another kind since.
+    pub(crate) fn is_in_its_line(&self) -> bool {
+        self.patience.place.is_some_and(|place| place.kind == self.line_kind())
     }
 
     /// Whether the response was sent in full and awaits its acknowledgement (HOMA-NEEDACK-1).

@@ -86,6 +86,10 @@ impl RpcTable {
         self.slab.at(slot)
     }
 
+    pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Rpc> {
+        self.slab.at_mut(slot)
+    }
+
     pub(crate) fn key_at(&self, slot: u32) -> Option<RpcKey> {
         self.slab.key_at(slot)
     }

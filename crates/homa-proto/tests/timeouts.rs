@@ -454,6 +454,35 @@ fn lost_request__does_not_wait_behind_those_in_service() {
     assert_eq!(outcome, Some(Outcome::Response(100)));
 }
 
+/// Nor behind requests that never become whole, which anybody may have sent in the server's name.
+#[test]
+fn lost_request__does_not_wait_behind_requests_in_its_servers_name() {
+    let mut config = Config::default();
+    config.timing.resend_spacing = millis(1);
+    let mut probe = Probe::new(&config);
+    let request = |probe: &mut Probe, n: u64| {
+        probe.request(Remote::client(SERVER), 2 * n, Body::Data(data(2000, 0, 2000)), 1000);
+    };
+    // The first comes again and again: a silent client would be asked by one of them only.
+    let run_for = |probe: &mut Probe, count| {
+        for _ in 0..count {
+            request(probe, 1);
+            probe.advance(millis(1));
+        }
+    };
+    (1..=200).for_each(|n| request(&mut probe, n));
+    run_for(&mut probe, 20);
+    let lost = probe.call(Remote::server(SERVER), 100);
+    let id = probe.endpoint.info(lost).unwrap().id;
+    probe.take_sent();
+    run_for(&mut probe, 10);
+    let sent = probe.take_sent();
+    let is_asked = |t: &homa_proto::Transmit| {
+        t.header.sender_id == id && matches!(t.header.body, Body::Resend(_))
+    };
+    assert!(sent.iter().any(is_asked), "within 10 ms");
+}
+
 /// So is a lost response: its server asks whether it has arrived.
 #[test]
 fn lost_response__does_not_wait_behind_those_in_service() {

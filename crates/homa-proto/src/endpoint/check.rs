@@ -3,6 +3,7 @@
 use super::Endpoint;
 use crate::account::Resource;
 use crate::observer::Observer;
+use crate::probes::LineKind;
 use crate::rpc::State;
 
 /// Sums over all RPCs.
@@ -184,19 +185,33 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
-    /// Whoever waits for a turn to ask is called, for the first in line is, when its turn comes.
+    /// Whoever waits for a turn to ask is in a line, and the first in it is called when its turn comes.
     fn check_lines(&self) {
-        for (_, rpc) in self.rpcs.iter() {
-            let Some(kind) = rpc.patience.in_line else { continue };
-            let line = self.peers.get(rpc.peer).map(|peer| peer.probes.line(kind));
-            let first = line.and_then(crate::probes::Line::first);
-            let called = first.is_some_and(|(first, at)| {
-                let waits =
-                    self.rpcs.get(first).is_some_and(|rpc| rpc.patience.in_line == Some(kind));
-                waits && self.wheel.armed(first.slot()).is_some_and(|armed| armed <= at)
-            });
-            assert!(called, "the first in line has a deadline");
+        let place_at = |slot: u32| self.rpcs.at(slot).and_then(|rpc| rpc.patience.place);
+        let mut waiting = 0;
+        for (slot, peer) in self.peers.iter() {
+            for kind in [LineKind::Call, LineKind::BusyCall, LineKind::Request] {
+                let line = peer.probes.line(kind);
+                let Some((first, last)) = line.ends else { continue };
+                let armed = self.wheel.armed(first);
+                assert!(armed.is_some_and(|at| at <= line.next()), "the first has a deadline");
+                let (mut before, mut next) = (None, Some(first));
+                while let Some(at) = next {
+                    let place = place_at(at).filter(|place| place.kind == kind);
+                    assert_eq!(place.map(|place| place.before), Some(before), "neighbours");
+                    assert_eq!(
+                        self.rpcs.at(at).map(|rpc| rpc.peer),
+                        Some(slot),
+                        "its own peer's line"
+                    );
+                    (before, next) = (Some(at), place.and_then(|place| place.behind));
+                    waiting += 1;
+                }
+                assert_eq!(before, Some(last), "the last in line");
+            }
         }
+        let with_places = self.rpcs.iter().filter(|(_, rpc)| rpc.patience.place.is_some());
+        assert_eq!(waiting, with_places.count(), "nobody waits elsewhere");
     }
 
     fn rpcs_of_peer(&self, peer: u32) -> usize {

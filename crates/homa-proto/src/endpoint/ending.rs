@@ -1,7 +1,6 @@
 //! How RPCs end (PROTOCOL section 17): each exactly once, leaving nothing behind.
 
 use super::Endpoint;
-use super::turns::LineOf;
 use crate::error::{Cancelled, Failure};
 use crate::event::Event;
 use crate::observer::{Observer, TraceEvent};
@@ -74,9 +73,10 @@ impl<O: Observer> Endpoint<O> {
     pub(super) fn remove_rpc(&mut self, now: Instant, key: RpcKey, remember: bool) {
         let was_arriving = self.drop_incoming(key);
         self.drop_outgoing(key);
+        self.quit_line(key);
         let Some(rpc) = self.rpcs.get(key) else { return };
         let (id, peer) = (rpc.id, rpc.peer);
-        let (port, socket, in_line) = (rpc.port, rpc.socket, rpc.patience.in_line);
+        let (port, socket) = (rpc.port, rpc.socket);
         self.refused_rpcs -= u32::from(matches!(rpc.state, State::Refused { .. }));
         self.rpcs.remove(key);
         if self.rpcs.len() == 0 {
@@ -94,9 +94,6 @@ impl<O: Observer> Endpoint<O> {
         }
         if remember {
             self.record_finished(now, peer, id.0);
-        }
-        if let Some(kind) = in_line {
-            self.call_next(LineOf { peer, kind });
         }
         let peer = self.peers.get_mut(peer);
         if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(id.is_client()).leave(key)) {

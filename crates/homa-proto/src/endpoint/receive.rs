@@ -166,7 +166,8 @@ impl<O: Observer> Endpoint<O> {
         let Some(rpc) = self.rpcs.get(key) else { return };
         let Some(peer) = self.peers.get_mut(rpc.peer) else { return };
         if rpc.patience.unanswered > 0 {
-            peer.probes.answered(rpc.patience.line_kind(), packet_type, &self.config.timing);
+            let line = peer.probes.line_mut(rpc.line_kind());
+            line.answered(packet_type, rpc.patience.is_told_busy(), &self.config.timing);
         }
         if let Some(waiting) = peer.liveness_mut(rpc.is_client()).hear(now) {
             self.unpark(now, waiting);

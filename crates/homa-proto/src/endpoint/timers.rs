@@ -100,13 +100,13 @@ impl<O: Observer> Endpoint<O> {
                 (first, reason) = (at, why);
             }
         };
-        let may_probe = !rpc.patience.parked && !rpc.patience.is_in_its_line();
+        let may_probe = !rpc.patience.parked && !rpc.is_in_its_line();
         if may_probe && rpc.is_owed_data() {
             consider(self.resend_at(rpc, peer), Reason::Resend);
         } else if may_probe && rpc.is_owed_ack() {
             consider(self.need_ack_at(rpc), Reason::NeedAck);
         }
-        if let Some(at) = Self::turn_at(key, rpc, peer) {
+        if let Some(at) = Self::turn_at(rpc, peer) {
             consider(at, Reason::Turn);
         }
         if rpc.credit.held {

@@ -4,7 +4,7 @@
 use super::Endpoint;
 use crate::observer::Observer;
 use crate::peer::Peer;
-use crate::probes::LineKind;
+use crate::probes::{LineKind, Place};
 use crate::rpc::{Reason, Rpc};
 use crate::slab::RpcKey;
 use crate::time::Instant;
@@ -13,16 +13,15 @@ use alloc::vec::Vec;
 /// A line of RPCs that wait for their turn to ask a peer.
 #[derive(Clone, Copy)]
 pub(super) struct LineOf {
-    pub(super) peer: u32,
-    pub(super) kind: LineKind,
+    peer: u32,
+    kind: LineKind,
 }
 
 impl<O: Observer> Endpoint<O> {
     /// Whether an RPC that wants to ask its peer does so now. If not, it has ended, or its deadline was set, or another
     /// RPC asks.
     pub(super) fn asks_now(&mut self, now: Instant, key: RpcKey, reason: Reason) -> bool {
-        let waits = |rpc: &Rpc| rpc.patience.is_in_its_line();
-        if self.rpcs.get(key).is_none_or(waits) || !self.may_ask(now, key, reason) {
+        if self.rpcs.get(key).is_none_or(Rpc::is_in_its_line) || !self.may_ask(now, key, reason) {
             return false;
         }
         self.quit_line(key);
@@ -74,56 +73,64 @@ impl<O: Observer> Endpoint<O> {
 
     /// Takes a turn if nobody waits for one, or lets the RPC wait in line.
     fn is_its_turn(&mut self, now: Instant, key: RpcKey) -> bool {
-        let Some(rpc) = self.rpcs.get(key) else { return false };
-        let (slot, kind) = (rpc.peer, rpc.patience.line_kind());
-        let Some(peer) = self.peers.get_mut(slot) else { return false };
+        let Some(rpc) = self.rpcs.get_mut(key) else { return false };
+        let kind = rpc.line_kind();
+        let Some(peer) = self.peers.get_mut(rpc.peer) else { return false };
         let line = peer.probes.line_mut(kind);
         if line.is_free(now) {
             line.take_turn(now, &self.config.timing);
             return true;
         }
-        let rpcs = &self.rpcs;
-        let is_waiting =
-            |key| rpcs.get(key).is_some_and(|rpc: &Rpc| rpc.patience.in_line == Some(kind));
-        let waits = line.join(key, peer.open_rpcs, is_waiting);
-        self.stats.queued_probes += u64::from(waits);
-        if let Some(rpc) = self.rpcs.get_mut(key) {
-            if waits {
-                rpc.patience.in_line = Some(kind);
-            } else {
-                // Without memory for its place it tries again later.
-                rpc.patience.since = now;
-                if let Some(incoming) = &mut rpc.incoming {
-                    incoming.gaps_since = incoming.gaps_since.map(|_| now);
-                }
-            }
+        let slot = key.slot();
+        let before = line.ends.map(|(_, last)| last);
+        line.ends = Some((line.ends.map_or(slot, |(first, _)| first), slot));
+        rpc.patience.place = Some(Place { kind, before, behind: None });
+        if let Some(before) = before.and_then(|before| self.place_mut(before)) {
+            before.behind = Some(slot);
         }
+        self.stats.queued_probes += 1;
         self.rearm(key);
         false
     }
 
     /// When the RPC's turn comes, if it is the first in line.
-    pub(super) fn turn_at(key: RpcKey, rpc: &Rpc, peer: &Peer) -> Option<Instant> {
-        let (first, at) = peer.probes.line(rpc.patience.in_line?).first()?;
-        (first == key).then_some(at)
+    pub(super) fn turn_at(rpc: &Rpc, peer: &Peer) -> Option<Instant> {
+        let place = rpc.patience.place?;
+        place.before.is_none().then(|| peer.probes.line(place.kind).next())
     }
 
-    /// The first in line leaves it, as its turn has come.
+    /// Takes an RPC out of the line that it waits in, wherever it is there. Then [`Self::call_next`].
     pub(super) fn leave_line(&mut self, key: RpcKey) -> Option<LineOf> {
         let rpc = self.rpcs.get_mut(key)?;
-        let kind = rpc.patience.in_line.take()?;
-        let line = LineOf { peer: rpc.peer, kind };
-        self.peers.get_mut(line.peer)?.probes.line_mut(kind).leave();
-        Some(line)
+        let Place { kind, before, behind } = rpc.patience.place.take()?;
+        let peer = rpc.peer;
+        if let Some(place) = before.and_then(|slot| self.place_mut(slot)) {
+            place.behind = behind;
+        }
+        if let Some(place) = behind.and_then(|slot| self.place_mut(slot)) {
+            place.before = before;
+        }
+        let line = self.peers.get_mut(peer)?.probes.line_mut(kind);
+        line.ends = line.ends.and_then(|(first, last)| match (before, behind) {
+            (None, None) => None,
+            (None, Some(behind)) => Some((behind, last)),
+            (Some(before), None) => Some((first, before)),
+            (Some(_), Some(_)) => Some((first, last)),
+        });
+        Some(LineOf { peer, kind })
     }
 
-    /// An RPC waits no longer where it did.
+    fn place_mut(&mut self, slot: u32) -> Option<&mut Place> {
+        self.rpcs.at_mut(slot)?.patience.place.as_mut()
+    }
+
+    /// An RPC waits no longer where it did, if it did.
     #[inline]
     pub(super) fn quit_line(&mut self, key: RpcKey) {
-        let Some(rpc) = self.rpcs.get_mut(key) else { return };
-        if let Some(kind) = rpc.patience.in_line.take() {
-            let peer = rpc.peer;
-            self.call_next(LineOf { peer, kind });
+        if self.rpcs.get(key).is_some_and(|rpc| rpc.patience.place.is_some())
+            && let Some(line) = self.leave_line(key)
+        {
+            self.call_next(line);
         }
     }
 
@@ -134,18 +141,13 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
-    /// The first in line has changed, perhaps: it gets a deadline, which the others don't have.
-    #[cold]
+    /// There may be another first in line: it gets a deadline for its turn, which the others don't have.
     pub(super) fn call_next(&mut self, line: LineOf) {
-        let Some(peer) = self.peers.get_mut(line.peer) else { return };
-        let queue = peer.probes.line_mut(line.kind);
-        while let Some((key, at)) = queue.first() {
-            let waits = |rpc: &Rpc| rpc.patience.in_line == Some(line.kind);
-            if self.rpcs.get(key).is_some_and(waits) {
-                self.look_by(key, at);
-                return;
-            }
-            queue.leave();
+        let Some(peer) = self.peers.get(line.peer) else { return };
+        let line = peer.probes.line(line.kind);
+        let at = line.next();
+        if let Some(key) = line.ends.and_then(|(first, _)| self.rpcs.key_at(first)) {
+            self.look_by(key, at);
         }
     }
 
@@ -154,7 +156,7 @@ impl<O: Observer> Endpoint<O> {
         let is_call = rpc.is_client();
         let Some(peer) = self.peers.get_mut(rpc.peer) else { return };
         if rpc.patience.unanswered > 0 {
-            peer.probes.unanswered(rpc.patience.line_kind(), &self.config.timing);
+            peer.probes.line_mut(rpc.line_kind()).unanswered(&self.config.timing);
         }
         rpc.patience.probed(now);
         peer.liveness_mut(is_call).probed(now, self.config.timing.resend_interval);
