@@ -121,6 +121,8 @@ pub(crate) struct GrantScheduler {
     /// Time between grants to the oldest message, `None` for never.
     fifo_interval: Option<Duration>,
     fifo_due: Instant,
+    /// The last such grant that fell due was not made for want of memory: time alone won't help.
+    fifo_starved: bool,
     /// Messages that are not fully granted, by birth, without those that did not answer such
     /// grants.
     oldest: IndexedHeap<u64>,
@@ -149,6 +151,7 @@ impl GrantScheduler {
             held_bytes: 0,
             grantable: 0,
             fifo_due: Instant::ZERO,
+            fifo_starved: false,
             oldest: IndexedHeap::new(),
             fifo_message: None,
             fifo_bytes: 0,
@@ -326,7 +329,7 @@ impl GrantScheduler {
     /// When the next grant to the oldest message falls due, or the link is to be looked at, which no
     /// other input announces. `None` if there is no message for it.
     pub(crate) fn next_time(&self) -> Option<Instant> {
-        let is_fifo = self.fifo_interval.is_some() && !self.oldest.is_empty();
+        let is_fifo = self.fifo_interval.is_some() && !self.oldest.is_empty() && !self.fifo_starved;
         match self.link_use.look_at() {
             Some(at) if is_fifo => Some(at.min(self.fifo_due)),
             None if is_fifo => Some(self.fifo_due),

@@ -16,16 +16,23 @@ impl GrantScheduler {
         memory_room: &impl Fn(u32) -> u64,
     ) -> Option<GrantDecision> {
         let interval = self.fifo_interval?;
+        // Whoever polls before that has heard of a change.
+        self.fifo_starved = false;
         if now < self.fifo_due {
             return None;
         }
         let slot = self.choose_oldest()?;
+        // Without memory the turn is lost.
         self.fifo_due = now + interval;
         let wanted = self.message(slot)?.ungranted().min(self.config.fifo_increment_bytes);
         let bytes = u64::from(wanted).min(memory_room(slot)) as u32;
-        let priority = Priority::clamped(self.config.priority_levels.saturating_sub(2));
+        self.fifo_starved = bytes == 0;
+        if self.fifo_starved {
+            return None;
+        }
         self.fifo_bytes += u64::from(bytes);
-        (bytes > 0).then(|| self.grant(now, slot, bytes, priority))
+        let priority = Priority::clamped(self.config.priority_levels.saturating_sub(2));
+        Some(self.grant(now, slot, bytes, priority))
     }
 
     /// The message of the last such grant, or else the oldest, passing over those that do not
@@ -54,6 +61,7 @@ impl GrantScheduler {
             && let Some(interval) = self.fifo_interval
         {
             self.fifo_due = self.fifo_due.max(now + interval);
+            self.fifo_starved = false;
         }
         self.watch(slot, birth);
     }
