@@ -118,8 +118,6 @@ pub(crate) struct Liveness {
     first_unanswered: Instant,
     /// When the last of them went out.
     last_unanswered: Instant,
-    /// RPCs that wait for the outcome.
-    parked: Vec<RpcKey>,
 }
 
 impl Liveness {
@@ -130,21 +128,24 @@ impl Liveness {
             unanswered: 0,
             first_unanswered: now,
             last_unanswered: now,
-            parked: Vec::new(),
         }
     }
 
-    /// A packet about an open RPC came from the peer. Returns the RPCs that waited for that.
-    pub(crate) fn hear(&mut self, now: Instant) -> Option<Vec<RpcKey>> {
+    /// A packet about an open RPC came from the peer. Returns whether an RPC probed it.
+    pub(crate) fn hear(&mut self, now: Instant) -> bool {
         self.heard = now;
         self.start_anew()
     }
 
-    /// Forgets the probes that went unanswered. Returns the RPCs that waited for their outcome.
-    pub(crate) fn start_anew(&mut self) -> Option<Vec<RpcKey>> {
+    /// Forgets the probes that went unanswered. Returns whether an RPC probed the peer.
+    pub(crate) fn start_anew(&mut self) -> bool {
         self.unanswered = 0;
-        self.prober = None;
-        (!self.parked.is_empty()).then(|| core::mem::take(&mut self.parked))
+        self.prober.take().is_some()
+    }
+
+    /// The RPC that probes the peer while it is silent: another, or `key`, whose task it is then.
+    pub(crate) fn prober_or(&mut self, key: RpcKey) -> RpcKey {
+        *self.prober.get_or_insert(key)
     }
 
     /// Whether nothing came for `patience`.
@@ -171,22 +172,9 @@ impl Liveness {
         self.unanswered >= probes && now.saturating_since(self.first_unanswered) >= limit
     }
 
-    /// Lets `key` wait until the peer is heard or the prober ends. False if memory is short.
-    pub(crate) fn park(&mut self, key: RpcKey) -> bool {
-        let room = self.parked.try_reserve(1).is_ok();
-        if room {
-            self.parked.push(key);
-        }
-        room
-    }
-
-    /// The RPC `key` has ended: another may probe in its place.
-    pub(crate) fn leave(&mut self, key: RpcKey) -> Option<Vec<RpcKey>> {
-        if self.prober != Some(key) {
-            return None;
-        }
-        self.prober = None;
-        (!self.parked.is_empty()).then(|| core::mem::take(&mut self.parked))
+    /// The RPC `key` has ended, or won't probe: another may in its place. Returns whether it did.
+    pub(crate) fn leave(&mut self, key: RpcKey) -> bool {
+        self.prober.take_if(|prober| *prober == key).is_some()
     }
 }
 

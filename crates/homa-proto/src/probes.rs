@@ -82,6 +82,11 @@ impl Line {
         self.next
     }
 
+    /// No turn comes before `at`.
+    pub(crate) fn wait_until(&mut self, at: Instant) {
+        self.next = self.next.max(at);
+    }
+
     /// A turn is taken.
     pub(crate) fn take_turn(&mut self, now: Instant, timing: &Timing) {
         let spacing = self.spacing.max(timing.resend_spacing);

@@ -69,8 +69,6 @@ pub(crate) struct Patience {
     pub(crate) busy_streak: u32,
     /// Where it waits for its turn to ask its peer.
     pub(crate) place: Option<Place>,
-    /// Another RPC probes the silent peer; this one waits for its outcome.
-    pub(crate) parked: bool,
     /// When the request was last sent again because of RPC_UNKNOWN, or on a kernel's wish by GRANT.
     pub(crate) last_restart: Option<Instant>,
     /// How often RPC_UNKNOWN had it sent again since there was any progress.
@@ -87,7 +85,6 @@ impl Patience {
             last_probe: None,
             busy_streak: 0,
             place: None,
-            parked: false,
             last_restart: None,
             restarts: 0,
         }

@@ -130,7 +130,7 @@ counters! {
     peer_timeouts,
     /// Calls ended by their own deadline.
     call_deadlines,
-    /// RESENDs held back because another RPC probes the silent peer.
+    /// RESENDs and NEED_ACKs that waited because another RPC probed the silent peer.
     parked_probes,
     /// RESENDs and NEED_ACKs that waited for their turn, since others asked the same peer.
     queued_probes,

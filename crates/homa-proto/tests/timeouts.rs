@@ -414,6 +414,23 @@ fn waiting_calls__cost_nothing_meanwhile() {
     assert!(waited <= asked + 100, "waited {waited} times for {asked} turns");
 }
 
+/// Nor does a server that falls silent again and again have all calls looked at each time.
+#[test]
+fn waiting_calls__are_not_disturbed_by_each_packet() {
+    let mut probe = Probe::new(&Config::default());
+    let keys: Vec<_> = (0..1000).map(|_| probe.call_later(Remote::server(SERVER))).collect();
+    probe.drain();
+    for _ in 0..100 {
+        probe.advance(millis(6));
+        probe.answer(keys[0], Body::Busy, 0);
+    }
+    let stats = probe.endpoint.stats();
+    let waited = stats.parked_probes + stats.queued_probes;
+    let asked = stats.packets_sent[PacketType::Resend.index()];
+    assert!((1000..=1000 + asked).contains(&waited), "{waited} times for {asked} RESENDs");
+    assert_eq!(probe.endpoint.client_rpcs(), 1000);
+}
+
 /// The line to ask a peer goes on when those at its head have ended.
 #[test]
 fn waiting_calls__move_up_for_those_that_end() {

@@ -4,7 +4,7 @@ use super::Endpoint;
 use crate::account::Resource;
 use crate::observer::Observer;
 use crate::probes::LineKind;
-use crate::rpc::State;
+use crate::rpc::{Rpc, State};
 
 /// Sums over all RPCs.
 #[derive(Default)]
@@ -193,8 +193,10 @@ impl<O: Observer> Endpoint<O> {
             for kind in [LineKind::Call, LineKind::BusyCall, LineKind::Request] {
                 let line = peer.probes.line(kind);
                 let Some((first, last)) = line.ends else { continue };
-                let armed = self.wheel.armed(first);
-                assert!(armed.is_some_and(|at| at <= line.next()), "the first has a deadline");
+                let prober = peer.liveness(kind != LineKind::Request).prober;
+                let called = self.wheel.armed(first).is_some_and(|at| at <= line.next());
+                let probed = prober.is_some_and(|prober| prober.slot() != first);
+                assert!(called || probed, "the first has a deadline");
                 let (mut before, mut next) = (None, Some(first));
                 while let Some(at) = next {
                     let place = place_at(at).filter(|place| place.kind == kind);
@@ -208,6 +210,13 @@ impl<O: Observer> Endpoint<O> {
                     waiting += 1;
                 }
                 assert_eq!(before, Some(last), "the last in line");
+            }
+        }
+        for (_, peer) in self.peers.iter() {
+            let probers = [true, false].map(|for_calls| peer.liveness(for_calls).prober);
+            for prober in probers.into_iter().flatten() {
+                let asks = |rpc: &Rpc| !rpc.is_in_its_line();
+                assert!(self.rpcs.get(prober).is_some_and(asks), "a prober that asks");
             }
         }
         let with_places = self.rpcs.iter().filter(|(_, rpc)| rpc.patience.place.is_some());

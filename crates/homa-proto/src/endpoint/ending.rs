@@ -73,11 +73,13 @@ impl<O: Observer> Endpoint<O> {
     pub(super) fn remove_rpc(&mut self, now: Instant, key: RpcKey, remember: bool) {
         let was_arriving = self.drop_incoming(key);
         self.drop_outgoing(key);
-        self.quit_line(key);
         let Some(rpc) = self.rpcs.get(key) else { return };
-        let (id, peer) = (rpc.id, rpc.peer);
+        let (id, peer, waits) = (rpc.id, rpc.peer, rpc.patience.place.is_some());
         let (port, socket) = (rpc.port, rpc.socket);
         self.refused_rpcs -= u32::from(matches!(rpc.state, State::Refused { .. }));
+        if waits {
+            self.quit_line(key);
+        }
         self.rpcs.remove(key);
         if self.rpcs.len() == 0 {
             // Entries of RPCs that have ended would make an idle host wait for its link.
@@ -95,10 +97,7 @@ impl<O: Observer> Endpoint<O> {
         if remember {
             self.record_finished(now, peer, id.0);
         }
-        let peer = self.peers.get_mut(peer);
-        if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(id.is_client()).leave(key)) {
-            self.unpark(now, waiting);
-        }
+        self.stop_probing(now, key, peer, id.is_client());
     }
 
     /// The outgoing message is needed no longer, while the RPC goes on.

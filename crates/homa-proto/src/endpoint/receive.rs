@@ -169,8 +169,11 @@ impl<O: Observer> Endpoint<O> {
             let line = peer.probes.line_mut(rpc.line_kind());
             line.answered(packet_type, rpc.patience.is_told_busy(), &self.config.timing);
         }
-        if let Some(waiting) = peer.liveness_mut(rpc.is_client()).hear(now) {
-            self.unpark(now, waiting);
+        let (slot, is_call) = (rpc.peer, rpc.is_client());
+        if peer.liveness_mut(is_call).hear(now) {
+            // More packets come, probably, for which those need not ask that waited: but not so long that the
+            // peer is silent again.
+            self.go_on(slot, is_call, now + self.config.timing.resend_spacing_max);
         }
     }
 

@@ -100,13 +100,13 @@ impl<O: Observer> Endpoint<O> {
                 (first, reason) = (at, why);
             }
         };
-        let may_probe = !rpc.patience.parked && !rpc.is_in_its_line();
+        let may_probe = !rpc.is_in_its_line();
         if may_probe && rpc.is_owed_data() {
             consider(self.resend_at(rpc, peer), Reason::Resend);
         } else if may_probe && rpc.is_owed_ack() {
             consider(self.need_ack_at(rpc), Reason::NeedAck);
         }
-        if let Some(at) = Self::turn_at(rpc, peer) {
+        if let Some(at) = Self::turn_at(key, rpc, peer) {
             consider(at, Reason::Turn);
         }
         if rpc.credit.held {
@@ -205,6 +205,7 @@ impl<O: Observer> Endpoint<O> {
         match self.deadline(key) {
             Some((at, reason @ (Reason::Resend | Reason::NeedAck))) if at <= now => {
                 if self.may_ask(now, key, reason) {
+                    self.prober_of_silent(now, key);
                     self.take_turn(now, line);
                     self.ask(now, key, reason);
                 }
@@ -246,10 +247,10 @@ impl<O: Observer> Endpoint<O> {
         }
         if count == 0 {
             // Without a probe the RPC does not age, and others may probe in its place.
-            if let Some(rpc) = self.rpcs.get_mut(key) {
-                rpc.patience.since = now;
-            }
-            self.stop_probing(now, key);
+            let Some(rpc) = self.rpcs.get_mut(key) else { return };
+            rpc.patience.since = now;
+            let (peer, is_call) = (rpc.peer, rpc.is_client());
+            self.stop_probing(now, key, peer, is_call);
         } else {
             self.probe_sent(now, key);
         }
@@ -315,9 +316,9 @@ impl<O: Observer> Endpoint<O> {
                 self.time_out(now, key);
             }
         }
-        let peer = self.peers.get_mut(peer);
-        if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(for_calls).start_anew()) {
-            self.unpark(now, waiting);
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.liveness_mut(for_calls).start_anew();
+            self.go_on(peer, for_calls, now);
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::probes::{LineKind, Place};
 use crate::rpc::{Reason, Rpc};
 use crate::slab::RpcKey;
 use crate::time::Instant;
-use alloc::vec::Vec;
 
 /// A line of RPCs that wait for their turn to ask a peer.
 #[derive(Clone, Copy)]
@@ -18,18 +17,16 @@ pub(super) struct LineOf {
 }
 
 impl<O: Observer> Endpoint<O> {
-    /// Whether an RPC that wants to ask its peer does so now. If not, it has ended, or its deadline was set, or another
-    /// RPC asks.
+    /// Whether an RPC that wants to ask its peer does so now. If not, it has ended, or waits in line.
     pub(super) fn asks_now(&mut self, now: Instant, key: RpcKey, reason: Reason) -> bool {
         if self.rpcs.get(key).is_none_or(Rpc::is_in_its_line) || !self.may_ask(now, key, reason) {
             return false;
         }
         self.quit_line(key);
-        self.is_its_turn(now, key)
+        self.takes_turn(now, key)
     }
 
-    /// Whether an RPC may ask its peer when its turn comes: a silent peer is asked by one RPC at a time, and a dead
-    /// one not at all. If not, it has ended, or waits for what comes of the other's question.
+    /// Whether an RPC may ask its peer when its turn comes. If not, it has ended: a peer that is dead is not asked.
     pub(super) fn may_ask(&mut self, now: Instant, key: RpcKey, reason: Reason) -> bool {
         let timing = &self.config.timing;
         let (limit, probes) = (timing.timeout, timing.timeout_resends);
@@ -45,39 +42,17 @@ impl<O: Observer> Endpoint<O> {
             self.time_out(now, key);
             return false;
         }
-        !self.must_park(now, key)
-    }
-
-    /// Parks the RPC if its peer is silent and another RPC probes it.
-    fn must_park(&mut self, now: Instant, key: RpcKey) -> bool {
-        let Some(rpc) = self.rpcs.get(key) else { return false };
-        let (slot, is_call) = (rpc.peer, rpc.is_client());
-        let Some(peer) = self.peers.get(slot) else { return false };
-        if !peer.liveness(is_call).is_silent(now, self.peer_interval(peer)) {
-            return false;
-        }
-        let Some(peer) = self.peers.get_mut(slot) else { return false };
-        let liveness = peer.liveness_mut(is_call);
-        let another_probes = liveness.prober.is_some_and(|prober| prober != key);
-        if !another_probes || !liveness.park(key) {
-            liveness.prober = Some(key);
-            return false;
-        }
-        self.stats.parked_probes += 1;
-        if let Some(rpc) = self.rpcs.get_mut(key) {
-            rpc.patience.parked = true;
-        }
-        self.rearm(key);
         true
     }
 
-    /// Takes a turn if nobody waits for one, or lets the RPC wait in line.
-    fn is_its_turn(&mut self, now: Instant, key: RpcKey) -> bool {
+    /// Takes a turn if nobody waits for one, or lets the RPC wait in line. A silent peer is asked by one RPC alone.
+    fn takes_turn(&mut self, now: Instant, key: RpcKey) -> bool {
+        let prober = self.prober_of_silent(now, key);
         let Some(rpc) = self.rpcs.get_mut(key) else { return false };
         let kind = rpc.line_kind();
         let Some(peer) = self.peers.get_mut(rpc.peer) else { return false };
         let line = peer.probes.line_mut(kind);
-        if line.is_free(now) {
+        if prober.map_or_else(|| line.is_free(now), |prober| prober == key) {
             line.take_turn(now, &self.config.timing);
             return true;
         }
@@ -88,15 +63,30 @@ impl<O: Observer> Endpoint<O> {
         if let Some(before) = before.and_then(|before| self.place_mut(before)) {
             before.behind = Some(slot);
         }
-        self.stats.queued_probes += 1;
+        self.stats.parked_probes += u64::from(prober.is_some());
+        self.stats.queued_probes += u64::from(prober.is_none());
         self.rearm(key);
         false
     }
 
-    /// When the RPC's turn comes, if it is the first in line.
-    pub(super) fn turn_at(rpc: &Rpc, peer: &Peer) -> Option<Instant> {
+    /// If the RPC's peer is silent: who probes it, which is this RPC's task if it is nobody else's.
+    pub(super) fn prober_of_silent(&mut self, now: Instant, key: RpcKey) -> Option<RpcKey> {
+        let rpc = self.rpcs.get(key)?;
+        let (slot, is_call) = (rpc.peer, rpc.is_client());
+        let peer = self.peers.get(slot)?;
+        let liveness = peer.liveness(is_call);
+        if !liveness.is_silent(now, self.peer_interval(peer)) {
+            return liveness.prober;
+        }
+        Some(self.peers.get_mut(slot)?.liveness_mut(is_call).prober_or(key))
+    }
+
+    /// When the RPC's turn comes, if it is the first in line, and no other probes the silent peer.
+    pub(super) fn turn_at(key: RpcKey, rpc: &Rpc, peer: &Peer) -> Option<Instant> {
         let place = rpc.patience.place?;
-        place.before.is_none().then(|| peer.probes.line(place.kind).next())
+        let prober = peer.liveness(rpc.is_client()).prober;
+        let is_called = place.before.is_none() && prober.is_none_or(|prober| prober == key);
+        is_called.then(|| peer.probes.line(place.kind).next())
     }
 
     /// Takes an RPC out of the line that it waits in, wherever it is there. Then [`Self::call_next`].
@@ -125,11 +115,8 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// An RPC waits no longer where it did, if it did.
-    #[inline]
     pub(super) fn quit_line(&mut self, key: RpcKey) {
-        if self.rpcs.get(key).is_some_and(|rpc| rpc.patience.place.is_some())
-            && let Some(line) = self.leave_line(key)
-        {
+        if let Some(line) = self.leave_line(key) {
             self.call_next(line);
         }
     }
@@ -143,11 +130,22 @@ impl<O: Observer> Endpoint<O> {
 
     /// There may be another first in line: it gets a deadline for its turn, which the others don't have.
     pub(super) fn call_next(&mut self, line: LineOf) {
-        let Some(peer) = self.peers.get(line.peer) else { return };
-        let line = peer.probes.line(line.kind);
-        let at = line.next();
-        if let Some(key) = line.ends.and_then(|(first, _)| self.rpcs.key_at(first)) {
-            self.look_by(key, at);
+        let first = |peer: &Peer| peer.probes.line(line.kind).ends.map(|(first, _)| first);
+        let first = self.peers.get(line.peer).and_then(first);
+        if let Some(key) = first.and_then(|first| self.rpcs.key_at(first)) {
+            self.rearm(key);
+        }
+    }
+
+    /// A peer is silent no longer, or its prober has left: those that wait for their turns go on, at `at` at the
+    /// earliest.
+    pub(super) fn go_on(&mut self, peer: u32, for_calls: bool, at: Instant) {
+        let kinds: &[LineKind] =
+            if for_calls { &[LineKind::Call, LineKind::BusyCall] } else { &[LineKind::Request] };
+        for &kind in kinds {
+            let Some(known) = self.peers.get_mut(peer) else { return };
+            known.probes.line_mut(kind).wait_until(at);
+            self.call_next(LineOf { peer, kind });
         }
     }
 
@@ -162,23 +160,11 @@ impl<O: Observer> Endpoint<O> {
         peer.liveness_mut(is_call).probed(now, self.config.timing.resend_interval);
     }
 
-    /// The RPC won't probe its peer, or not now: those that waited for its probe go on.
-    pub(super) fn stop_probing(&mut self, now: Instant, key: RpcKey) {
-        let Some(rpc) = self.rpcs.get(key) else { return };
-        let (slot, is_call) = (rpc.peer, rpc.is_client());
-        let peer = self.peers.get_mut(slot);
-        if let Some(waiting) = peer.and_then(|peer| peer.liveness_mut(is_call).leave(key)) {
-            self.unpark(now, waiting);
-        }
-    }
-
-    /// Lets RPCs go on that waited for another one's probe.
-    pub(super) fn unpark(&mut self, now: Instant, waiting: Vec<RpcKey>) {
-        for key in waiting {
-            let Some(rpc) = self.rpcs.get_mut(key) else { continue };
-            rpc.patience.parked = false;
-            rpc.patience.since = now;
-            self.rearm(key);
+    /// An RPC won't probe its peer, or not now: if it did, another one does.
+    pub(super) fn stop_probing(&mut self, now: Instant, key: RpcKey, peer: u32, is_call: bool) {
+        let known = self.peers.get_mut(peer);
+        if known.is_some_and(|known| known.liveness_mut(is_call).leave(key)) {
+            self.go_on(peer, is_call, now);
         }
     }
 }

@@ -128,6 +128,7 @@ impl<O: Observer> Endpoint<O> {
     pub fn send_reply(&mut self, now: Instant, key: RpcKey, length: u32) -> Result<(), ReplyError> {
         let rpc = self.rpcs.get(key).ok_or(ReplyError::Gone)?;
         let (id, peer, port, socket) = (rpc.id, rpc.peer, rpc.port, rpc.socket);
+        let waits = rpc.patience.place.is_some();
         if let Err(error) = self.check_reply(key, length) {
             if let ReplyError::Full(limit) = error {
                 self.count_refusal(port, socket, limit);
@@ -136,7 +137,9 @@ impl<O: Observer> Endpoint<O> {
         }
         let limit = if rpc.incast { self.config.incast_unscheduled_bytes } else { u32::MAX };
         let outgoing = self.new_outgoing(peer, length, limit);
-        self.quit_line(key);
+        if waits {
+            self.quit_line(key);
+        }
         let rpc = self.rpcs.get_mut(key).ok_or(ReplyError::Gone)?;
         rpc.outgoing = Some(outgoing);
         rpc.state = State::Replying;
@@ -169,11 +172,11 @@ impl<O: Observer> Endpoint<O> {
         let detail = 0;
         let until = now + self.config.timing.refusal_memory;
         rpc.state = State::Refused { reason, detail, until };
-        let id = rpc.id;
+        let (id, peer) = (rpc.id, rpc.peer);
         self.grants.remove(key.slot());
         self.grants_due = true;
         self.refused_rpcs += 1;
-        self.stop_probing(now, key);
+        self.stop_probing(now, key, peer, false);
         self.stats.server_requests_refused += 1;
         self.trace(now, TraceEvent::RequestRefused { id, reason });
         if self.config.refuse {
