@@ -14,7 +14,7 @@ use homa_wire::PacketType;
 const LATE_MAX: Duration = Duration::from_millis(1);
 
 /// Which of a peer's lines an RPC waits in. Requests have one of their own since anybody may send them in the name of
-/// a server that this host calls (KNOWN_ISSUES 1.5).
+/// a server that this host calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LineKind {
     /// The peer is the server, and something of the call may be lost.
@@ -95,11 +95,6 @@ impl Line {
         self.next = self.next.max(earliest) + spacing;
     }
 
-    /// An RPC's probe has not been answered until it is due to ask again.
-    pub(crate) fn unanswered(&mut self, timing: &Timing) {
-        self.slow_down(timing);
-    }
-
     /// A packet has come for an RPC whose last probe was unanswered, and which the peer had said that it works on, or
     /// not.
     pub(crate) fn answered(&mut self, by: PacketType, was_told_busy: bool, timing: &Timing) {
@@ -117,8 +112,9 @@ impl Line {
         }
     }
 
-    /// A probe was of no use: the peer did not answer, or only said again that it is busy.
-    fn slow_down(&mut self, timing: &Timing) {
+    /// A probe was of no use: the peer has not answered until the RPC was due to ask again, or has only said again
+    /// that it is busy.
+    pub(crate) fn slow_down(&mut self, timing: &Timing) {
         let spacing = self.spacing.max(timing.resend_spacing).saturating_mul(2);
         self.spacing = spacing.min(timing.resend_spacing_max);
     }
@@ -192,7 +188,7 @@ mod tests {
     fn answered__of_use_unless_busy_again() {
         let after = |was_told_busy: bool, by: PacketType| {
             let mut line = Line::default();
-            line.unanswered(&timing());
+            line.slow_down(&timing());
             line.answered(by, was_told_busy, &timing());
             spacing_after(&mut line, at(10))
         };

@@ -154,7 +154,7 @@ impl<O: Observer> Endpoint<O> {
         let is_call = rpc.is_client();
         let Some(peer) = self.peers.get_mut(rpc.peer) else { return };
         if rpc.patience.unanswered > 0 {
-            peer.probes.line_mut(rpc.line_kind()).unanswered(&self.config.timing);
+            peer.probes.line_mut(rpc.line_kind()).slow_down(&self.config.timing);
         }
         rpc.patience.probed(now);
         peer.liveness_mut(is_call).probed(now, self.config.timing.resend_interval);
