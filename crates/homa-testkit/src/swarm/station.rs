@@ -136,6 +136,10 @@ impl Station {
         self.work.remove(&key);
     }
 
+    pub(super) fn packets_sent(&self) -> u64 {
+        self.endpoint.stats().packets_sent.iter().sum()
+    }
+
     /// The next time at which the driver has to act by itself.
     pub(super) fn due(&self) -> Option<Instant> {
         if self.stalled_until.is_some() {

@@ -51,6 +51,10 @@ pub(super) enum Trouble {
 /// Steps after which a run counts as endless.
 const STEPS_MAX: u64 = 3_000_000;
 
+/// Turns of drivers that send nothing, in all of a run: beyond, somebody is woken again and again for something that
+/// time alone does not change.
+const IDLE_TURNS_MAX: u64 = 300_000;
+
 /// Packets that a driver polls at most while it can't send.
 const BATCH: usize = 16;
 
@@ -66,6 +70,7 @@ pub(super) struct World {
     /// Troubles are over.
     pub(super) is_healed: bool,
     pub(super) steps: u64,
+    idle_turns: u64,
     queue: BTreeMap<(Instant, u64), Happening>,
     last_arrival: BTreeMap<(usize, usize), Instant>,
     sequence: u64,
@@ -91,6 +96,7 @@ impl World {
             cuts: BTreeSet::new(),
             is_healed: false,
             steps: 0,
+            idle_turns: 0,
             queue: BTreeMap::new(),
             last_arrival: BTreeMap::new(),
             sequence: 0,
@@ -169,9 +175,12 @@ impl World {
         }
         for host in 0..self.stations.len() {
             if self.stations[host].due().is_some_and(|due| due <= at) {
+                let sent = self.stations[host].packets_sent();
                 self.turn(host);
+                self.idle_turns += u64::from(self.stations[host].packets_sent() == sent);
             }
         }
+        assert!(self.idle_turns < IDLE_TURNS_MAX, "woken in vain, again and again");
     }
 
     /// A driver's turn: what waits in its receive queue, then its ring, then deadlines.
