@@ -61,7 +61,6 @@ impl GrantScheduler {
             && let Some(interval) = self.fifo_interval
         {
             self.fifo_due = self.fifo_due.max(now + interval);
-            self.fifo_starved = false;
         }
         self.watch(slot, birth);
     }

@@ -31,13 +31,20 @@ struct Dialogue {
 }
 
 fn new_world(loss: u64) -> World {
-    let mut world = World::new(3, &Config::default(), loss);
+    world_with(&Config::default(), loss)
+}
+
+fn world_with(config: &Config, loss: u64) -> World {
+    let mut world = World::new(3, config, loss);
     wanted().into_iter().for_each(|call| world.call(call));
     world
 }
 
 fn dialogue(plan: Plan, loss: u64) -> Dialogue {
-    let mut world = new_world(loss);
+    dialogue_in(new_world(loss), plan)
+}
+
+fn dialogue_in(mut world: World, plan: Plan) -> Dialogue {
     follow(plan);
     let outcomes = world.run();
     let (asked, refused) = counts();
@@ -76,13 +83,15 @@ fn dialogue__every_single_allocation_fails_once() {
     }
 }
 
-/// Several allocations fail one after the other, but not so many that peers lose patience meanwhile.
+/// Several allocations fail one after the other. A hundred of them may take longer than peers are patient otherwise.
 #[test]
 fn dialogue__allocations_fail_in_a_row() {
+    let mut patient = Config::default();
+    patient.timing.timeout = Duration::from_millis(300);
     let asked = dialogue(Plan::Never, 11).asked;
-    for count in [3, 30, 60] {
+    for count in [3, 30, 100] {
         for first in (0..asked).step_by(7) {
-            let run = dialogue(Plan::Run { first, count }, 11);
+            let run = dialogue_in(world_with(&patient, 11), Plan::Run { first, count });
             assert!(run.refused > 0);
             expect_served(&run.outcomes, || format!("allocations from {first} on, {count}"));
         }
