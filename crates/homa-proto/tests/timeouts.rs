@@ -471,7 +471,23 @@ fn lost_request__does_not_wait_behind_those_in_service() {
     assert_eq!(outcome, Some(Outcome::Response(100)));
 }
 
-/// Nor behind requests that never become whole, which anybody may have sent in the server's name.
+/// So is a lost response: its server asks whether it has arrived.
+#[test]
+fn lost_response__does_not_wait_behind_those_in_service() {
+    let mut network = many_in_service(5000);
+    let lost = network.call(0, 1, 100).unwrap();
+    network.run_for(millis(30));
+    network.set_filter(|_, _, header| !matches!(header.body, Body::Data(_)));
+    network.host_mut(1).application = Application::Echo;
+    network.host_mut(1).held.rotate_right(1);
+    network.reply_to_held(1, 100);
+    network.run_for(millis(1));
+    network.clear_filter();
+    let outcome = network.run_until_outcome(0, lost, millis(20));
+    assert_eq!(outcome, Some(Outcome::Response(100)));
+}
+
+/// Nor does it wait behind requests that never become whole, which anybody may have sent in the server's name.
 #[test]
 fn lost_request__does_not_wait_behind_requests_in_its_servers_name() {
     let mut config = Config::default();
@@ -498,22 +514,6 @@ fn lost_request__does_not_wait_behind_requests_in_its_servers_name() {
         t.header.sender_id == id && matches!(t.header.body, Body::Resend(_))
     };
     assert!(sent.iter().any(is_asked), "within 10 ms");
-}
-
-/// So is a lost response: its server asks whether it has arrived.
-#[test]
-fn lost_response__does_not_wait_behind_those_in_service() {
-    let mut network = many_in_service(5000);
-    let lost = network.call(0, 1, 100).unwrap();
-    network.run_for(millis(30));
-    network.set_filter(|_, _, header| !matches!(header.body, Body::Data(_)));
-    network.host_mut(1).application = Application::Echo;
-    network.host_mut(1).held.rotate_right(1);
-    network.reply_to_held(1, 100);
-    network.run_for(millis(1));
-    network.clear_filter();
-    let outcome = network.run_until_outcome(0, lost, millis(20));
-    assert_eq!(outcome, Some(Outcome::Response(100)));
 }
 
 /// An idle endpoint has no deadline, whatever it did before; refusals are forgotten.

@@ -4,7 +4,7 @@ use super::Endpoint;
 use crate::account::Resource;
 use crate::observer::Observer;
 use crate::probes::LineKind;
-use crate::rpc::{Rpc, State};
+use crate::rpc::State;
 
 /// Sums over all RPCs.
 #[derive(Default)]
@@ -190,6 +190,10 @@ impl<O: Observer> Endpoint<O> {
         let place_at = |slot: u32| self.rpcs.at(slot).and_then(|rpc| rpc.patience.place);
         let mut waiting = 0;
         for (slot, peer) in self.peers.iter() {
+            for for_calls in [true, false] {
+                let asks = |key| self.rpcs.get(key).is_some_and(|rpc| !rpc.is_in_its_line());
+                assert!(peer.liveness(for_calls).prober.is_none_or(asks), "a prober asks");
+            }
             for kind in [LineKind::Call, LineKind::BusyCall, LineKind::Request] {
                 let line = peer.probes.line(kind);
                 let Some((first, last)) = line.ends else { continue };
@@ -210,13 +214,6 @@ impl<O: Observer> Endpoint<O> {
                     waiting += 1;
                 }
                 assert_eq!(before, Some(last), "the last in line");
-            }
-        }
-        for (_, peer) in self.peers.iter() {
-            let probers = [true, false].map(|for_calls| peer.liveness(for_calls).prober);
-            for prober in probers.into_iter().flatten() {
-                let asks = |rpc: &Rpc| !rpc.is_in_its_line();
-                assert!(self.rpcs.get(prober).is_some_and(asks), "a prober that asks");
             }
         }
         let with_places = self.rpcs.iter().filter(|(_, rpc)| rpc.patience.place.is_some());

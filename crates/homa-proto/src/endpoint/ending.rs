@@ -74,12 +74,10 @@ impl<O: Observer> Endpoint<O> {
         let was_arriving = self.drop_incoming(key);
         self.drop_outgoing(key);
         let Some(rpc) = self.rpcs.get(key) else { return };
-        let (id, peer, waits) = (rpc.id, rpc.peer, rpc.patience.place.is_some());
+        let (id, peer) = (rpc.id, rpc.peer);
         let (port, socket) = (rpc.port, rpc.socket);
         self.refused_rpcs -= u32::from(matches!(rpc.state, State::Refused { .. }));
-        if waits {
-            self.quit_line(key);
-        }
+        self.quit_line(key);
         self.rpcs.remove(key);
         if self.rpcs.len() == 0 {
             // Entries of RPCs that have ended would make an idle host wait for its link.

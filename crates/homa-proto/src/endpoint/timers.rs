@@ -84,7 +84,7 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// The earliest of the RPC's reasons.
-    fn deadline(&self, key: RpcKey) -> Option<(Instant, Reason)> {
+    pub(super) fn deadline(&self, key: RpcKey) -> Option<(Instant, Reason)> {
         let rpc = self.rpcs.get(key)?;
         let peer = self.peers.get(rpc.peer)?;
         let (mut first, mut reason) = match rpc.state {
@@ -199,23 +199,8 @@ impl<O: Observer> Endpoint<O> {
         }
     }
 
-    /// The first in line leaves it. If it is still due it asks, and the next one's turn comes.
-    fn on_turn(&mut self, now: Instant, key: RpcKey) {
-        let Some(line) = self.leave_line(key) else { return };
-        match self.deadline(key) {
-            Some((at, reason @ (Reason::Resend | Reason::NeedAck))) if at <= now => {
-                if self.may_ask(now, key, reason) {
-                    self.prober_of_silent(now, key);
-                    self.take_turn(now, line);
-                    self.ask(now, key, reason);
-                }
-            }
-            _ => self.rearm(key),
-        }
-        self.call_next(line);
-    }
-
-    fn ask(&mut self, now: Instant, key: RpcKey, reason: Reason) {
+    /// Asks a peer for what it owes.
+    pub(super) fn ask(&mut self, now: Instant, key: RpcKey, reason: Reason) {
         if reason == Reason::Resend {
             return self.request_retransmission(now, key, false);
         }

@@ -11,7 +11,7 @@ use crate::time::Instant;
 
 /// A line of RPCs that wait for their turn to ask a peer.
 #[derive(Clone, Copy)]
-pub(super) struct LineOf {
+struct LineOf {
     peer: u32,
     kind: LineKind,
 }
@@ -26,8 +26,24 @@ impl<O: Observer> Endpoint<O> {
         self.takes_turn(now, key)
     }
 
+    /// The turn of the first in line has come: it leaves, and asks if it is still due. Then the next one's comes.
+    pub(super) fn on_turn(&mut self, now: Instant, key: RpcKey) {
+        let Some(line) = self.leave_line(key) else { return };
+        match self.deadline(key) {
+            Some((at, reason @ (Reason::Resend | Reason::NeedAck))) if at <= now => {
+                if self.may_ask(now, key, reason) {
+                    self.ensure_prober(now, key);
+                    self.take_turn(now, line);
+                    self.ask(now, key, reason);
+                }
+            }
+            _ => self.rearm(key),
+        }
+        self.call_next(line);
+    }
+
     /// Whether an RPC may ask its peer when its turn comes. If not, it has ended: a peer that is dead is not asked.
-    pub(super) fn may_ask(&mut self, now: Instant, key: RpcKey, reason: Reason) -> bool {
+    fn may_ask(&mut self, now: Instant, key: RpcKey, reason: Reason) -> bool {
         let timing = &self.config.timing;
         let (limit, probes) = (timing.timeout, timing.timeout_resends);
         let Some(rpc) = self.rpcs.get(key) else { return false };
@@ -47,7 +63,7 @@ impl<O: Observer> Endpoint<O> {
 
     /// Takes a turn if nobody waits for one, or lets the RPC wait in line. A silent peer is asked by one RPC alone.
     fn takes_turn(&mut self, now: Instant, key: RpcKey) -> bool {
-        let prober = self.prober_of_silent(now, key);
+        let prober = self.ensure_prober(now, key);
         let Some(rpc) = self.rpcs.get_mut(key) else { return false };
         let kind = rpc.line_kind();
         let Some(peer) = self.peers.get_mut(rpc.peer) else { return false };
@@ -69,8 +85,8 @@ impl<O: Observer> Endpoint<O> {
         false
     }
 
-    /// If the RPC's peer is silent: who probes it, which is this RPC's task if it is nobody else's.
-    pub(super) fn prober_of_silent(&mut self, now: Instant, key: RpcKey) -> Option<RpcKey> {
+    /// Makes the RPC the one that probes its peer, if that is silent and none does. Returns which one does.
+    fn ensure_prober(&mut self, now: Instant, key: RpcKey) -> Option<RpcKey> {
         let rpc = self.rpcs.get(key)?;
         let (slot, is_call) = (rpc.peer, rpc.is_client());
         let peer = self.peers.get(slot)?;
@@ -90,7 +106,7 @@ impl<O: Observer> Endpoint<O> {
     }
 
     /// Takes an RPC out of the line that it waits in, wherever it is there. Then [`Self::call_next`].
-    pub(super) fn leave_line(&mut self, key: RpcKey) -> Option<LineOf> {
+    fn leave_line(&mut self, key: RpcKey) -> Option<LineOf> {
         let rpc = self.rpcs.get_mut(key)?;
         let Place { kind, before, behind } = rpc.patience.place.take()?;
         let peer = rpc.peer;
@@ -114,22 +130,26 @@ impl<O: Observer> Endpoint<O> {
         self.rpcs.at_mut(slot)?.patience.place.as_mut()
     }
 
-    /// An RPC waits no longer where it did, if it did.
+    /// An RPC waits no longer where it did, if it did: most never do.
+    #[inline]
     pub(super) fn quit_line(&mut self, key: RpcKey) {
-        if let Some(line) = self.leave_line(key) {
+        let waits = |rpc: &Rpc| rpc.patience.place.is_some();
+        if self.rpcs.get(key).is_some_and(waits)
+            && let Some(line) = self.leave_line(key)
+        {
             self.call_next(line);
         }
     }
 
     /// Who has left a line asks.
-    pub(super) fn take_turn(&mut self, now: Instant, line: LineOf) {
+    fn take_turn(&mut self, now: Instant, line: LineOf) {
         if let Some(peer) = self.peers.get_mut(line.peer) {
             peer.probes.line_mut(line.kind).take_turn(now, &self.config.timing);
         }
     }
 
     /// There may be another first in line: it gets a deadline for its turn, which the others don't have.
-    pub(super) fn call_next(&mut self, line: LineOf) {
+    fn call_next(&mut self, line: LineOf) {
         let first = |peer: &Peer| peer.probes.line(line.kind).ends.map(|(first, _)| first);
         let first = self.peers.get(line.peer).and_then(first);
         if let Some(key) = first.and_then(|first| self.rpcs.key_at(first)) {

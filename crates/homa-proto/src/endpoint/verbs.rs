@@ -128,7 +128,6 @@ impl<O: Observer> Endpoint<O> {
     pub fn send_reply(&mut self, now: Instant, key: RpcKey, length: u32) -> Result<(), ReplyError> {
         let rpc = self.rpcs.get(key).ok_or(ReplyError::Gone)?;
         let (id, peer, port, socket) = (rpc.id, rpc.peer, rpc.port, rpc.socket);
-        let waits = rpc.patience.place.is_some();
         if let Err(error) = self.check_reply(key, length) {
             if let ReplyError::Full(limit) = error {
                 self.count_refusal(port, socket, limit);
@@ -137,9 +136,7 @@ impl<O: Observer> Endpoint<O> {
         }
         let limit = if rpc.incast { self.config.incast_unscheduled_bytes } else { u32::MAX };
         let outgoing = self.new_outgoing(peer, length, limit);
-        if waits {
-            self.quit_line(key);
-        }
+        self.quit_line(key);
         let rpc = self.rpcs.get_mut(key).ok_or(ReplyError::Gone)?;
         rpc.outgoing = Some(outgoing);
         rpc.state = State::Replying;
